@@ -1,0 +1,35 @@
+import type { Clock } from "../clock/clock.ts";
+import type { Random } from "../clock/random.ts";
+import type { Context } from "../context/context.ts";
+import type { Instance } from "../endpoint/instance.ts";
+import type { ServiceError } from "../errors/service-error.ts";
+
+/** An instance as a balancer sees it. The client makes one an instance and keeps it for as long as the instance lives. */
+export interface Candidate {
+  readonly instance: Instance;
+  /** Calls in flight from this client. */
+  readonly inFlight: number;
+}
+
+/** Picks the instance of each call. State of its own, so each client has its own balancer. */
+export interface Balancer<C extends Candidate = Candidate> {
+  /** The full list, on every change. Instances that stay are the same objects as before, so their history can be kept. */
+  update(candidates: readonly C[]): void;
+  /**
+   * The candidate for one call, or undefined when there is none. Constant time, or close to it.
+   *
+   * @param tried - candidates this call has failed on already: to be avoided as long as another is left.
+   */
+  pick(ctx: Context, tried?: ReadonlySet<C>): C | undefined;
+  /** Told when a picked call has ended, where the balancer learns from that. */
+  done?(candidate: C, latencyMs: number, error: ServiceError | undefined): void;
+}
+
+/** What a balancer is built with. */
+export interface BalancerDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/** What `roundRobin()`, `random()`, `leastRequest()` give: makes the balancer of one client. */
+export type BalancerFactory = <C extends Candidate>(deps: BalancerDeps) => Balancer<C>;

@@ -1,0 +1,1 @@
+export type { Balancer, BalancerDeps, BalancerFactory, Candidate } from "./balancer.ts";

@@ -1,0 +1,245 @@
+import type { Clock } from "../clock/clock.ts";
+import type { Code } from "../errors/code.ts";
+import { ServiceError } from "../errors/service-error.ts";
+import type { CancelContext, Context } from "./context.ts";
+import { DeadlineQueue, type Expiring } from "./deadline-queue.ts";
+import type { ContextKey } from "./key.ts";
+
+/** What all contexts of one root share. */
+export class Root {
+  readonly clock: Clock;
+  readonly deadlines: DeadlineQueue;
+
+  constructor(clock: Clock) {
+    this.clock = clock;
+    this.deadlines = new DeadlineQueue(clock);
+  }
+}
+
+/** A link in the chain of contexts: at most one value, and the nearest cancellable ancestor resolved once. */
+export class Node implements Context {
+  readonly root: Root;
+  readonly parent: Node | undefined;
+  readonly scope: Scope | undefined;
+  readonly key: ContextKey<unknown> | undefined;
+  readonly held: unknown;
+
+  constructor(
+    root: Root,
+    parent: Node | undefined,
+    scope: Scope | undefined,
+    key: ContextKey<unknown> | undefined,
+    held: unknown,
+  ) {
+    this.root = root;
+    this.parent = parent;
+    this.scope = scope;
+    this.key = key;
+    this.held = held;
+  }
+
+  get clock(): Clock {
+    return this.root.clock;
+  }
+
+  get deadline(): number | undefined {
+    const scope = this.scope;
+    return scope === undefined || scope.deadlineMs === Infinity ? undefined : scope.deadlineMs;
+  }
+
+  get err(): ServiceError | undefined {
+    return this.scope?.error();
+  }
+
+  get cause(): unknown {
+    const scope = this.scope;
+    return scope?.settle() ? (scope.reason ?? scope.error()) : undefined;
+  }
+
+  get signal(): AbortSignal {
+    // Never aborts, and is nobody else's: what listens to it cannot pile up on a signal that lives for ever.
+    return this.scope === undefined ? new AbortController().signal : this.scope.abortSignal();
+  }
+
+  value<T>(key: ContextKey<T>): T {
+    let node: Node | undefined = this;
+    do {
+      if (node.key === key) return node.held as T;
+      node = node.parent;
+    } while (node !== undefined);
+    return key.defaultValue;
+  }
+}
+
+/** Contexts end by the million, always in the same few lines: a stack trace would say nothing and cost nine tenths of the end. */
+function contextError(code: Code, message: string, cause: unknown): ServiceError {
+  const limit = Error.stackTraceLimit;
+  Error.stackTraceLimit = 0;
+  const error = new ServiceError(code, message, { cause });
+  Error.stackTraceLimit = limit;
+  return error;
+}
+
+const OPEN = 0;
+const CANCELED = 1;
+const EXPIRED = 2;
+
+/**
+ * A cancellable context.
+ *
+ * It is lazy: until somebody listens, it hangs on no parent and on no timer, and `err` is worked out by looking up the chain.
+ * With its first listener (a signal, an `afterFunc`, a listening child) it links itself to its parent and its deadline to the
+ * queue; with the last one gone it unlinks.
+ */
+export class Scope extends Node implements CancelContext, Expiring {
+  override readonly scope: Scope = this;
+  /** The nearest cancellable ancestor. */
+  readonly above: Scope | undefined;
+  /** Infinity: none. Never later than the ancestor's. */
+  readonly deadlineMs: number;
+  /** What `cancel` was given. */
+  reason: unknown = undefined;
+  slot: Expiring["slot"] = undefined;
+  before: Expiring | undefined = undefined;
+  after: Expiring | undefined = undefined;
+  private state: typeof OPEN | typeof CANCELED | typeof EXPIRED = OPEN;
+  private doneAt = Infinity;
+  private inherited = false;
+  private failure: ServiceError | undefined = undefined;
+  private controller: AbortController | undefined = undefined;
+  private children: Set<Scope> | undefined = undefined;
+  private listeners: Set<() => void> | undefined = undefined;
+  private linked = false;
+
+  constructor(parent: Node, deadlineMs: number, key: ContextKey<unknown> | undefined, held: unknown) {
+    super(parent.root, parent, undefined, key, held);
+    const above = parent.scope;
+    this.above = above;
+    this.deadlineMs = above !== undefined && above.deadlineMs < deadlineMs ? above.deadlineMs : deadlineMs;
+  }
+
+  cancel(cause?: unknown): void {
+    const now = this.root.clock.now();
+    if (this.settle(now)) return;
+    this.reason = cause;
+    this.finish(CANCELED, now);
+  }
+
+  [Symbol.dispose](): void {
+    this.cancel();
+  }
+
+  expire(): void {
+    this.settle();
+  }
+
+  error(): ServiceError | undefined {
+    if (!this.settle()) return undefined;
+    if (this.failure === undefined) {
+      if (this.inherited) this.failure = this.above!.error();
+      else if (this.state === EXPIRED) this.failure = contextError("deadline_exceeded", "deadline exceeded", undefined);
+      else this.failure = contextError("canceled", "the call was canceled", this.reason);
+    }
+    return this.failure;
+  }
+
+  /** Brings the state up to date with the clock and the ancestors; true when the context is done. */
+  settle(now: number = this.root.clock.now()): boolean {
+    if (this.state !== OPEN) return true;
+    const above = this.above;
+    const aboveDone = above !== undefined && above.settle(now);
+    // Nobody may have looked when the deadline passed: what came first wins, not what is noticed first.
+    const limit = aboveDone ? above.doneAt : now;
+    if (this.deadlineMs <= limit && (above === undefined || this.deadlineMs < above.deadlineMs)) {
+      this.finish(EXPIRED, this.deadlineMs);
+      return true;
+    }
+    if (!aboveDone) return false;
+    this.reason = above.reason;
+    this.inherited = true;
+    this.finish(above.state, above.doneAt);
+    return true;
+  }
+
+  abortSignal(): AbortSignal {
+    if (this.controller === undefined) {
+      this.controller = new AbortController();
+      if (this.settle()) this.controller.abort(this.error());
+      else this.link();
+    }
+    return this.controller.signal;
+  }
+
+  /** Calls `listener` in a microtask of its own once done. The result takes it back: true when it had not been started. */
+  listen(listener: () => void): () => boolean {
+    if (this.settle()) {
+      let waiting = true;
+      queueMicrotask(() => {
+        if (!waiting) return;
+        waiting = false;
+        listener();
+      });
+      return () => {
+        const stopped = waiting;
+        waiting = false;
+        return stopped;
+      };
+    }
+    // A wrapper of its own, so that one function listening twice counts as two.
+    const entry = (): void => listener();
+    this.listeners ??= new Set();
+    this.listeners.add(entry);
+    this.link();
+    return () => {
+      const stopped = this.listeners?.delete(entry) === true;
+      if (stopped) this.unlinkIfIdle();
+      return stopped;
+    };
+  }
+
+  private link(): void {
+    if (this.linked) return;
+    this.linked = true;
+    const above = this.above;
+    if (above !== undefined) {
+      above.children ??= new Set();
+      above.children.add(this);
+      above.link();
+    }
+    if (this.deadlineMs !== Infinity && (above === undefined || this.deadlineMs < above.deadlineMs)) {
+      this.root.deadlines.add(this);
+    }
+  }
+
+  private unlinkIfIdle(): void {
+    if (!this.linked || this.controller !== undefined || this.children?.size || this.listeners?.size) return;
+    this.unlink();
+  }
+
+  private unlink(): void {
+    this.linked = false;
+    this.root.deadlines.remove(this);
+    const above = this.above;
+    if (above?.children?.delete(this)) above.unlinkIfIdle();
+  }
+
+  private finish(state: typeof this.state, doneAt: number): void {
+    this.state = state;
+    this.doneAt = doneAt;
+    if (!this.linked) return;
+    const { children, listeners } = this;
+    this.children = this.listeners = undefined;
+    this.unlink();
+    this.controller?.abort(this.error());
+    if (children !== undefined) for (const child of children) child.settle();
+    if (listeners !== undefined) {
+      for (const listener of listeners) {
+        queueMicrotask(() => {
+          // Taken back between the end and this turn.
+          if (listeners.delete(listener)) listener();
+        });
+      }
+      this.listeners = listeners;
+    }
+  }
+}

@@ -1,0 +1,1 @@
+export type { Discovery, Instancer, InstanceObserver, Registrar, Registration, Watch } from "./discovery.ts";

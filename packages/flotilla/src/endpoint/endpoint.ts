@@ -1,0 +1,43 @@
+import type { Context } from "../context/context.ts";
+import type { MethodInfo } from "./method-info.ts";
+
+/**
+ * One method of a service as a function, on the server and on the client alike.
+ *
+ * A stream is an `AsyncIterable` in the place of `Req` (client streaming), `Res` (server streaming) or both, so that one
+ * type covers the four kinds of method.
+ */
+export type Endpoint<Req = unknown, Res = unknown> = (ctx: Context, request: Req) => Promise<Res>;
+
+/**
+ * A decorator of endpoints: takes the next endpoint inwards, gives back one that does something around it.
+ *
+ * It is told which method it wraps when it is applied, never per call: resolve names, labels and options there. Return a
+ * *named* function, so that a stack trace reads as the stack of concerns.
+ *
+ * ```ts
+ * const timed: Middleware = (next, method) =>
+ *   async function timed(ctx, request) {
+ *     const start = ctx.clock.now();
+ *     try {
+ *       return await next(ctx, request);
+ *     } finally {
+ *       console.log(method.procedure, ctx.clock.now() - start);
+ *     }
+ *   };
+ * ```
+ */
+export type Middleware = <Req, Res>(next: Endpoint<Req, Res>, method: MethodInfo) => Endpoint<Req, Res>;
+
+/**
+ * One middleware out of many. **The first is the outermost**: it sees the request first and the response last.
+ *
+ * `chain(a, b, c)(next, method)` is `a(b(c(next, method), method), method)`. Without middlewares the endpoint is returned as it is.
+ */
+export function chain(...middlewares: readonly Middleware[]): Middleware {
+  return (next, method) => {
+    let endpoint = next;
+    for (let i = middlewares.length - 1; i >= 0; i--) endpoint = middlewares[i]!(endpoint, method);
+    return endpoint;
+  };
+}

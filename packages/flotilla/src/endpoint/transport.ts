@@ -1,0 +1,50 @@
+import type { Context } from "../context/context.ts";
+import type { Endpoint } from "./endpoint.ts";
+import type { MethodInfo } from "./method-info.ts";
+import type { Service } from "./service.ts";
+
+/** The server side of a transport, before it is started. `http({ port })` makes one. */
+export interface Listener {
+  /** Name of the protocol for logs and the registry: `http`, `grpc`, `memory`. */
+  readonly protocol: string;
+  /**
+   * Starts serving.
+   *
+   * @param services - what to serve; names are unique.
+   * @param root - the parent of every call's context: its clock is the listener's, its end is the end of every call.
+   * @throws Error when the address cannot be bound, saying which and why.
+   */
+  listen(services: readonly Service[], root: Context): Promise<Listening>;
+}
+
+/** A listener that is serving. The host ends it in this order: `refuse`, `drain`, `close`. */
+export interface Listening {
+  readonly protocol: string;
+  /** Where clients reach it: `http://127.0.0.1:8080`. */
+  readonly address: string;
+  /** Calls that have begun and not ended. */
+  readonly inFlight: number;
+  /** Asks clients to go elsewhere (`Connection: close`, GOAWAY) while still serving whatever comes. */
+  discourage(): void;
+  /** Stops accepting and resolves when the calls in flight have ended. Idempotent. */
+  drain(): Promise<void>;
+  /** Cancels what still runs, with the cause given, and frees the address. Idempotent. */
+  close(cause?: unknown): Promise<void>;
+}
+
+/** The client side of a transport: opens the one connection (or pool) that all calls to an instance share. */
+export interface Connector {
+  readonly protocol: string;
+  /** @param address - an address of this protocol, as found in an instance: `http://127.0.0.1:8080`. */
+  connect(address: string): Connection;
+}
+
+/** A connection, or pool of them, to one instance. Opens lazily; reconnects by itself. */
+export interface Connection {
+  /** The endpoint that calls a method over this connection. Asked once a method; the caller keeps it. */
+  endpoint(method: MethodInfo): Endpoint;
+  /** Lets calls in flight finish, then closes. */
+  drain(): Promise<void>;
+  /** Closes now; calls in flight fail with `unavailable`. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,12 @@
+export { type Code, codeFromGrpc, codeFromHttp, codes, isCode } from "./code.ts";
+export {
+  type BadRequest,
+  badRequest,
+  detailTypes,
+  type ErrorInfo,
+  errorInfo,
+  type FieldViolation,
+  findDetail,
+  type RetryInfoDetail,
+} from "./details.ts";
+export { type ErrorDetail, type RetryInfo, ServiceError, type ServiceErrorOptions } from "./service-error.ts";

@@ -1,0 +1,81 @@
+import { type Code, isCode } from "./code.ts";
+
+// Registered symbols: two copies of the package in one process still recognise each other's errors.
+const brand = Symbol.for("flotilla.ServiceError");
+
+/**
+ * A typed addition to an error. `type` is a fully qualified name; `value` is a plain JSON object. The standard types of
+ * google.rpc (see `details.ts`) cross every transport in the form foreign peers expect.
+ */
+export interface ErrorDetail<Value = unknown> {
+  readonly type: string;
+  readonly value: Value;
+}
+
+/** What the server says about trying again. */
+export interface RetryInfo {
+  /** Wait at least so many milliseconds. Undefined: as the client's own backoff says. */
+  readonly afterMs?: number;
+  /** True: do not retry at all, whatever the code says; layered retries stop here. */
+  readonly never?: boolean;
+}
+
+/** Options of {@link ServiceError}. */
+export interface ServiceErrorOptions {
+  /** What led to it. Kept in this process for the log, never sent. */
+  cause?: unknown;
+  /** Typed details, sent to the caller. Default none. */
+  details?: readonly ErrorDetail[];
+  /** What to say about retrying, sent to the caller. */
+  retry?: RetryInfo;
+  /** Response headers or trailers to send with the error, or those received with it. Names in lower case. */
+  metadata?: Readonly<Record<string, string>>;
+}
+
+/**
+ * The one error of Flotilla. Its code, message, details and retry information are meant for the caller and cross every
+ * transport; its cause and stack stay in the process. Anything else thrown by a handler leaves as `internal`.
+ *
+ * An expected business outcome is not an error: put it in the response type.
+ */
+export class ServiceError extends Error {
+  override readonly name: string = "ServiceError";
+  readonly code: Code;
+  readonly details: readonly ErrorDetail[];
+  readonly retry: RetryInfo | undefined;
+  readonly metadata: Readonly<Record<string, string>> | undefined;
+
+  constructor(code: Code, message: string, options?: ServiceErrorOptions) {
+    super(message, options?.cause === undefined ? undefined : { cause: options.cause });
+    if (!isCode(code)) throw new TypeError(`ServiceError: ${JSON.stringify(code)} is not one of the sixteen codes`);
+    this.code = code;
+    this.details = options?.details ?? [];
+    this.retry = options?.retry;
+    this.metadata = options?.metadata;
+  }
+
+  get [brand](): true {
+    return true;
+  }
+
+  static [Symbol.hasInstance](value: unknown): boolean {
+    if (this !== ServiceError) return Function.prototype[Symbol.hasInstance].call(this, value);
+    return typeof value === "object" && value !== null && brand in value;
+  }
+
+  /**
+   * The ServiceError that stands for whatever was thrown. A ServiceError is returned as it is; an `AbortError` becomes
+   * `canceled`, a `TimeoutError` `deadline_exceeded`; all else becomes `internal` with a message that reveals nothing and
+   * the original as its cause.
+   */
+  static from(thrown: unknown): ServiceError {
+    if (thrown instanceof ServiceError) return thrown as ServiceError;
+    if (thrown instanceof Error) {
+      if (thrown.name === "AbortError") return new ServiceError("canceled", "the call was canceled", { cause: thrown });
+      if (thrown.name === "TimeoutError") {
+        return new ServiceError("deadline_exceeded", "the call took longer than it was given", { cause: thrown });
+      }
+    }
+    return new ServiceError("internal", "internal error", { cause: thrown });
+  }
+}

@@ -1,0 +1,73 @@
+/** Header values as Node gives them: one string, or several for a name that came more than once. */
+export type MetadataRecord = Record<string, string | string[] | undefined>;
+
+/**
+ * Headers of a call, on any transport: names are case-insensitive (kept in lower case), a name may have several values.
+ * A name ending in `-bin` holds binary data in base64.
+ *
+ * Wraps the record it is given without copying it: reading an incoming request's headers costs nothing until asked.
+ */
+export class Metadata {
+  readonly #record: MetadataRecord;
+
+  constructor(record: MetadataRecord = Object.create(null) as MetadataRecord) {
+    this.#record = record;
+  }
+
+  /** The value of a name, several joined by `", "` as HTTP does; undefined when absent. */
+  get(name: string): string | undefined {
+    const value = this.#record[name.toLowerCase()];
+    // The record may be a plain object: what it inherits ("constructor") is no header.
+    return typeof value === "string" ? value : Array.isArray(value) ? value.join(", ") : undefined;
+  }
+
+  /** Every value of a name, in order. */
+  getAll(name: string): readonly string[] {
+    const value = this.#record[name.toLowerCase()];
+    return typeof value === "string" ? [value] : Array.isArray(value) ? value : [];
+  }
+
+  /** Sets a name to one value. @throws TypeError when the name or value cannot stand in a header. */
+  set(name: string, value: string): void {
+    this.#record[checkName(name)] = checkValue(name, value);
+  }
+
+  /** Adds a value to a name. @throws TypeError when the name or value cannot stand in a header. */
+  append(name: string, value: string): void {
+    const key = checkName(name);
+    const present = this.#record[key];
+    checkValue(name, value);
+    this.#record[key] = present === undefined ? value : Array.isArray(present) ? [...present, value] : [present, value];
+  }
+
+  /** Removes a name. */
+  delete(name: string): void {
+    delete this.#record[name.toLowerCase()];
+  }
+
+  /** The names and their values, a pair for each value. */
+  *entries(): Generator<[string, string]> {
+    for (const name of Object.keys(this.#record)) for (const value of this.getAll(name)) yield [name, value];
+  }
+}
+
+const TOKEN = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
+
+function checkName(name: string): string {
+  const key = name.toLowerCase();
+  if (!TOKEN.test(key)) throw new TypeError(`metadata name ${JSON.stringify(name)} is not a valid header name (RFC 9110 token)`);
+  return key;
+}
+
+function checkValue(name: string, value: string): string {
+  // Visible ASCII, space and tab: what every transport can carry. Anything else goes into a `-bin` name as base64.
+  for (let i = 0; i < value.length; i++) {
+    const char = value.charCodeAt(i);
+    if ((char < 0x20 && char !== 0x09) || char > 0x7e) {
+      throw new TypeError(
+        `metadata value of ${JSON.stringify(name)} has a character a header cannot carry at index ${i}: use a name ending in -bin with base64`,
+      );
+    }
+  }
+  return value;
+}

@@ -1,0 +1,42 @@
+import type { Context } from "../context/context.ts";
+import { contextKey, type ContextKey } from "../context/key.ts";
+import { withValue } from "../context/with.ts";
+import { serverCallKey } from "./call.ts";
+
+/** W3C Trace Context as it goes over the wire. */
+export interface TraceHeaders {
+  /** `00-<32 hex>-<16 hex>-<2 hex>`, valid by the specification. */
+  readonly traceparent: string;
+  /** Vendor list, passed on as it came; undefined when absent. */
+  readonly tracestate: string | undefined;
+}
+
+const traceKey: ContextKey<TraceHeaders | undefined> = contextKey<TraceHeaders>("flotilla.trace");
+
+// Version ff is forbidden; all-zero ids are invalid; a later version may carry more after a dash.
+const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?$/;
+const MAX_TRACESTATE = 512;
+
+/** Whether a traceparent header is valid (W3C Trace Context level 2, section 3.2). */
+export function isTraceparent(value: string): boolean {
+  return TRACEPARENT.test(value) && (value.length === 55 || !value.startsWith("00"));
+}
+
+/** A child that belongs to this position in a trace: calls made under it carry these headers. */
+export function withTrace(ctx: Context, trace: TraceHeaders): Context {
+  return withValue(ctx, traceKey, trace);
+}
+
+/**
+ * The position in a trace that this context belongs to: what {@link withTrace} set, else what the incoming call carried.
+ * A malformed traceparent counts as absent; a tracestate over 512 characters is dropped.
+ */
+export function currentTrace(ctx: Context): TraceHeaders | undefined {
+  const set = ctx.value(traceKey);
+  if (set !== undefined) return set;
+  const headers = ctx.value(serverCallKey)?.headers;
+  const traceparent = headers?.get("traceparent");
+  if (traceparent === undefined || !isTraceparent(traceparent)) return undefined;
+  const tracestate = headers!.get("tracestate");
+  return { traceparent, tracestate: tracestate !== undefined && tracestate.length <= MAX_TRACESTATE ? tracestate : undefined };
+}
