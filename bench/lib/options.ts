@@ -1,0 +1,65 @@
+import { parseArgs } from "node:util";
+import type { Scenario } from "./scenario.ts";
+
+/** Seconds a quick run may take in all, with a margin for slow machines below the 45 s it promises. */
+const QUICK_BUDGET_SECONDS = 34;
+const QUICK_ROUNDS = 5;
+const LEAST_ROUNDS = 5;
+
+export interface Options {
+  readonly scenario: string | undefined;
+  readonly quick: boolean;
+  readonly json: boolean;
+  readonly rounds: number | undefined;
+  readonly rows: readonly string[] | undefined;
+  readonly build: boolean;
+}
+
+export const usage = `npm run bench                      lists the scenarios
+npm run bench -- NAME [options]    runs one
+  --quick        under 45 s in all: ${QUICK_ROUNDS} short rounds
+  --json         the last line of stdout is one JSON object
+  --rounds N     rounds of alternation, at least ${LEAST_ROUNDS}
+  --rows a,b     only these rows (the reference row is always in)
+  --no-build     measure packages/flotilla/dist as it is`;
+
+export function parseOptions(args: readonly string[]): Options {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    allowNegative: true,
+    options: {
+      quick: { type: "boolean", default: false },
+      json: { type: "boolean", default: false },
+      rounds: { type: "string" },
+      rows: { type: "string" },
+      build: { type: "boolean", default: true },
+    },
+  });
+  if (positionals.length > 1) throw new Error(`one scenario at a time; got ${positionals.join(", ")}`);
+  const rounds = values.rounds === undefined ? undefined : Number(values.rounds);
+  if (rounds !== undefined && !(Number.isInteger(rounds) && rounds >= LEAST_ROUNDS && rounds <= 1000)) {
+    throw new Error(`--rounds must be a whole number from ${LEAST_ROUNDS} to 1000; got ${values.rounds}`);
+  }
+  const rows = values.rows?.split(",").filter((row) => row !== "");
+  return { scenario: positionals[0], quick: values.quick, json: values.json, rounds, rows, build: values.build };
+}
+
+export interface Plan {
+  readonly rows: readonly string[];
+  readonly rounds: number;
+  readonly seconds: number;
+}
+
+/** Which rows are measured, how often and for how long. */
+export function planRun(scenario: Scenario, options: Options): Plan {
+  const known = Object.keys(scenario.rows);
+  const unknown = options.rows?.filter((row) => !known.includes(row)) ?? [];
+  if (unknown.length > 0) throw new Error(`no row ${unknown.join(", ")} in ${scenario.name}; its rows: ${known.join(", ")}`);
+  const rows = known.filter((row) => row === scenario.reference || (options.rows?.includes(row) ?? true));
+  const rounds = options.rounds ?? (options.quick ? QUICK_ROUNDS : scenario.rounds);
+  // The warm-up counts as one round more.
+  const share = QUICK_BUDGET_SECONDS / (rows.length * (rounds + 1));
+  const seconds = options.quick ? Math.min(scenario.seconds, 1, share) : scenario.seconds;
+  return { rows, rounds, seconds };
+}

@@ -1,0 +1,53 @@
+import { styleText } from "node:util";
+import type { Plan } from "./options.ts";
+import { formatFigure, type RowResult } from "./run.ts";
+import type { Scenario } from "./scenario.ts";
+import { median } from "./stats.ts";
+
+const BAR_WIDTH = 28;
+type Style = Parameters<typeof styleText>[0];
+
+/** Styles for a terminal; plain where stdout is none, or where NO_COLOR asks for it. */
+const paint = (style: Style, text: string): string => styleText(style, text, { stream: process.stdout });
+
+/** The one-line machine form. A row that failed has null figures and an `error`. */
+export function toJson(scenario: Scenario, results: readonly RowResult[]): string {
+  const round = (value: number): number | null => (Number.isFinite(value) ? Number(value.toPrecision(5)) : null);
+  const rows = results.map(({ name, samples, ratio, failure }) => ({
+    name,
+    value: round(median(samples)),
+    unit: scenario.unit,
+    ratio: round(ratio),
+    ...(failure === undefined ? {} : { error: failure }),
+  }));
+  return JSON.stringify({ scenario: scenario.name, reference: scenario.reference, rows });
+}
+
+export function toTable(scenario: Scenario, plan: Plan, results: readonly RowResult[]): string {
+  const top = Math.max(...results.map(({ samples }) => (samples.length > 0 ? median(samples) : 0)));
+  const nameWidth = Math.max(...results.map(({ name }) => name.length), 4);
+  const head = `${"row".padEnd(nameWidth)}  ${["min", "median", "max", "ratio"].map((title) => title.padStart(9)).join(" ")}`;
+  const lines = results.map((result) => rowLine(scenario, result, nameWidth, top));
+  const seconds = plan.seconds.toLocaleString("en-US", { maximumFractionDigits: 2 });
+  return [
+    "",
+    `${paint("bold", scenario.name)}  ${scenario.summary}`,
+    paint("dim", `${scenario.unit}, ${scenario.better} is better; ${plan.rounds} alternating rounds of ${seconds} s; ratio to ${scenario.reference}`),
+    "",
+    paint("dim", head),
+    ...lines,
+    "",
+  ].join("\n");
+}
+
+function rowLine(scenario: Scenario, { name, samples, ratio, failure }: RowResult, nameWidth: number, top: number): string {
+  const label = name.padEnd(nameWidth);
+  if (failure !== undefined) return `${paint("red", label)}  ${paint("red", `no figure: ${failure}`)}`;
+  const middle = median(samples);
+  const [min, max] = [Math.min(...samples), Math.max(...samples)].map((value) => formatFigure(value).padStart(9));
+  const figures = `${min} ${paint("bold", formatFigure(middle).padStart(9))} ${max}`;
+  const style: Style = name === scenario.reference ? "cyan" : name.startsWith("flotilla") ? "green" : "white";
+  const bar = paint(style, "█".repeat(Math.max(1, Math.round((middle / top) * BAR_WIDTH))));
+  const against = Number.isFinite(ratio) ? ratio.toFixed(ratio < 10 ? 3 : 1) : "-";
+  return `${paint(style, label)}  ${figures} ${against.padStart(9)}  ${bar} ${paint("dim", scenario.rows[name] ?? "")}`;
+}

@@ -1,0 +1,90 @@
+import type { Plan } from "./options.ts";
+import type { Machine } from "./machine.ts";
+import type { Scenario, Subject } from "./scenario.ts";
+import { median } from "./stats.ts";
+
+export interface RowResult {
+  readonly name: string;
+  /** One figure a round, in the scenario's unit. */
+  readonly samples: readonly number[];
+  /** Median over the rounds of this row's figure to the reference row's of the same round. */
+  readonly ratio: number;
+  /** Why the row has no figures. */
+  readonly failure?: string;
+}
+
+export type Progress = (text: string) => void;
+
+interface Lane {
+  readonly name: string;
+  readonly subject: Subject | undefined;
+  readonly samples: number[];
+  failure: string | undefined;
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** Opens every row, warms each up, then measures them in turn, round after round: A B C A B C … */
+export async function runScenario(scenario: Scenario, plan: Plan, machine: Machine, progress: Progress): Promise<RowResult[]> {
+  const stage = await scenario.stage(machine);
+  const lanes: Lane[] = [];
+  try {
+    progress(`starting ${plan.rows.join(", ")}; ${machine.pinning}`);
+    lanes.push(...(await Promise.all(plan.rows.map((name) => openLane(name, () => stage.open(name))))));
+    for (const lane of lanes) {
+      if (lane.failure !== undefined) progress(`${lane.name}: unavailable: ${lane.failure}`);
+    }
+    await measureRound(lanes, plan.seconds, "warm-up", progress, () => {});
+    for (let round = 1; round <= plan.rounds; round++) {
+      await measureRound(lanes, plan.seconds, `round ${round}/${plan.rounds}`, progress, (lane, value) => lane.samples.push(value));
+    }
+  } finally {
+    await Promise.allSettled(lanes.map((lane) => lane.subject?.close()));
+    await stage.close();
+  }
+  const reference = lanes.find((lane) => lane.name === scenario.reference);
+  return lanes.map((lane) => resultOf(lane, reference));
+}
+
+async function openLane(name: string, open: () => Promise<Subject>): Promise<Lane> {
+  try {
+    return { name, subject: await open(), samples: [], failure: undefined };
+  } catch (error) {
+    return { name, subject: undefined, samples: [], failure: messageOf(error) };
+  }
+}
+
+async function measureRound(
+  lanes: readonly Lane[],
+  seconds: number,
+  label: string,
+  progress: Progress,
+  keep: (lane: Lane, value: number) => void,
+): Promise<void> {
+  const figures: string[] = [];
+  for (const lane of lanes) {
+    if (lane.subject === undefined || lane.failure !== undefined) continue;
+    try {
+      const value = await lane.subject.measure(seconds);
+      keep(lane, value);
+      figures.push(`${lane.name} ${formatFigure(value)}`);
+    } catch (error) {
+      // One failed call fails the row for good: a figure that leaves out failures would flatter it.
+      lane.failure = messageOf(error);
+      figures.push(`${lane.name} FAILED (${lane.failure})`);
+    }
+  }
+  progress(`${label}: ${figures.join("  ")}`);
+}
+
+function resultOf(lane: Lane, reference: Lane | undefined): RowResult {
+  if (lane.failure !== undefined) return { name: lane.name, samples: [], ratio: Number.NaN, failure: lane.failure };
+  const whole = reference?.failure === undefined ? (reference?.samples ?? []) : [];
+  const ratio = median(lane.samples.map((value, round) => value / (whole[round] ?? Number.NaN)));
+  return { name: lane.name, samples: lane.samples, ratio };
+}
+
+/** Four significant digits below a thousand, whole numbers above. */
+export function formatFigure(value: number): string {
+  return value >= 1000 ? Math.round(value).toLocaleString("en-US") : value.toPrecision(4).replace(/^(0\.\d{4})\d+$/, "$1");
+}

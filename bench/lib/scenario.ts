@@ -1,0 +1,37 @@
+import type { Machine } from "./machine.ts";
+
+/** One thing under measurement: a server under load, a client process, a loop in a worker. */
+export interface Subject {
+  /**
+   * Measures for about `seconds` and resolves to one figure in the scenario's unit. It first checks that the answers are
+   * right, and rejects when they are not or when any call failed.
+   */
+  measure(seconds: number): Promise<number>;
+  close(): Promise<void>;
+}
+
+/** What a scenario holds open while its rows are measured in turn. */
+export interface Stage {
+  open(row: string): Promise<Subject>;
+  close(): Promise<void>;
+}
+
+export interface Scenario {
+  readonly name: string;
+  /** One line for the list of scenarios. */
+  readonly summary: string;
+  /** The row that every ratio is taken against. */
+  readonly reference: string;
+  readonly unit: "req/s" | "µs";
+  readonly better: "more" | "less";
+  /** Row name to a few words about it; the order is that of the rounds and of the table. */
+  readonly rows: Readonly<Record<string, string>>;
+  /** Seconds one measurement of one row takes in a full run. */
+  readonly seconds: number;
+  /** The least rounds that give a steady median; never under 5. */
+  readonly rounds: number;
+  stage(machine: Machine): Promise<Stage>;
+}
+
+/** Lets a row without resources of its own be written in one line. */
+export const nothingToClose = (): Promise<void> => Promise.resolve();

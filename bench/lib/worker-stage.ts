@@ -1,0 +1,20 @@
+import { Child } from "./child.ts";
+import type { Subject } from "./scenario.ts";
+
+/** Measures in a process of its own, so that no row's types and garbage reach another's. */
+export async function openWorker(row: string, cpus: string | undefined, file: string, args: readonly string[]): Promise<Subject> {
+  const child = new Child(row, cpus, file, args);
+  try {
+    await child.ask(undefined);
+  } catch (error) {
+    await child.close();
+    throw error;
+  }
+  return {
+    async measure(seconds) {
+      const { value } = await child.ask<{ value: number }>({ seconds }, seconds * 1000 + 30_000);
+      return value;
+    },
+    close: () => child.close(),
+  };
+}

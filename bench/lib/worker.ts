@@ -1,0 +1,61 @@
+/**
+ * A process that measures when it is told to. The entry file of a row calls one of these two; the bench then sends
+ * `{ seconds }` and is answered `{ value }` or `{ failure }`.
+ */
+function answerMeasurements(measure: (seconds: number) => Promise<number>): void {
+  process.on("disconnect", () => process.exit(0));
+  process.on("message", ({ seconds }: { seconds: number }) => {
+    measure(seconds).then(
+      (value) => process.send?.({ value }),
+      (error: unknown) => process.send?.({ failure: error instanceof Error ? error.message : String(error) }),
+    );
+  });
+  process.send?.({ ready: true });
+}
+
+/** Calls a row made `iterations` times over and returns something every one of them had a part in. */
+export type Loop = (iterations: number) => Promise<unknown> | unknown;
+
+/** Where results end, so that no compiler can prove a call useless. */
+const sink = { last: undefined as unknown };
+const BATCH_SECONDS = 0.02;
+
+/** Serves microseconds a call of `loop`, called in batches long enough that reading the time costs nothing. */
+export function serveLoop(loop: Loop): void {
+  let batch = 1;
+  answerMeasurements(async (seconds) => {
+    const start = performance.now();
+    const end = start + seconds * 1000;
+    let calls = 0;
+    let now = start;
+    while (now < end) {
+      const before = now;
+      sink.last = await loop(batch);
+      calls += batch;
+      now = performance.now();
+      if (now - before < BATCH_SECONDS * 1000) batch *= 2;
+    }
+    return ((now - start) * 1000) / calls;
+  });
+}
+
+/** Calls under way at any time: as many as the http scenario has connections. */
+export const inFlight = 64;
+
+/** Serves calls a second of `call`; the first failure fails the measurement. */
+export function serveCalls(call: () => Promise<void>): void {
+  answerMeasurements(async (seconds) => {
+    await call();
+    const start = performance.now();
+    const end = start + seconds * 1000;
+    let calls = 0;
+    const lane = async (): Promise<void> => {
+      while (performance.now() < end) {
+        await call();
+        calls++;
+      }
+    };
+    await Promise.all(Array.from({ length: inFlight }, lane));
+    return calls / ((performance.now() - start) / 1000);
+  });
+}

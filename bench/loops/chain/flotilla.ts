@@ -1,0 +1,9 @@
+import { background } from "flotilla/context";
+import { chain, type Middleware } from "flotilla/endpoint";
+import { callInTurn, sumEndpoint, sumMethod } from "../../lib/endpoints.ts";
+import { serveLoop } from "../../lib/worker.ts";
+
+const passing: Middleware = (next) => (ctx, request) => next(ctx, request);
+const ten = Array.from({ length: 10 }, () => passing);
+
+serveLoop(callInTurn(chain(...ten)(sumEndpoint, sumMethod), background()));

@@ -1,0 +1,50 @@
+import { styleText } from "node:util";
+import { buildFlotilla } from "./lib/build.ts";
+import { surveyMachine } from "./lib/machine.ts";
+import { type Options, parseOptions, planRun, usage } from "./lib/options.ts";
+import { toJson, toTable } from "./lib/report.ts";
+import { runScenario } from "./lib/run.ts";
+import type { Scenario } from "./lib/scenario.ts";
+import { chain } from "./scenarios/chain.ts";
+import { client } from "./scenarios/client.ts";
+import { context } from "./scenarios/context.ts";
+import { discovery } from "./scenarios/discovery.ts";
+import { http } from "./scenarios/http.ts";
+
+/** Every scenario: one file each in scenarios/. */
+const scenarios: readonly Scenario[] = [http, client, chain, context, discovery];
+
+const progress = (text: string): void => {
+  process.stderr.write(`${styleText("dim", text, { stream: process.stderr })}\n`);
+};
+
+function listScenarios(): string {
+  const lines = scenarios.map(({ name, summary, rows, reference }) => {
+    const names = Object.keys(rows).map((row) => (row === reference ? `${row} (reference)` : row));
+    return `  ${styleText("bold", name.padEnd(10), { stream: process.stdout })} ${summary}\n             rows: ${names.join(", ")}`;
+  });
+  return `${usage}\n\nScenarios\n${lines.join("\n")}\n`;
+}
+
+async function main(options: Options): Promise<number> {
+  if (options.scenario === undefined) {
+    process.stdout.write(listScenarios());
+    return 0;
+  }
+  const scenario = scenarios.find(({ name }) => name === options.scenario);
+  if (scenario === undefined) {
+    throw new Error(`no scenario ${options.scenario}; there are ${scenarios.map(({ name }) => name).join(", ")}`);
+  }
+  const plan = planRun(scenario, options);
+  if (options.build) buildFlotilla(progress);
+  const results = await runScenario(scenario, plan, surveyMachine(), progress);
+  process.stdout.write(`${options.json ? toJson(scenario, results) : toTable(scenario, plan, results)}\n`);
+  return results.some(({ failure }) => failure !== undefined) ? 1 : 0;
+}
+
+try {
+  process.exitCode = await main(parseOptions(process.argv.slice(2)));
+} catch (error) {
+  process.stderr.write(`bench: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 2;
+}
