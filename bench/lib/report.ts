@@ -26,13 +26,13 @@ export function toJson(scenario: Scenario, results: readonly RowResult[]): strin
 export function toTable(scenario: Scenario, plan: Plan, results: readonly RowResult[]): string {
   const top = Math.max(...results.map(({ samples }) => (samples.length > 0 ? median(samples) : 0)));
   const nameWidth = Math.max(...results.map(({ name }) => name.length), 4);
-  const head = `${"row".padEnd(nameWidth)}  ${["min", "median", "max", "ratio"].map((title) => title.padStart(9)).join(" ")}`;
+  const head = `${"row".padEnd(nameWidth)}  ${["min", "median", "max", "cpu µs", "ratio"].map((title) => title.padStart(9)).join(" ")}`;
   const lines = results.map((result) => rowLine(scenario, result, nameWidth, top));
   const seconds = plan.seconds.toLocaleString("en-US", { maximumFractionDigits: 2 });
   return [
     "",
     `${paint("bold", scenario.name)}  ${scenario.summary}`,
-    paint("dim", `${scenario.unit}, ${scenario.better} is better; ${plan.rounds} alternating rounds of ${seconds} s; ratio to ${scenario.reference}`),
+    paint("dim", `${scenario.unit}, ${scenario.better} is better; ${plan.rounds} alternating rounds of ${seconds} s; cpu: processor time a call; ratio to ${scenario.reference}`),
     "",
     paint("dim", head),
     ...lines,
@@ -40,12 +40,12 @@ export function toTable(scenario: Scenario, plan: Plan, results: readonly RowRes
   ].join("\n");
 }
 
-function rowLine(scenario: Scenario, { name, samples, ratio, failure }: RowResult, nameWidth: number, top: number): string {
+function rowLine(scenario: Scenario, { name, samples, cpu, ratio, failure }: RowResult, nameWidth: number, top: number): string {
   const label = name.padEnd(nameWidth);
   if (failure !== undefined) return `${paint("red", label)}  ${paint("red", `no figure: ${failure}`)}`;
   const middle = median(samples);
   const [min, max] = [Math.min(...samples), Math.max(...samples)].map((value) => formatFigure(value).padStart(9));
-  const figures = `${min} ${paint("bold", formatFigure(middle).padStart(9))} ${max}`;
+  const figures = `${min} ${paint("bold", formatFigure(middle).padStart(9))} ${max} ${formatFigure(cpu).padStart(9)}`;
   const style: Style = name === scenario.reference ? "cyan" : name.startsWith("flotilla") ? "green" : "white";
   const bar = paint(style, "█".repeat(Math.max(1, Math.round((middle / top) * BAR_WIDTH))));
   const against = Number.isFinite(ratio) ? ratio.toFixed(ratio < 10 ? 3 : 1) : "-";

@@ -1,12 +1,14 @@
-import type { Plan } from "./options.ts";
+import { type Plan, WARM_UP_SECONDS } from "./options.ts";
 import type { Machine } from "./machine.ts";
-import type { Scenario, Subject } from "./scenario.ts";
+import type { Measurement, Scenario, Subject } from "./scenario.ts";
 import { median } from "./stats.ts";
 
 export interface RowResult {
   readonly name: string;
   /** One figure a round, in the scenario's unit. */
   readonly samples: readonly number[];
+  /** Median processor time a call, µs. */
+  readonly cpu: number;
   /** Median over the rounds of this row's figure to the reference row's of the same round. */
   readonly ratio: number;
   /** Why the row has no figures. */
@@ -18,7 +20,7 @@ export type Progress = (text: string) => void;
 interface Lane {
   readonly name: string;
   readonly subject: Subject | undefined;
-  readonly samples: number[];
+  readonly measurements: Measurement[];
   failure: string | undefined;
 }
 
@@ -34,9 +36,9 @@ export async function runScenario(scenario: Scenario, plan: Plan, machine: Machi
     for (const lane of lanes) {
       if (lane.failure !== undefined) progress(`${lane.name}: unavailable: ${lane.failure}`);
     }
-    await measureRound(lanes, plan.seconds, "warm-up", progress, () => {});
+    await measureRound(lanes, WARM_UP_SECONDS, "warm-up", progress, () => {});
     for (let round = 1; round <= plan.rounds; round++) {
-      await measureRound(lanes, plan.seconds, `round ${round}/${plan.rounds}`, progress, (lane, value) => lane.samples.push(value));
+      await measureRound(lanes, plan.seconds, `round ${round}/${plan.rounds}`, progress, (lane, measurement) => lane.measurements.push(measurement));
     }
   } finally {
     await Promise.allSettled(lanes.map((lane) => lane.subject?.close()));
@@ -48,9 +50,9 @@ export async function runScenario(scenario: Scenario, plan: Plan, machine: Machi
 
 async function openLane(name: string, open: () => Promise<Subject>): Promise<Lane> {
   try {
-    return { name, subject: await open(), samples: [], failure: undefined };
+    return { name, subject: await open(), measurements: [], failure: undefined };
   } catch (error) {
-    return { name, subject: undefined, samples: [], failure: messageOf(error) };
+    return { name, subject: undefined, measurements: [], failure: messageOf(error) };
   }
 }
 
@@ -59,15 +61,15 @@ async function measureRound(
   seconds: number,
   label: string,
   progress: Progress,
-  keep: (lane: Lane, value: number) => void,
+  keep: (lane: Lane, measurement: Measurement) => void,
 ): Promise<void> {
   const figures: string[] = [];
   for (const lane of lanes) {
     if (lane.subject === undefined || lane.failure !== undefined) continue;
     try {
-      const value = await lane.subject.measure(seconds);
-      keep(lane, value);
-      figures.push(`${lane.name} ${formatFigure(value)}`);
+      const measurement = await lane.subject.measure(seconds);
+      keep(lane, measurement);
+      figures.push(`${lane.name} ${formatFigure(measurement.value)}`);
     } catch (error) {
       // One failed call fails the row for good: a figure that leaves out failures would flatter it.
       lane.failure = messageOf(error);
@@ -78,10 +80,12 @@ async function measureRound(
 }
 
 function resultOf(lane: Lane, reference: Lane | undefined): RowResult {
-  if (lane.failure !== undefined) return { name: lane.name, samples: [], ratio: Number.NaN, failure: lane.failure };
-  const whole = reference?.failure === undefined ? (reference?.samples ?? []) : [];
-  const ratio = median(lane.samples.map((value, round) => value / (whole[round] ?? Number.NaN)));
-  return { name: lane.name, samples: lane.samples, ratio };
+  const { name, failure, measurements } = lane;
+  if (failure !== undefined) return { name, samples: [], cpu: Number.NaN, ratio: Number.NaN, failure };
+  const whole = reference?.failure === undefined ? (reference?.measurements ?? []) : [];
+  const ratio = median(measurements.map(({ value }, round) => value / (whole[round]?.value ?? Number.NaN)));
+  const cpu = median(measurements.map((measurement) => measurement.cpu));
+  return { name, samples: measurements.map(({ value }) => value), cpu, ratio };
 }
 
 /** Four significant digits below a thousand, whole numbers above. */

@@ -1,12 +1,19 @@
 import type { Machine } from "./machine.ts";
 
+export interface Measurement {
+  /** In the scenario's unit. */
+  readonly value: number;
+  /** Processor time a call of the process under measurement, user and system, µs: free of waits. */
+  readonly cpu: number;
+}
+
 /** One thing under measurement: a server under load, a client process, a loop in a worker. */
 export interface Subject {
   /**
-   * Measures for about `seconds` and resolves to one figure in the scenario's unit. It first checks that the answers are
-   * right, and rejects when they are not or when any call failed.
+   * Measures for about `seconds`. It first checks that the answers are right, and rejects when they are not or when any
+   * call failed.
    */
-  measure(seconds: number): Promise<number>;
+  measure(seconds: number): Promise<Measurement>;
   close(): Promise<void>;
 }
 

@@ -1,5 +1,5 @@
 import { Child } from "./child.ts";
-import type { Subject } from "./scenario.ts";
+import type { Measurement, Subject } from "./scenario.ts";
 
 /** Measures in a process of its own, so that no row's types and garbage reach another's. */
 export async function openWorker(row: string, cpus: string | undefined, file: string, args: readonly string[]): Promise<Subject> {
@@ -11,10 +11,7 @@ export async function openWorker(row: string, cpus: string | undefined, file: st
     throw error;
   }
   return {
-    async measure(seconds) {
-      const { value } = await child.ask<{ value: number }>({ seconds }, seconds * 1000 + 30_000);
-      return value;
-    },
+    measure: (seconds) => child.ask<Measurement>({ seconds }, seconds * 1000 + 30_000),
     close: () => child.close(),
   };
 }

@@ -1,12 +1,15 @@
+import { cpuMicros } from "./ready.ts";
+import type { Measurement } from "./scenario.ts";
+
 /**
  * A process that measures when it is told to. The entry file of a row calls one of these two; the bench then sends
- * `{ seconds }` and is answered `{ value }` or `{ failure }`.
+ * `{ seconds }` and is answered a Measurement or `{ failure }`.
  */
-function answerMeasurements(measure: (seconds: number) => Promise<number>): void {
+function answerMeasurements(measure: (seconds: number) => Promise<Measurement>): void {
   process.on("disconnect", () => process.exit(0));
   process.on("message", ({ seconds }: { seconds: number }) => {
     measure(seconds).then(
-      (value) => process.send?.({ value }),
+      (measurement) => process.send?.(measurement),
       (error: unknown) => process.send?.({ failure: error instanceof Error ? error.message : String(error) }),
     );
   });
@@ -24,6 +27,7 @@ const BATCH_SECONDS = 0.02;
 export function serveLoop(loop: Loop): void {
   let batch = 1;
   answerMeasurements(async (seconds) => {
+    const cpu = cpuMicros();
     const start = performance.now();
     const end = start + seconds * 1000;
     let calls = 0;
@@ -35,7 +39,7 @@ export function serveLoop(loop: Loop): void {
       now = performance.now();
       if (now - before < BATCH_SECONDS * 1000) batch *= 2;
     }
-    return ((now - start) * 1000) / calls;
+    return { value: ((now - start) * 1000) / calls, cpu: (cpuMicros() - cpu) / calls };
   });
 }
 
@@ -46,6 +50,7 @@ export const inFlight = 64;
 export function serveCalls(call: () => Promise<void>): void {
   answerMeasurements(async (seconds) => {
     await call();
+    const cpu = cpuMicros();
     const start = performance.now();
     const end = start + seconds * 1000;
     let calls = 0;
@@ -56,6 +61,6 @@ export function serveCalls(call: () => Promise<void>): void {
       }
     };
     await Promise.all(Array.from({ length: inFlight }, lane));
-    return calls / ((performance.now() - start) / 1000);
+    return { value: calls / ((performance.now() - start) / 1000), cpu: (cpuMicros() - cpu) / calls };
   });
 }

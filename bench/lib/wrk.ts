@@ -16,6 +16,11 @@ interface Summary {
   readonly timeout: number;
 }
 
+export interface Load {
+  readonly requests: number;
+  readonly perSecond: number;
+}
+
 /** Finds wrk, or installs Debian's package where that is allowed. */
 export function findWrk(): string {
   const found = onPath("wrk");
@@ -30,8 +35,8 @@ export function findWrk(): string {
   throw new Error("the load generator wrk is not on PATH; install it (Debian: apt-get install wrk) and run again");
 }
 
-/** Loads `url` for `seconds` from 64 connections; resolves to requests a second, rejects if any of them failed. */
-export async function loadWithWrk(wrk: string, url: string, seconds: number, machine: Machine): Promise<number> {
+/** Loads `url` for `seconds` from 64 connections; rejects if any request failed. */
+export async function loadWithWrk(wrk: string, url: string, seconds: number, machine: Machine): Promise<Load> {
   const limit = Math.ceil(seconds) + 2;
   const args = [wrk, "-t1", `-c${CONNECTIONS}`, `-d${limit}s`, "-s", SCRIPT, url];
   const [command, commandArgs] = pinned(machine.loadCpus, args);
@@ -43,7 +48,7 @@ export async function loadWithWrk(wrk: string, url: string, seconds: number, mac
     const output = await outputOf(child);
     const line = output.trim().split("\n").at(-1) ?? "";
     if (!line.startsWith("{")) throw new Error(`wrk gave no summary: ${output.trim()}`);
-    return rateOf(JSON.parse(line) as Summary);
+    return loadOf(JSON.parse(line) as Summary);
   } finally {
     clearTimeout(stop);
     clearTimeout(kill);
@@ -59,10 +64,10 @@ function outputOf(child: ReturnType<typeof spawn>): Promise<string> {
   });
 }
 
-function rateOf({ requests, micros, status, socket, timeout }: Summary): number {
+function loadOf({ requests, micros, status, socket, timeout }: Summary): Load {
   if (status + socket + timeout > 0) {
     throw new Error(`${status} answers were errors, ${socket} sockets failed, ${timeout} requests timed out`);
   }
   if (requests === 0) throw new Error("no request was answered");
-  return requests / (micros / 1e6);
+  return { requests, perSecond: requests / (micros / 1e6) };
 }

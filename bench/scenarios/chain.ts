@@ -12,7 +12,7 @@ export const chain: Scenario = {
     flotilla: "ten middlewares that return the next one's promise",
     "flotilla-awaiting": "ten middlewares that await it",
   },
-  seconds: 1,
-  rounds: 9,
+  seconds: 0.5,
+  rounds: 15,
   stage: inProcess("chain"),
 };

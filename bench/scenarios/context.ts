@@ -12,7 +12,7 @@ export const context: Scenario = {
     flotilla: "withTimeout, withValue, cancel; signal never asked for",
     "flotilla-signal": "the same, signal asked for",
   },
-  seconds: 1,
-  rounds: 9,
+  seconds: 0.5,
+  rounds: 15,
   stage: inProcess("context"),
 };

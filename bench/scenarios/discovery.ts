@@ -13,7 +13,7 @@ export const discovery: Scenario = {
     "pick-1": "a balanced call, 1 method",
     "pick-50": "a balanced call, 50 methods in turn",
   },
-  seconds: 1,
-  rounds: 9,
+  seconds: 0.5,
+  rounds: 15,
   stage: inProcess("discovery"),
 };

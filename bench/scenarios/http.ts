@@ -19,12 +19,20 @@ export async function openServer(row: string, machine: Machine): Promise<{ child
   }
 }
 
+/** What lib/ready.ts answers. */
+interface Cpu {
+  readonly cpuMicros: number;
+}
+
 async function openRow(row: string, wrk: string, machine: Machine): Promise<Subject> {
   const { child, origin } = await openServer(row, machine);
   return {
     async measure(seconds) {
       const url = await checkSum(origin);
-      return loadWithWrk(wrk, url, seconds, machine);
+      const before = await child.ask<Cpu>({});
+      const { requests, perSecond } = await loadWithWrk(wrk, url, seconds, machine);
+      const after = await child.ask<Cpu>({});
+      return { value: perSecond, cpu: (after.cpuMicros - before.cpuMicros) / requests };
     },
     close: () => child.close(),
   };
@@ -45,8 +53,8 @@ export const http: Scenario = {
     moleculer: "moleculer-web and a service in one process",
     "connect-node": "Connect protocol from a protobuf descriptor",
   },
-  seconds: 3,
-  rounds: 7,
+  seconds: 1.5,
+  rounds: 15,
   stage(machine) {
     const wrk = findWrk();
     return Promise.resolve({ open: (row) => openRow(row, wrk, machine), close: nothingToClose });
