@@ -12,7 +12,7 @@ export const chain: Scenario = {
     flotilla: "ten middlewares that return the next one's promise",
     "flotilla-awaiting": "ten middlewares that await it",
   },
-  seconds: 0.5,
-  rounds: 15,
+  seconds: 0.3,
+  rounds: 21,
   stage: inProcess("chain"),
 };

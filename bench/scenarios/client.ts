@@ -16,8 +16,8 @@ export const client: Scenario = {
     undici: "a bare Pool, request and body.json()",
     flotilla: "typed client: discovery, balancing, default stack",
   },
-  seconds: 1.5,
-  rounds: 15,
+  seconds: 0.4,
+  rounds: 31,
   async stage(machine) {
     // The clients are what is measured here, so the server takes the load generator's core.
     const server = await openServer("bare", { ...machine, subjectCpus: machine.loadCpus });

@@ -12,7 +12,7 @@ export const context: Scenario = {
     flotilla: "withTimeout, withValue, cancel; signal never asked for",
     "flotilla-signal": "the same, signal asked for",
   },
-  seconds: 0.5,
-  rounds: 15,
+  seconds: 0.3,
+  rounds: 21,
   stage: inProcess("context"),
 };

@@ -13,7 +13,7 @@ export const discovery: Scenario = {
     "pick-1": "a balanced call, 1 method",
     "pick-50": "a balanced call, 50 methods in turn",
   },
-  seconds: 0.5,
-  rounds: 15,
+  seconds: 0.3,
+  rounds: 21,
   stage: inProcess("discovery"),
 };

@@ -53,8 +53,8 @@ export const http: Scenario = {
     moleculer: "moleculer-web and a service in one process",
     "connect-node": "Connect protocol from a protobuf descriptor",
   },
-  seconds: 1.5,
-  rounds: 15,
+  seconds: 0.4,
+  rounds: 31,
   stage(machine) {
     const wrk = findWrk();
     return Promise.resolve({ open: (row) => openRow(row, wrk, machine), close: nothingToClose });
