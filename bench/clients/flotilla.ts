@@ -1,7 +1,6 @@
 import { leastRequest } from "flotilla/balance";
 import { background } from "flotilla/context";
 import { fixed } from "flotilla/discovery";
-import { http } from "flotilla/http";
 import { client } from "flotilla/service";
 import { Calculator } from "../lib/calculator.ts";
 import { sumAnswer, sumRequest } from "../lib/sum.ts";

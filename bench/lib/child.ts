@@ -37,7 +37,10 @@ export class Child {
   /** Sends `message` (if any) and resolves to the next message from the child; rejects when the child ends first. */
   async ask<T>(message: object | undefined, timeoutMs = READY_TIMEOUT_MS): Promise<T> {
     const answer = Promise.withResolvers<T>();
-    const timer = setTimeout(() => answer.reject(new Error(`${this.#name} gave no answer in ${timeoutMs} ms`)), timeoutMs);
+    const timer = setTimeout(
+      () => answer.reject(new Error(`${this.#name} gave no answer in ${timeoutMs} ms`)),
+      timeoutMs,
+    );
     const onMessage = (value: unknown): void => {
       const failure = (value as { failure?: string }).failure;
       if (failure === undefined) answer.resolve(value as T);

@@ -1,31 +1,14 @@
 import type { Context } from "flotilla/context";
-import type { Endpoint, MessageType, MethodInfo } from "flotilla/endpoint";
+import type { Endpoint, MethodInfo } from "flotilla/endpoint";
+import { Calculator } from "./calculator.ts";
 import type { Loop } from "./worker.ts";
 
-const anything: MessageType = {
-  typeName: undefined,
-  validate: (value) => ({ value }),
-  fromJson: (text) => JSON.parse(text),
-  toJson: (message) => JSON.stringify(message),
-  binary: undefined,
-  jsonSchema: () => undefined,
-};
+/** The method that middlewares are applied to. */
+export const sumMethod: MethodInfo = Calculator.methods[0] ?? missing();
 
-/** A method for middlewares that are applied outside of any contract. */
-export const sumMethod: MethodInfo = {
-  service: "calc.v1.Calculator",
-  name: "sum",
-  procedure: "calc.v1.Calculator/sum",
-  key: "sum",
-  kind: "unary",
-  idempotent: true,
-  timeoutMs: undefined,
-  input: anything,
-  output: anything,
-  rest: undefined,
-  doc: undefined,
-  failed: undefined,
-};
+function missing(): never {
+  throw new Error("the contract of the bench has no method");
+}
 
 interface Sum {
   a: number;

@@ -47,7 +47,11 @@ function allowedCpus(): number[] {
 
 export function surveyMachine(): Machine {
   const cpus = allowedCpus();
-  const unpinned = (why: string): Machine => ({ subjectCpus: undefined, loadCpus: undefined, pinning: `not pinned (${why})` });
+  const unpinned = (why: string): Machine => ({
+    subjectCpus: undefined,
+    loadCpus: undefined,
+    pinning: `not pinned (${why})`,
+  });
   if (cpus.length < 2) return unpinned("fewer than two cores, or cores unknown");
   if (onPath("taskset") === undefined) return unpinned("no taskset on PATH");
   const subjectCpus = String(cpus.at(-1));

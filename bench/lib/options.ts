@@ -61,7 +61,8 @@ export interface Plan {
 export function planRun(scenario: Scenario, options: Options): Plan {
   const known = Object.keys(scenario.rows);
   const unknown = options.rows?.filter((row) => !known.includes(row)) ?? [];
-  if (unknown.length > 0) throw new Error(`no row ${unknown.join(", ")} in ${scenario.name}; its rows: ${known.join(", ")}`);
+  if (unknown.length > 0)
+    throw new Error(`no row ${unknown.join(", ")} in ${scenario.name}; its rows: ${known.join(", ")}`);
   const rows = known.filter((row) => row === scenario.reference || (options.rows?.includes(row) ?? true));
   const rounds = options.rounds ?? (options.quick ? QUICK_ROUNDS : scenario.rounds);
   const share = (QUICK_BUDGET_SECONDS / rows.length - WARM_UP_SECONDS) / rounds - OVERHEAD_SECONDS;

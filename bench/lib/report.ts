@@ -32,7 +32,10 @@ export function toTable(scenario: Scenario, plan: Plan, results: readonly RowRes
   return [
     "",
     `${paint("bold", scenario.name)}  ${scenario.summary}`,
-    paint("dim", `${scenario.unit}, ${scenario.better} is better; ${plan.rounds} alternating rounds of ${seconds} s; cpu: processor time a call; ratio to ${scenario.reference}`),
+    paint(
+      "dim",
+      `${scenario.unit}, ${scenario.better} is better; ${plan.rounds} alternating rounds of ${seconds} s; cpu: processor time a call; ratio to ${scenario.reference}`,
+    ),
     "",
     paint("dim", head),
     ...lines,
@@ -40,7 +43,12 @@ export function toTable(scenario: Scenario, plan: Plan, results: readonly RowRes
   ].join("\n");
 }
 
-function rowLine(scenario: Scenario, { name, samples, cpu, ratio, failure }: RowResult, nameWidth: number, top: number): string {
+function rowLine(
+  scenario: Scenario,
+  { name, samples, cpu, ratio, failure }: RowResult,
+  nameWidth: number,
+  top: number,
+): string {
   const label = name.padEnd(nameWidth);
   if (failure !== undefined) return `${paint("red", label)}  ${paint("red", `no figure: ${failure}`)}`;
   const middle = median(samples);

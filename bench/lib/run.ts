@@ -1,6 +1,6 @@
-import { type Plan, WARM_UP_SECONDS } from "./options.ts";
 import type { Machine } from "./machine.ts";
-import type { Measurement, Scenario, Subject } from "./scenario.ts";
+import { type Plan, WARM_UP_SECONDS } from "./options.ts";
+import { type Measurement, nothingToClose, type Scenario, type Subject } from "./scenario.ts";
 import { median } from "./stats.ts";
 
 export interface RowResult {
@@ -27,7 +27,12 @@ interface Lane {
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** Opens every row, warms each up, then measures them in turn, round after round: A B C A B C … */
-export async function runScenario(scenario: Scenario, plan: Plan, machine: Machine, progress: Progress): Promise<RowResult[]> {
+export async function runScenario(
+  scenario: Scenario,
+  plan: Plan,
+  machine: Machine,
+  progress: Progress,
+): Promise<RowResult[]> {
   const stage = await scenario.stage(machine);
   const lanes: Lane[] = [];
   try {
@@ -38,10 +43,12 @@ export async function runScenario(scenario: Scenario, plan: Plan, machine: Machi
     }
     await measureRound(lanes, WARM_UP_SECONDS, "warm-up", progress, () => {});
     for (let round = 1; round <= plan.rounds; round++) {
-      await measureRound(lanes, plan.seconds, `round ${round}/${plan.rounds}`, progress, (lane, measurement) => lane.measurements.push(measurement));
+      await measureRound(lanes, plan.seconds, `round ${round}/${plan.rounds}`, progress, (lane, measurement) =>
+        lane.measurements.push(measurement),
+      );
     }
   } finally {
-    await Promise.allSettled(lanes.map((lane) => lane.subject?.close()));
+    await Promise.allSettled(lanes.map((lane) => lane.subject?.close() ?? nothingToClose()));
     await stage.close();
   }
   const reference = lanes.find((lane) => lane.name === scenario.reference);
@@ -90,5 +97,7 @@ function resultOf(lane: Lane, reference: Lane | undefined): RowResult {
 
 /** Four significant digits below a thousand, whole numbers above. */
 export function formatFigure(value: number): string {
-  return value >= 1000 ? Math.round(value).toLocaleString("en-US") : value.toPrecision(4).replace(/^(0\.\d{4})\d+$/, "$1");
+  return value >= 1000
+    ? Math.round(value).toLocaleString("en-US")
+    : value.toPrecision(4).replace(/^(0\.\d{4})\d+$/, "$1");
 }

@@ -13,7 +13,8 @@ export async function checkSum(origin: string): Promise<string> {
     signal: AbortSignal.timeout(5_000),
   });
   const text = await response.text();
-  if (response.status !== 200) throw new Error(`POST ${sumPath} was answered ${response.status}: ${text.slice(0, 200)}`);
+  if (response.status !== 200)
+    throw new Error(`POST ${sumPath} was answered ${response.status}: ${text.slice(0, 200)}`);
   if (text !== JSON.stringify(sumAnswer)) throw new Error(`POST ${sumPath} was answered ${text.slice(0, 200)}`);
   return url;
 }

@@ -57,7 +57,8 @@ export async function loadWithWrk(wrk: string, url: string, seconds: number, mac
 
 function outputOf(child: ReturnType<typeof spawn>): Promise<string> {
   let output = "";
-  for (const stream of [child.stdout, child.stderr]) stream?.setEncoding("utf8").on("data", (text: string) => (output += text));
+  for (const stream of [child.stdout, child.stderr])
+    stream?.setEncoding("utf8").on("data", (text: string) => (output += text));
   return new Promise((resolve, reject) => {
     child.once("error", reject);
     child.once("close", () => resolve(output));

@@ -3,7 +3,8 @@ import type { Scenario } from "../lib/scenario.ts";
 
 export const discovery: Scenario = {
   name: "discovery",
-  summary: "10,000 instances, 1 % of them replaced an update: cost of an update and of a pick, for 1 and for 50 methods",
+  summary:
+    "10,000 instances, 1 % of them replaced an update: cost of an update and of a pick, for 1 and for 50 methods",
   reference: "update-1",
   unit: "µs",
   better: "less",

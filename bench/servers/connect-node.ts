@@ -1,16 +1,23 @@
-import { create, createFileRegistry, type DescService } from "@bufbuild/protobuf";
-import {
-  FieldDescriptorProto_Label as Label,
-  FieldDescriptorProto_Type as Type,
-  FileDescriptorProtoSchema,
-  FileDescriptorSetSchema,
-} from "@bufbuild/protobuf/wkt";
-import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { create, createFileRegistry, type DescService } from "@bufbuild/protobuf";
+import {
+  FileDescriptorProtoSchema,
+  FileDescriptorSetSchema,
+  FieldDescriptorProto_Label as Label,
+  FieldDescriptorProto_Type as Type,
+} from "@bufbuild/protobuf/wkt";
+import type { ConnectRouter } from "@connectrpc/connect";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { ready } from "../lib/ready.ts";
 
-const double = (name: string, number: number) => ({ name, jsonName: name, number, type: Type.DOUBLE, label: Label.OPTIONAL });
+const double = (name: string, number: number) => ({
+  name,
+  jsonName: name,
+  number,
+  type: Type.DOUBLE,
+  label: Label.OPTIONAL,
+});
 
 /** What protoc would make of `service Calculator { rpc sum(SumRequest) returns (SumResponse); }`. */
 function describeCalculator(): DescService {
@@ -23,7 +30,10 @@ function describeCalculator(): DescService {
       { name: "SumResponse", field: [double("v", 1)] },
     ],
     service: [
-      { name: "Calculator", method: [{ name: "sum", inputType: ".calc.v1.SumRequest", outputType: ".calc.v1.SumResponse" }] },
+      {
+        name: "Calculator",
+        method: [{ name: "sum", inputType: ".calc.v1.SumRequest", outputType: ".calc.v1.SumResponse" }],
+      },
     ],
   });
   const registry = createFileRegistry(create(FileDescriptorSetSchema, { file: [file] }));
@@ -32,17 +42,8 @@ function describeCalculator(): DescService {
   return service;
 }
 
-const server = createServer(
-  connectNodeAdapter({
-    routes(router) {
-      router.service(describeCalculator(), {
-        // A descriptor made at run time carries no message types.
-        sum: (request: unknown) => {
-          const { a, b } = request as { a: number; b: number };
-          return { v: a + b };
-        },
-      });
-    },
-  }),
-);
+const sum = ({ a, b }: { a: number; b: number }) => ({ v: a + b });
+// A descriptor made at run time carries no message types, so none can be checked here.
+const routes = (router: ConnectRouter) => router.service(describeCalculator(), { sum } as never);
+const server = createServer(connectNodeAdapter({ routes }));
 server.listen(0, "127.0.0.1", () => ready((server.address() as AddressInfo).port));

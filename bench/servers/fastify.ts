@@ -1,5 +1,5 @@
-import fastify from "fastify";
 import type { AddressInfo } from "node:net";
+import fastify from "fastify";
 import { ready } from "../lib/ready.ts";
 import { sumPath } from "../lib/sum.ts";
 

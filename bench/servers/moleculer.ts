@@ -24,4 +24,6 @@ const gateway: Service & { server?: Server } = broker.createService({
   },
 });
 await broker.start();
-ready((gateway.server?.address() as AddressInfo).port);
+const address = gateway.server?.address() as AddressInfo | undefined;
+if (address === undefined) throw new Error("the gateway has started no server");
+ready(address.port);
