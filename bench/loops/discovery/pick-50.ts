@@ -1,0 +1,4 @@
+import { picks } from "../../lib/fleet-client.ts";
+import { serveLoop } from "../../lib/worker.ts";
+
+serveLoop(await picks(50));
