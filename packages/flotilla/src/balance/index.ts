@@ -1,1 +1,4 @@
 export type { Balancer, BalancerDeps, BalancerFactory, Candidate } from "./balancer.ts";
+export { leastRequest } from "./least-request.ts";
+export { random } from "./random.ts";
+export { roundRobin } from "./round-robin.ts";
