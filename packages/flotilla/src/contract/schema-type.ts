@@ -26,6 +26,10 @@ export class SchemaType implements MessageType {
     return parseJson(text);
   }
 
+  fromJsonValue(value: unknown): unknown {
+    return value;
+  }
+
   toJson(message: unknown): string {
     // What has no content (void) is an empty object to every peer.
     if (message === undefined) return "{}";

@@ -2,6 +2,7 @@ export { chain, type Endpoint, type Middleware } from "./endpoint.ts";
 export type { Instance } from "./instance.ts";
 export type { JsonSchema, MessageType, Validated } from "./message-type.ts";
 export type { MethodInfo, MethodKind, RestRoute } from "./method-info.ts";
+export { type ErrorReporter, errorReporterKey, reportError } from "./report.ts";
 export type { BoundMethod, Service } from "./service.ts";
 export { observeStream } from "./stream.ts";
 export type { Connection, Connector, Listener, Listening } from "./transport.ts";

@@ -17,6 +17,8 @@ export interface MessageType {
   validate(value: unknown): Validated | Promise<Validated>;
   /** Reads one message from JSON text. @throws ServiceError `invalid_argument` saying what is wrong with the text. */
   fromJson(text: string): unknown;
+  /** Takes one message that was read as JSON already, or put together from path and query. Throws like `fromJson`. */
+  fromJsonValue(value: unknown): unknown;
   /** Writes one message as JSON text. @throws ServiceError `internal` when the message has no JSON form. */
   toJson(message: unknown): string;
   /** Binary protobuf; undefined where the type has no such form. */

@@ -12,12 +12,14 @@ export interface ErrorDetail<Value = unknown> {
   readonly value: Value;
 }
 
-/** What the server says about trying again. */
+/** What is known about trying again. */
 export interface RetryInfo {
   /** Wait at least so many milliseconds. Undefined: as the client's own backoff says. */
   readonly afterMs?: number;
   /** True: do not retry at all, whatever the code says; layered retries stop here. */
   readonly never?: boolean;
+  /** True: the request provably never reached a handler, so even what is not idempotent may be tried again. Never sent. */
+  readonly unprocessed?: boolean;
 }
 
 /** Options of {@link ServiceError}. */

@@ -1,0 +1,65 @@
+import { fromConnectError } from "../../codec/connect-error.ts";
+import { ServiceError } from "../../errors/service-error.ts";
+import type { MetadataRecord } from "../../metadata/metadata.ts";
+
+/** Failures before anything was sent: another attempt cannot do anything twice. */
+const NEVER_SENT: ReadonlySet<string> = new Set([
+  "ECONNREFUSED",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "UND_ERR_CONNECT_TIMEOUT",
+]);
+
+/** The ServiceError for a connection that could not be opened or that broke. */
+export function connectionError(address: string, error: unknown): ServiceError {
+  if (error instanceof ServiceError) return error as ServiceError;
+  const code = codeOf(error);
+  if (code === "UND_ERR_HEADERS_OVERFLOW") {
+    return new ServiceError("resource_exhausted", `${address} sent too many headers`, { cause: error });
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  const neverSent = code !== undefined && NEVER_SENT.has(code);
+  return new ServiceError("unavailable", `${neverSent ? "cannot connect to" : "lost the connection to"} ${address}: ${message}`, {
+    cause: error,
+    ...(neverSent && { retry: { unprocessed: true } }),
+  });
+}
+
+function codeOf(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined;
+  const { code } = error as NodeJS.ErrnoException;
+  // With several addresses of one name Node wraps the failures of each.
+  if (code === undefined && error instanceof AggregateError) return codeOf(error.errors[0]);
+  return code;
+}
+
+/** The ServiceError in a unary answer that is no success. Retry-After of a proxy counts as the server's own word. */
+export function responseError(status: number, headers: MetadataRecord, body: Buffer): ServiceError {
+  let json: unknown;
+  if (String(headers["content-type"] ?? "").startsWith("application/json")) {
+    try {
+      json = JSON.parse(body.toString("utf8"));
+    } catch {
+      // Not the server's own error, then: the status has to do.
+      json = undefined;
+    }
+  }
+  const error = fromConnectError(json, status, trailersOf(headers));
+  const after = headers["retry-after"];
+  if (error.retry?.afterMs !== undefined || typeof after !== "string" || !/^\d{1,9}$/.test(after)) return error;
+  return new ServiceError(error.code, error.message, {
+    details: error.details,
+    retry: { ...error.retry, afterMs: Number(after) * 1000 },
+    ...(error.metadata !== undefined && { metadata: error.metadata }),
+  });
+}
+
+function trailersOf(headers: MetadataRecord): Record<string, string> {
+  const metadata: Record<string, string> = {};
+  for (const [name, value] of Object.entries(headers)) {
+    if (name.startsWith("trailer-") && typeof value === "string") metadata[name.slice("trailer-".length)] = value;
+  }
+  return metadata;
+}

@@ -1,0 +1,64 @@
+import type { ConnectionOptions } from "node:tls";
+import type { Encoding } from "../../codec/compression.ts";
+
+/** Options of {@link httpClient}. */
+export interface HttpClientOptions {
+  /** Speak HTTP/2 (in clear text: by prior knowledge): one connection an instance, and streams both ways. Default false. */
+  readonly http2?: boolean;
+  /** Form of messages whose contract has a protobuf form. Default `proto`. */
+  readonly format?: "proto" | "json";
+  /** Call idempotent unary methods with GET, so that browsers and proxies may cache. Default false. */
+  readonly get?: boolean;
+  /** Compress requests of at least 1 KiB so, and accept compressed responses. Default: neither. */
+  readonly compress?: Encoding;
+  /** Connections to one instance, HTTP/1.1. Default 128. */
+  readonly maxConnections?: number;
+  /** Calls in flight to one instance beyond which further ones fail as `resource_exhausted`. Default 4096. */
+  readonly maxConcurrentRequests?: number;
+  /** Largest response of a unary call, also after decompression, bytes. Default 4 MiB. */
+  readonly maxBodyBytes?: number;
+  /** Largest message of a stream, also after decompression, bytes. Default 4 MiB. */
+  readonly maxMessageBytes?: number;
+  /** Time to open a connection, milliseconds. Default 3000. */
+  readonly connectTimeoutMs?: number;
+  /** How long an idle connection is kept, milliseconds. Keep it below the server's. Default 30000. */
+  readonly idleTimeoutMs?: number;
+  /** TLS, as `node:tls` takes it: `ca`, `cert`, `key`, `servername`. */
+  readonly tls?: ConnectionOptions;
+}
+
+const MIB = 1024 * 1024;
+
+/** Options with every default filled in. */
+export type HttpClientSettings = Required<Omit<HttpClientOptions, "compress" | "tls">> &
+  Pick<HttpClientOptions, "compress" | "tls">;
+
+const defaults = {
+  http2: false,
+  format: "proto",
+  get: false,
+  maxConnections: 128,
+  maxConcurrentRequests: 4096,
+  maxBodyBytes: 4 * MIB,
+  maxMessageBytes: 4 * MIB,
+  connectTimeoutMs: 3000,
+  idleTimeoutMs: 30_000,
+} satisfies HttpClientOptions;
+
+const positive = [
+  "maxConnections",
+  "maxConcurrentRequests",
+  "maxBodyBytes",
+  "maxMessageBytes",
+  "connectTimeoutMs",
+  "idleTimeoutMs",
+] as const;
+
+/** @throws TypeError naming the option that is not legal. */
+export function settleClient(options: HttpClientOptions): HttpClientSettings {
+  const settings = { ...defaults, ...options };
+  for (const name of positive) {
+    if (!(settings[name] > 0)) throw new TypeError(`httpClient: ${name} must be a number above 0, got ${settings[name]}`);
+  }
+  return settings;
+}

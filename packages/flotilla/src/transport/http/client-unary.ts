@@ -1,0 +1,161 @@
+import type { Dispatcher, Pool } from "undici";
+import { compress, decompress, parseEncoding } from "../../codec/compression.ts";
+import type { Context } from "../../context/context.ts";
+import { afterFunc } from "../../context/with.ts";
+import type { Endpoint } from "../../endpoint/endpoint.ts";
+import type { MethodInfo } from "../../endpoint/method-info.ts";
+import { ServiceError } from "../../errors/service-error.ts";
+import { responseObserver } from "../../metadata/call.ts";
+import { Metadata, type MetadataRecord } from "../../metadata/metadata.ts";
+import { connectionError, responseError } from "./client-errors.ts";
+import { callHeaders } from "./client-headers.ts";
+import type { HttpClientSettings } from "./client-options.ts";
+
+/** Sends one request and gives the whole answer. Either HTTP version has its own. */
+export type RoundTrip = (
+  ctx: Context,
+  verb: "GET" | "POST",
+  path: string,
+  headers: readonly string[],
+  body: string | Uint8Array | undefined,
+) => Promise<Answer>;
+
+/** A whole answer. */
+export interface Answer {
+  readonly status: number;
+  readonly headers: MetadataRecord;
+  readonly body: Buffer;
+}
+
+const COMPRESS_MIN_BYTES = 1024;
+
+/** The endpoint that calls a unary method by the Connect protocol. */
+export function unaryEndpoint(method: MethodInfo, settings: HttpClientSettings, roundTrip: RoundTrip): Endpoint {
+  const { input, output } = method;
+  const binary = settings.format === "proto" ? input.binary : undefined;
+  const type = binary === undefined ? "application/json" : "application/proto";
+  const path = `/${method.procedure}`;
+  const accept = settings.compress === undefined ? [] : ["accept-encoding", "br, gzip"];
+  const posting = ["content-type", type, "connect-protocol-version", "1", ...accept];
+
+  async function read(ctx: Context, { status, headers, body }: Answer): Promise<unknown> {
+    const encoding = parseEncoding(headers["content-encoding"] as string | undefined);
+    const plain = encoding === undefined ? body : await decompress(encoding, body, settings.maxBodyBytes);
+    responseObserver(ctx)?.(...splitTrailers(headers));
+    if (status !== 200) throw responseError(status, headers, plain);
+    const received = headers["content-type"];
+    if (received !== type && !String(received).startsWith(`${type};`)) {
+      throw new ServiceError("internal", `${method.procedure} answered with content-type ${JSON.stringify(received)} instead of ${type}`);
+    }
+    return binary === undefined ? output.fromJson(plain.toString("utf8")) : output.binary!.decode(plain);
+  }
+
+  if (settings.get && method.idempotent) {
+    return async function httpGet(ctx, request) {
+      const message = binary === undefined ? input.toJson(request) : Buffer.from(binary.encode(request)).toString("base64url");
+      const query = new URLSearchParams({
+        connect: "v1",
+        encoding: binary === undefined ? "json" : "proto",
+        ...(binary !== undefined && { base64: "1" }),
+        message,
+      });
+      return read(ctx, await roundTrip(ctx, "GET", `${path}?${query}`, callHeaders(ctx, accept), undefined));
+    };
+  }
+  return async function httpPost(ctx, request) {
+    let headers = callHeaders(ctx, posting);
+    let body: string | Uint8Array = binary === undefined ? input.toJson(request) : binary.encode(request);
+    if (settings.compress !== undefined && Buffer.byteLength(body) >= COMPRESS_MIN_BYTES) {
+      body = await compress(settings.compress, body);
+      headers = [...headers, "content-encoding", settings.compress];
+    }
+    return read(ctx, await roundTrip(ctx, "POST", path, headers, body));
+  };
+}
+
+/** Trailers of a unary answer come as headers with a prefix (Connect protocol). */
+function splitTrailers(record: MetadataRecord): [headers: Metadata, trailers: Metadata] {
+  const headers = Object.create(null) as MetadataRecord;
+  const trailers = Object.create(null) as MetadataRecord;
+  for (const [name, value] of Object.entries(record)) {
+    if (name.startsWith("trailer-")) trailers[name.slice("trailer-".length)] = value;
+    else headers[name] = value;
+  }
+  return [new Metadata(headers), new Metadata(trailers)];
+}
+
+/** Unary calls over HTTP/1.1, on undici's lowest level: no stream and no promise but the one that is returned. */
+export function undiciRoundTrip(pool: Pool, address: string, maxBodyBytes: number): RoundTrip {
+  return (ctx, method, path, headers, body) =>
+    new Promise((resolve, reject) => {
+      const call = new UndiciCall(ctx, address, maxBodyBytes, resolve, reject);
+      pool.dispatch({ method, path, headers: headers as string[], body: body ?? null }, call);
+    });
+}
+
+class UndiciCall implements Dispatcher.DispatchHandler {
+  readonly #ctx: Context;
+  readonly #address: string;
+  readonly #maxBytes: number;
+  readonly #resolve: (answer: Answer) => void;
+  readonly #reject: (error: ServiceError) => void;
+  readonly #stop: () => boolean;
+  #controller: Dispatcher.DispatchController | undefined;
+  #status = 0;
+  #headers: MetadataRecord = {};
+  #first: Buffer | undefined;
+  #chunks: Buffer[] | undefined;
+  #bytes = 0;
+
+  constructor(
+    ctx: Context,
+    address: string,
+    maxBytes: number,
+    resolve: (answer: Answer) => void,
+    reject: (error: ServiceError) => void,
+  ) {
+    this.#ctx = ctx;
+    this.#address = address;
+    this.#maxBytes = maxBytes;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    this.#stop = afterFunc(ctx, () => this.#abandon(ctx.err!));
+  }
+
+  /** The caller has its error at once; the connection is given up, for HTTP/1.1 cannot cancel otherwise. */
+  #abandon(error: ServiceError): void {
+    this.#stop();
+    this.#reject(error);
+    this.#controller?.abort(error);
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    // Waited for a connection until the context was done.
+    if (this.#ctx.err !== undefined) controller.abort(this.#ctx.err);
+  }
+
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: MetadataRecord): void {
+    this.#status = status;
+    this.#headers = headers;
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#bytes += chunk.byteLength;
+    if (this.#bytes > this.#maxBytes) {
+      this.#abandon(new ServiceError("resource_exhausted", `the response is over the limit of ${this.#maxBytes} bytes`));
+    } else if (this.#first === undefined) this.#first = chunk;
+    else (this.#chunks ??= [this.#first]).push(chunk);
+  }
+
+  onResponseEnd(): void {
+    this.#stop();
+    const body = this.#chunks !== undefined ? Buffer.concat(this.#chunks) : (this.#first ?? Buffer.alloc(0));
+    this.#resolve({ status: this.#status, headers: this.#headers, body });
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    this.#stop();
+    this.#reject(connectionError(this.#address, error));
+  }
+}

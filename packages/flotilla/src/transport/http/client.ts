@@ -1,0 +1,104 @@
+import { Pool } from "undici";
+import type { Clock } from "../../clock/clock.ts";
+import { systemClock } from "../../clock/system-clock.ts";
+import type { Endpoint } from "../../endpoint/endpoint.ts";
+import type { MethodInfo } from "../../endpoint/method-info.ts";
+import type { Connection, Connector } from "../../endpoint/transport.ts";
+import { ServiceError } from "../../errors/service-error.ts";
+import { type HttpClientOptions, type HttpClientSettings, settleClient } from "./client-options.ts";
+import { type OpenStream, streamEndpoint } from "./client-stream.ts";
+import { type RoundTrip, undiciRoundTrip, unaryEndpoint } from "./client-unary.ts";
+import { http2RoundTrip, http2Stream } from "./http2-call.ts";
+import { Http2Peer } from "./http2-session.ts";
+import { undiciStream } from "./undici-stream.ts";
+
+/**
+ * Calls over HTTP by the Connect protocol: Flotilla's servers, connect-go, connect-es and all others that speak it.
+ *
+ * @throws TypeError when an option is not legal, naming it.
+ */
+export function httpClient(options: HttpClientOptions = {}, clock: Clock = systemClock): Connector {
+  const settings = settleClient(options);
+  return {
+    protocol: "http",
+    connect(address) {
+      const url = parseAddress(address);
+      return settings.http2 ? new Http2Connection(url, settings, clock) : new Http1Connection(url, settings);
+    },
+  };
+}
+
+function parseAddress(address: string): string {
+  const url = URL.parse(address);
+  if (url === null || (url.protocol !== "http:" && url.protocol !== "https:") || url.pathname !== "/") {
+    throw new TypeError(`httpClient: address ${JSON.stringify(address)} must look like http://host:port or https://host:port`);
+  }
+  return url.origin;
+}
+
+class Http1Connection implements Connection {
+  readonly #pool: Pool;
+  readonly #settings: HttpClientSettings;
+  readonly #roundTrip: RoundTrip;
+  readonly #openStream: OpenStream;
+
+  constructor(address: string, settings: HttpClientSettings) {
+    this.#settings = settings;
+    this.#pool = new Pool(address, {
+      connections: settings.maxConnections,
+      pipelining: 1,
+      allowH2: false,
+      keepAliveTimeout: settings.idleTimeoutMs,
+      keepAliveMaxTimeout: settings.idleTimeoutMs,
+      connect: { timeout: settings.connectTimeoutMs, ...(settings.tls as object) },
+      // The context's deadline bounds the call; a second clock could only disagree with it.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    });
+    this.#roundTrip = undiciRoundTrip(this.#pool, address, settings.maxBodyBytes);
+    this.#openStream = undiciStream(this.#pool, address);
+  }
+
+  endpoint(method: MethodInfo): Endpoint {
+    if (method.kind === "unary") return unaryEndpoint(method, this.#settings, this.#roundTrip);
+    if (method.kind === "bidi_stream") {
+      return async function needsHttp2() {
+        throw new ServiceError("unimplemented", `${method.procedure} streams both ways: use httpClient({ http2: true })`);
+      };
+    }
+    return streamEndpoint(method, this.#settings, this.#openStream);
+  }
+
+  drain(): Promise<void> {
+    return this.#pool.close();
+  }
+
+  close(): Promise<void> {
+    return this.#pool.destroy();
+  }
+}
+
+class Http2Connection implements Connection {
+  readonly #peer: Http2Peer;
+  readonly #settings: HttpClientSettings;
+
+  constructor(address: string, settings: HttpClientSettings, clock: Clock) {
+    this.#settings = settings;
+    this.#peer = new Http2Peer(address, settings, clock);
+  }
+
+  endpoint(method: MethodInfo): Endpoint {
+    return method.kind === "unary"
+      ? unaryEndpoint(method, this.#settings, http2RoundTrip(this.#peer, this.#settings.maxBodyBytes))
+      : streamEndpoint(method, this.#settings, http2Stream(this.#peer));
+  }
+
+  drain(): Promise<void> {
+    return this.#peer.drain();
+  }
+
+  async close(): Promise<void> {
+    this.#peer.close();
+  }
+}
+

@@ -1,0 +1,113 @@
+import { type ClientHttp2Stream, constants, type IncomingHttpHeaders } from "node:http2";
+import type { Context } from "../../context/context.ts";
+import { afterFunc } from "../../context/with.ts";
+import { ServiceError } from "../../errors/service-error.ts";
+import type { MetadataRecord } from "../../metadata/metadata.ts";
+import { readBody } from "./body-reader.ts";
+import type { OpenStream } from "./client-stream.ts";
+import type { RoundTrip } from "./client-unary.ts";
+import { type Http2Peer, plainHeaders } from "./http2-session.ts";
+
+interface Head {
+  readonly status: number;
+  readonly headers: MetadataRecord;
+}
+
+/** Waits for the answer's headers. The end of the context resets the stream, before and after. */
+function headOf(ctx: Context, stream: ClientHttp2Stream, peer: Http2Peer): Promise<Head> {
+  return new Promise((resolve, reject) => {
+    const stop = afterFunc(ctx, () => {
+      reject(ctx.err!);
+      stream.close(constants.NGHTTP2_CANCEL);
+    });
+    stream.on("response", (headers: IncomingHttpHeaders) => {
+      resolve({ status: Number(headers[":status"]), headers: plainHeaders(headers as MetadataRecord) });
+    });
+    stream.on("error", (error: Error) => reject(peer.failure(stream, error)));
+    stream.on("close", () => {
+      stop();
+      reject(peer.failure(stream, new Error("the stream was closed before it was answered")));
+    });
+  });
+}
+
+/** Unary calls over HTTP/2. */
+export function http2RoundTrip(peer: Http2Peer, maxBodyBytes: number): RoundTrip {
+  return async (ctx, verb, path, headers, body) => {
+    const stream = peer.request(verb, path, headers);
+    const head = headOf(ctx, stream, peer);
+    stream.end(body);
+    const { status, headers: received } = await head;
+    const chunks: Uint8Array[] = [];
+    let size = 0;
+    for await (const chunk of answerBody(ctx, stream, peer)) {
+      chunks.push(chunk);
+      size += chunk.byteLength;
+      if (size > maxBodyBytes) {
+        throw new ServiceError("resource_exhausted", `the response is over the limit of ${maxBodyBytes} bytes`);
+      }
+    }
+    return { status, headers: received, body: Buffer.concat(chunks) };
+  };
+}
+
+/** Streams over HTTP/2, in both directions at once. */
+export function http2Stream(peer: Http2Peer): OpenStream {
+  return async (ctx, path, headers, body) => {
+    const stream = peer.request("POST", path, headers);
+    const head = headOf(ctx, stream, peer);
+    let ownFailure: unknown;
+    send(stream, body).catch((error: unknown) => {
+      // The caller's own iterator failed: that is the call's error, and the server must hear that the rest will not come.
+      ownFailure = error;
+      stream.close(constants.NGHTTP2_CANCEL);
+    });
+    try {
+      const { status, headers: received } = await head;
+      return { status, headers: received, body: preferring(() => ownFailure, answerBody(ctx, stream, peer)) };
+    } catch (error) {
+      throw ownFailure ?? error;
+    }
+  };
+}
+
+async function* preferring(ownFailure: () => unknown, chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  try {
+    yield* chunks;
+  } catch (error) {
+    throw ownFailure() ?? error;
+  }
+}
+
+async function send(stream: ClientHttp2Stream, body: AsyncIterable<Uint8Array>): Promise<void> {
+  for await (const frame of body) {
+    if (stream.closed || stream.destroyed) return;
+    if (!stream.write(frame)) await drained(stream);
+  }
+  stream.end();
+}
+
+function drained(stream: ClientHttp2Stream): Promise<void> {
+  return new Promise((resolve) => {
+    const go = (): void => {
+      stream.off("drain", go);
+      stream.off("close", go);
+      resolve();
+    };
+    stream.on("drain", go);
+    stream.on("close", go);
+  });
+}
+
+/** The answer's body; a reader that leaves early resets the stream. */
+async function* answerBody(ctx: Context, stream: ClientHttp2Stream, peer: Http2Peer): AsyncGenerator<Uint8Array> {
+  let finished = false;
+  try {
+    yield* readBody(stream, ctx, () => {});
+    finished = true;
+  } catch (error) {
+    throw ctx.err ?? peer.failure(stream, error instanceof ServiceError ? (error.cause ?? error) : error);
+  } finally {
+    if (!finished) stream.close(constants.NGHTTP2_CANCEL);
+  }
+}

@@ -1,0 +1,120 @@
+import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from "node:http2";
+import type { Clock } from "../../clock/clock.ts";
+import { ServiceError } from "../../errors/service-error.ts";
+import type { MetadataRecord } from "../../metadata/metadata.ts";
+import { connectionError } from "./client-errors.ts";
+import type { HttpClientSettings } from "./client-options.ts";
+
+/**
+ * One HTTP/2 connection to an instance, opened when first needed and replaced when it breaks or the server says GOAWAY; calls
+ * already on the old one are finished there. It does not keep the process alive while no call is in flight.
+ */
+export class Http2Peer {
+  readonly #address: string;
+  readonly #settings: HttpClientSettings;
+  readonly #clock: Clock;
+  /** Each with its number of open streams. */
+  readonly #sessions = new Map<ClientHttp2Session, number>();
+  #current: ClientHttp2Session | undefined;
+  #closed = false;
+
+  constructor(address: string, settings: HttpClientSettings, clock: Clock) {
+    this.#address = address;
+    this.#settings = settings;
+    this.#clock = clock;
+  }
+
+  /** Opens a stream. @throws ServiceError `unavailable` when the peer is closed. */
+  request(verb: string, path: string, headers: readonly string[]): ClientHttp2Stream {
+    if (this.#closed) throw new ServiceError("unavailable", `the connection to ${this.#address} is closed`, { retry: { unprocessed: true } });
+    const record: Record<string, string | string[]> = { ":method": verb, ":path": path };
+    for (let i = 0; i < headers.length; i += 2) {
+      const name = headers[i]!;
+      const present = record[name];
+      if (present === undefined) record[name] = headers[i + 1]!;
+      else record[name] = Array.isArray(present) ? [...present, headers[i + 1]!] : [present, headers[i + 1]!];
+    }
+    const session = this.#session();
+    const stream = session.request(record);
+    session.ref();
+    this.#count(session, 1);
+    stream.on("close", () => this.#count(session, -1));
+    return stream;
+  }
+
+  #count(session: ClientHttp2Session, change: 1 | -1): void {
+    const before = this.#sessions.get(session);
+    if (before === undefined) return;
+    this.#sessions.set(session, before + change);
+    if (before + change === 0 && !session.destroyed) session.unref();
+  }
+
+  #session(): ClientHttp2Session {
+    if (this.#current !== undefined && !this.#current.closed && !this.#current.destroyed) return this.#current;
+    const session = connect(this.#address, { ...this.#settings.tls, settings: { enablePush: false } });
+    this.#current = session;
+    this.#sessions.set(session, 0);
+    const timer = this.#clock.schedule(this.#settings.connectTimeoutMs, () => {
+      const message = `connecting took longer than ${this.#settings.connectTimeoutMs} ms`;
+      session.destroy(Object.assign(new Error(message), { code: "UND_ERR_CONNECT_TIMEOUT" }));
+    });
+    session.once("connect", () => timer.cancel());
+    session.setTimeout(this.#settings.idleTimeoutMs, () => {
+      if (this.#sessions.get(session) === 0) session.close();
+    });
+    session.on("goaway", () => this.#retire(session));
+    session.on("close", () => {
+      timer.cancel();
+      this.#retire(session);
+      this.#sessions.delete(session);
+    });
+    // Each stream reports the failure to its own call.
+    session.on("error", () => this.#retire(session));
+    return session;
+  }
+
+  /** New calls go to another session; this one ends with its last stream. */
+  #retire(session: ClientHttp2Session): void {
+    if (this.#current === session) this.#current = undefined;
+    if (!session.closed && !session.destroyed) session.close();
+  }
+
+  /** Resolves when every stream has ended. */
+  async drain(): Promise<void> {
+    this.#closed = true;
+    await Promise.all(
+      [...this.#sessions.keys()].map(
+        (session) =>
+          new Promise<void>((resolve) => {
+            session.once("close", resolve);
+            this.#retire(session);
+          }),
+      ),
+    );
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const session of this.#sessions.keys()) session.destroy();
+  }
+
+  /** What a broken stream means to its call. */
+  failure(stream: ClientHttp2Stream, error: unknown): ServiceError {
+    switch (stream.rstCode) {
+      case constants.NGHTTP2_REFUSED_STREAM:
+        return new ServiceError("unavailable", `${this.#address} refused the stream`, { cause: error, retry: { unprocessed: true } });
+      case constants.NGHTTP2_CANCEL:
+        return new ServiceError("canceled", `${this.#address} cancelled the stream`, { cause: error });
+      case constants.NGHTTP2_ENHANCE_YOUR_CALM:
+        return new ServiceError("resource_exhausted", `${this.#address} asks for fewer calls`, { cause: error });
+      default:
+        return connectionError(this.#address, error);
+    }
+  }
+}
+
+/** Response headers without the pseudo-header. */
+export function plainHeaders(headers: MetadataRecord): MetadataRecord {
+  const { ":status": _, ...rest } = headers;
+  return rest;
+}

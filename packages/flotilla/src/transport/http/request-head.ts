@@ -1,0 +1,65 @@
+/**
+ * The request headers that every call needs, found in one pass over the raw list: cheaper than having Node build its header
+ * object, which most calls never need.
+ */
+export class RequestHead {
+  hosts = 0;
+  contentType: string | undefined = undefined;
+  contentLength: string | undefined = undefined;
+  contentEncoding: string | undefined = undefined;
+  acceptEncoding: string | undefined = undefined;
+  transferEncoding: string | undefined = undefined;
+  timeout: string | undefined = undefined;
+  protocolVersion: string | undefined = undefined;
+  streamEncoding: string | undefined = undefined;
+  streamAcceptEncoding: string | undefined = undefined;
+  origin: string | undefined = undefined;
+  ifNoneMatch: string | undefined = undefined;
+
+  constructor(raw: readonly string[]) {
+    for (let i = 0; i < raw.length; i += 2) {
+      const name = raw[i]!;
+      // Most names differ in length from all of ours: the switch spares them the comparison.
+      switch (name.length) {
+        case 4:
+          if (is(name, "host")) this.hosts++;
+          break;
+        case 6:
+          if (is(name, "origin")) this.origin = raw[i + 1];
+          break;
+        case 12:
+          if (is(name, "content-type")) this.contentType = raw[i + 1];
+          break;
+        case 13:
+          if (is(name, "if-none-match")) this.ifNoneMatch = raw[i + 1];
+          break;
+        case 14:
+          if (is(name, "content-length")) this.contentLength = raw[i + 1];
+          break;
+        case 15:
+          if (is(name, "accept-encoding")) this.acceptEncoding = raw[i + 1];
+          break;
+        case 16:
+          if (is(name, "content-encoding")) this.contentEncoding = raw[i + 1];
+          break;
+        case 17:
+          if (is(name, "transfer-encoding")) this.transferEncoding = raw[i + 1];
+          break;
+        case 18:
+          if (is(name, "connect-timeout-ms")) this.timeout = raw[i + 1];
+          break;
+        case 23:
+          if (is(name, "connect-accept-encoding")) this.streamAcceptEncoding = raw[i + 1];
+          break;
+        case 24:
+          if (is(name, "connect-protocol-version")) this.protocolVersion = raw[i + 1];
+          else if (is(name, "connect-content-encoding")) this.streamEncoding = raw[i + 1];
+          break;
+      }
+    }
+  }
+}
+
+function is(name: string, expected: string): boolean {
+  return name === expected || name.toLowerCase() === expected;
+}

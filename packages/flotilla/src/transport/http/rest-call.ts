@@ -1,0 +1,90 @@
+import { hash } from "node:crypto";
+import { codes } from "../../errors/code.ts";
+import { type BadRequest, detailTypes, findDetail } from "../../errors/details.ts";
+import { ServiceError } from "../../errors/service-error.ts";
+import { baseType } from "./connect-unary.ts";
+import type { RestInput } from "./rest-input.ts";
+import { UnaryCall } from "./unary-call.ts";
+
+/** A call of a declared REST route: fields from path, query and JSON body; errors as problem+json (RFC 9457). */
+export class RestCall extends UnaryCall {
+  readonly protocol = "rest";
+  private input!: RestInput;
+  private parameters: readonly string[] = [];
+  private query: string | undefined = undefined;
+
+  start(input: RestInput, parameters: readonly string[], query: string | undefined): void {
+    this.input = input;
+    this.parameters = parameters;
+    this.query = query;
+    const type = baseType(this.head.contentType);
+    const hasBody = this.head.contentLength !== undefined ? this.head.contentLength !== "0" : this.head.transferEncoding !== undefined;
+    if (hasBody && type !== "application/json" && !type?.endsWith("+json")) {
+      this.answered = true;
+      const error = new ServiceError("invalid_argument", `content-type ${JSON.stringify(type ?? "")} is not supported: send application/json`);
+      const { headers, body } = this.encodeError(error, 415);
+      this.send(415, ["accept-post", "application/json", ...headers], body);
+      this.end(error.code, error);
+      return;
+    }
+    if (this.before()) this.readBody();
+  }
+
+  protected decode(body: Buffer): unknown {
+    return this.input.message(this.parameters, this.query, body.toString("utf8"));
+  }
+
+  protected sendResponse(response: unknown): void {
+    const rest = this.info.rest!;
+    if (response === undefined || response === null) {
+      this.answered = true;
+      const headers: string[] = [];
+      this.addMetadata(headers);
+      this.send(204, headers, undefined);
+      this.end("ok", undefined);
+      return;
+    }
+    const text = this.info.output.toJson(response);
+    const headers = ["content-type", "application/json"];
+    if (rest.method === "GET" && rest.status === 200) {
+      // Weak: the same representation may go out compressed or not.
+      const etag = `W/"${hash("sha1", text, "base64url")}"`;
+      headers.push("etag", etag);
+      if (matches(this.head.ifNoneMatch, etag)) {
+        this.answered = true;
+        const unchanged = ["etag", etag];
+        this.addMetadata(unchanged);
+        this.send(304, unchanged, undefined);
+        this.end("ok", undefined);
+        return;
+      }
+    }
+    this.sendBody(rest.status, headers, text, Buffer.byteLength(text));
+  }
+
+  protected override encodeError(error: ServiceError, as?: number): { status: number; headers: string[]; body: string } {
+    const status = as ?? codes[error.code].http;
+    return { status, headers: ["content-type", "application/problem+json"], body: problemJson(error, status) };
+  }
+}
+
+/** The body of a problem+json answer (RFC 9457): `detail` is the message, `code` the canonical code, `errors` the fields. */
+export function problemJson(error: ServiceError, status: number): string {
+  const violations = findDetail<BadRequest>(error, detailTypes.badRequest)?.fieldViolations;
+  return JSON.stringify({
+    type: "about:blank",
+    title: codes[error.code].title,
+    status,
+    ...(error.message !== "" && { detail: error.message }),
+    code: error.code,
+    ...(violations !== undefined && { errors: violations }),
+  });
+}
+
+/** If-None-Match (RFC 9110, section 13.1.2), by weak comparison. */
+function matches(header: string | undefined, etag: string): boolean {
+  if (header === undefined) return false;
+  if (header.trim() === "*") return true;
+  const opaque = etag.slice(2);
+  return header.split(",").some((candidate) => candidate.trim().replace(/^W\//, "") === opaque);
+}

@@ -1,0 +1,215 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { CancelContext, Context } from "../../context/context.ts";
+import { requestContext } from "../../context/request-context.ts";
+import { afterFunc } from "../../context/with.ts";
+import type { MethodInfo } from "../../endpoint/method-info.ts";
+import { reportError } from "../../endpoint/report.ts";
+import type { Code } from "../../errors/code.ts";
+import { ServiceError } from "../../errors/service-error.ts";
+import { type ServerCall, serverCallKey } from "../../metadata/call.ts";
+import { Metadata, type MetadataRecord } from "../../metadata/metadata.ts";
+import type { HttpServerSettings } from "./options.ts";
+import type { RequestHead } from "./request-head.ts";
+
+/** A request of either HTTP version: node:http2's compatibility objects have everything used here of node:http's. */
+export type Request = IncomingMessage;
+/** A response of either HTTP version. */
+export type Response = ServerResponse;
+
+/** What the calls of one listener share. */
+export interface ServerState {
+  readonly settings: HttpServerSettings;
+  /** Parent of every call's context. */
+  readonly root: Context;
+  inFlight: number;
+  /** Answers tell HTTP/1.1 clients to come back on another connection. */
+  discouraging: boolean;
+  /** Called when the last call in flight has ended. */
+  onIdle: (() => void) | undefined;
+}
+
+/** How long the rest of a request that was answered early may still arrive before its connection is cut, milliseconds. */
+const LINGER_MS = 2000;
+
+/**
+ * One call on its way through the server: its context, its bookkeeping, its one answer. What differs between unary
+ * Connect, REST and streams is in the subclasses.
+ */
+export abstract class HttpServerCall implements ServerCall {
+  abstract readonly protocol: string;
+  readonly state: ServerState;
+  readonly info: MethodInfo;
+  readonly req: Request;
+  readonly res: Response;
+  readonly head: RequestHead;
+  ctx: Context;
+  answered = false;
+  requestBytes = 0;
+  responseBytes = 0;
+  private readonly scope: CancelContext;
+  private readonly startedMs: number;
+  /** Ended, whether answered or abandoned. */
+  protected over = false;
+  private stopWatching: (() => boolean) | undefined = undefined;
+  private requestHeaders: Metadata | undefined = undefined;
+  private headersOut: MetadataRecord | undefined = undefined;
+  private headersOutView: Metadata | undefined = undefined;
+  private trailersOut: MetadataRecord | undefined = undefined;
+  private trailersOutView: Metadata | undefined = undefined;
+
+  constructor(state: ServerState, info: MethodInfo, req: Request, res: Response, head: RequestHead, timeoutMs: number) {
+    this.state = state;
+    this.info = info;
+    this.req = req;
+    this.res = res;
+    this.head = head;
+    this.scope = requestContext(state.root, timeoutMs, serverCallKey, this);
+    this.ctx = this.scope;
+    this.startedMs = state.settings.hooks.finalize === undefined ? 0 : state.root.clock.now();
+    state.inFlight++;
+    res.on("close", () => this.closed());
+  }
+
+  get headers(): Metadata {
+    return (this.requestHeaders ??= new Metadata(this.req.headers as MetadataRecord));
+  }
+
+  get responseHeaders(): Metadata {
+    return (this.headersOutView ??= new Metadata((this.headersOut ??= Object.create(null) as MetadataRecord)));
+  }
+
+  get responseTrailers(): Metadata {
+    return (this.trailersOutView ??= new Metadata((this.trailersOut ??= Object.create(null) as MetadataRecord)));
+  }
+
+  get peer(): string {
+    const { remoteAddress, remotePort } = this.req.socket;
+    return remoteAddress?.includes(":") ? `[${remoteAddress}]:${remotePort}` : `${remoteAddress}:${remotePort}`;
+  }
+
+  /** Answers with an error, in the form of the protocol. Called at most once, and never after an answer. */
+  protected abstract sendError(error: ServiceError): void;
+
+  /** Runs the hook that may replace the context; false when it failed and the call is over. */
+  protected before(): boolean {
+    const { before } = this.state.settings.hooks;
+    if (before === undefined) return true;
+    try {
+      this.ctx = before(this.ctx, this);
+      return true;
+    } catch (error) {
+      this.fail(error);
+      return false;
+    }
+  }
+
+  /** From here on the end of the context ends the call, whatever the handler does. */
+  protected watch(): void {
+    this.stopWatching = afterFunc(this.scope, () => {
+      const { err } = this.scope;
+      if (!this.answered && err !== undefined) this.fail(err);
+    });
+  }
+
+  /** Ends the call with whatever was thrown. Later outcomes are ignored. */
+  fail(thrown: unknown): void {
+    if (this.answered || this.over) return;
+    const error = ServiceError.from(thrown);
+    if (error.code === "internal" || error.code === "unknown" || error.code === "data_loss") {
+      reportError(this.ctx, error, this.info);
+    }
+    this.answered = true;
+    try {
+      this.sendError(error);
+    } catch (failure) {
+      // The answer could not be written: nothing is left but to cut the connection, so that the client notices.
+      reportError(this.ctx, ServiceError.from(failure), this.info);
+      this.res.destroy();
+    }
+    this.end(error.code, error);
+  }
+
+  /** Headers of the answer that handler and middlewares added, as a flat list of names and values. */
+  protected addMetadata(headers: string[]): void {
+    if (this.headersOut !== undefined) flatten(this.headersOut, "", headers);
+    if (this.trailersOut !== undefined) flatten(this.trailersOut, "trailer-", headers);
+    if (this.state.discouraging && this.req.httpVersionMajor === 1) headers.push("connection", "close");
+  }
+
+  /** Headers added so far, without trailers. */
+  protected addHeaders(headers: string[]): void {
+    if (this.headersOut !== undefined) flatten(this.headersOut, "", headers);
+    if (this.state.discouraging && this.req.httpVersionMajor === 1) headers.push("connection", "close");
+  }
+
+  protected trailers(): MetadataRecord | undefined {
+    return this.trailersOut;
+  }
+
+  /** Sends a whole answer. */
+  protected send(status: number, headers: string[], body: string | Buffer | undefined): void {
+    const { res } = this;
+    res.writeHead(status, headers);
+    if (body === undefined) res.end();
+    else res.end(body);
+    if (!this.req.complete) this.linger();
+  }
+
+  /** Everything the caller was owed has been handed over: lets go of the context and counts the call as done. */
+  protected end(code: "ok" | Code, error: ServiceError | undefined): void {
+    if (this.over) return;
+    this.over = true;
+    this.stopWatching?.();
+    this.scope.cancel();
+    const { state } = this;
+    state.inFlight--;
+    const { finalize } = state.settings.hooks;
+    if (finalize !== undefined) {
+      try {
+        finalize(this.ctx, {
+          method: this.info,
+          protocol: this.protocol,
+          code,
+          status: this.res.headersSent ? this.res.statusCode : 0,
+          requestBytes: this.requestBytes,
+          responseBytes: this.responseBytes,
+          durationMs: state.root.clock.now() - this.startedMs,
+          error,
+        });
+      } catch (failure) {
+        reportError(this.ctx, ServiceError.from(failure), this.info);
+      }
+    }
+    if (state.inFlight === 0) state.onIdle?.();
+  }
+
+  private closed(): void {
+    if (this.over) return;
+    // Before the answer was complete: the client has gone, or the connection broke.
+    this.answered = true;
+    const error = new ServiceError("canceled", "the client went away");
+    this.scope.cancel(error);
+    this.end("canceled", error);
+  }
+
+  /**
+   * The answer is out but the request is still coming in (too large, too late). Closing at once would reset the connection under
+   * the answer, so the rest is thrown away for a moment first.
+   */
+  protected linger(): void {
+    const { req } = this;
+    req.resume();
+    const timer = this.state.root.clock.schedule(LINGER_MS, () => req.destroy());
+    timer.unref();
+    req.once("close", () => timer.cancel());
+    req.once("end", () => timer.cancel());
+  }
+}
+
+function flatten(record: MetadataRecord, prefix: string, into: string[]): void {
+  for (const name of Object.keys(record)) {
+    const value = record[name];
+    if (typeof value === "string") into.push(prefix + name, value);
+    else if (value !== undefined) for (const item of value) into.push(prefix + name, item);
+  }
+}

@@ -1,0 +1,171 @@
+import { createServer, type Server } from "node:http";
+import {
+  createSecureServer,
+  createServer as createHttp2Server,
+  type Http2Server,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+  type ServerHttp2Session,
+} from "node:http2";
+import type { AddressInfo, Socket } from "node:net";
+import type { CancelContext, Context } from "../../context/context.ts";
+import { withCancel } from "../../context/with.ts";
+import type { Service } from "../../endpoint/service.ts";
+import type { Listener, Listening } from "../../endpoint/transport.ts";
+import { Dispatcher } from "./dispatch.ts";
+import { type HttpServerOptions, type HttpServerSettings, settle } from "./options.ts";
+import { Router } from "./router.ts";
+import type { Request, Response, ServerState } from "./server-call.ts";
+import { sniff } from "./sniff.ts";
+
+/**
+ * Serves over HTTP: the Connect protocol (curl, browsers and every Connect client can call it) and the REST routes that
+ * contracts declare, on HTTP/1.1 and HTTP/2.
+ *
+ * @throws TypeError when an option is not legal, naming it.
+ */
+export function http(options: HttpServerOptions = {}): Listener {
+  const settings = settle(options);
+  return {
+    protocol: "http",
+    listen: (services, root) => HttpListening.open(settings, services, root),
+  };
+}
+
+type Http2Handler = (req: Http2ServerRequest, res: Http2ServerResponse) => void;
+
+class HttpListening implements Listening {
+  readonly protocol = "http";
+  readonly #state: ServerState;
+  readonly #scope: CancelContext;
+  readonly #server: Server;
+  readonly #http2: Http2Server | undefined;
+  readonly #sessions = new Set<ServerHttp2Session>();
+  readonly #unread = new Set<Socket>();
+  #address = "";
+  #drained: Promise<void> | undefined;
+
+  private constructor(settings: HttpServerSettings, services: readonly Service[], root: Context) {
+    this.#scope = withCancel(root);
+    this.#state = { settings, root: this.#scope, inFlight: 0, discouraging: false, onIdle: undefined };
+    const dispatcher = new Dispatcher(this.#state, new Router(services));
+    const serve = (req: Request, res: Response): void => dispatcher.dispatch(req, res);
+    const common = {
+      maxHeaderSize: settings.maxHeaderBytes,
+      headersTimeout: settings.headersTimeoutMs,
+      connectionsCheckingInterval: Math.max(250, Math.min(5000, settings.headersTimeoutMs / 2)),
+      keepAliveTimeout: settings.idleTimeoutMs,
+      // The deadline of the call bounds the body of a unary request; a stream may go on for as long as its caller likes.
+      requestTimeout: 0,
+      settings: { maxConcurrentStreams: settings.maxConcurrentStreams, maxHeaderListSize: settings.maxHeaderBytes },
+    };
+    if (settings.tls !== undefined) {
+      const secure = createSecureServer({ ...common, allowHTTP1: true, ...(!settings.http2 && { ALPNProtocols: ["http/1.1"] }), ...settings.tls });
+      secure.on("request", serve as unknown as Http2Handler);
+      this.#track(secure as unknown as Http2Server);
+      // A secure server that also speaks HTTP/1.1 has all that is used here of one.
+      this.#server = secure as unknown as Server;
+      this.#http2 = undefined;
+    } else {
+      this.#server = createServer(common, serve);
+      this.#http2 = settings.http2 ? createHttp2Server(common, serve as unknown as Http2Handler) : undefined;
+      if (this.#http2 !== undefined) {
+        this.#track(this.#http2);
+        sniff(this.#server, this.#http2, this.#unread, settings.headersTimeoutMs);
+      }
+    }
+    this.#server.maxConnections = settings.maxConnections;
+  }
+
+  static async open(settings: HttpServerSettings, services: readonly Service[], root: Context): Promise<HttpListening> {
+    const listening = new HttpListening(settings, services, root);
+    await listening.#bind();
+    return listening;
+  }
+
+  #bind(): Promise<void> {
+    const { settings } = this.#state;
+    const server = this.#server;
+    return new Promise((resolve, reject) => {
+      const failed = (error: NodeJS.ErrnoException): void => {
+        const why = error.code === "EADDRINUSE" ? "the port is in use: choose another, or 0 for a free one" : error.message;
+        reject(new Error(`http: cannot listen on ${settings.host}:${settings.port}: ${why}`, { cause: error }));
+      };
+      server.once("error", failed);
+      server.listen(settings.port, settings.host, () => {
+        server.off("error", failed);
+        const { address, port, family } = server.address() as AddressInfo;
+        const scheme = settings.tls === undefined ? "http" : "https";
+        this.#address = settings.advertise ?? `${scheme}://${family === "IPv6" ? `[${address}]` : address}:${port}`;
+        resolve();
+      });
+    });
+  }
+
+  #track(server: Http2Server): void {
+    server.on("session", (session) => {
+      this.#sessions.add(session);
+      session.on("close", () => this.#sessions.delete(session));
+      if (this.#state.discouraging) goAway(session);
+    });
+    // A session that breaks ends its streams, which end their calls.
+    server.on("sessionError", () => {});
+  }
+
+  get address(): string {
+    return this.#address;
+  }
+
+  get inFlight(): number {
+    return this.#state.inFlight;
+  }
+
+  discourage(): void {
+    if (this.#state.discouraging) return;
+    this.#state.discouraging = true;
+    for (const session of this.#sessions) goAway(session);
+  }
+
+  drain(): Promise<void> {
+    this.discourage();
+    this.#drained ??= this.#drain();
+    return this.#drained;
+  }
+
+  async #drain(): Promise<void> {
+    const state = this.#state;
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    for (const socket of this.#unread) socket.destroy();
+    for (const session of this.#sessions) session.close();
+    this.#closeIdle();
+    if (state.inFlight > 0) {
+      await new Promise<void>((resolve) => {
+        state.onIdle = resolve;
+      });
+    }
+    // Answers just written may still be on their way to the socket: connections close themselves once these are flushed.
+    this.#closeIdle();
+    await closed;
+  }
+
+  #closeIdle(): void {
+    // With TLS the server is node:http2's, which has no such method before Node 24.
+    (this.#server as Partial<Server>).closeIdleConnections?.();
+  }
+
+  async close(cause?: unknown): Promise<void> {
+    this.discourage();
+    const drained = this.drain();
+    this.#scope.cancel(cause);
+    // Cancelled calls answer in the next turn; what has not gone by then is cut.
+    await new Promise((resolve) => setImmediate(resolve));
+    for (const session of this.#sessions) session.destroy();
+    (this.#server as Partial<Server>).closeAllConnections?.();
+    await drained;
+  }
+}
+
+/** Every stream the client may still open is served, but it should open no connection for more (RFC 9113, section 6.8). */
+function goAway(session: ServerHttp2Session): void {
+  if (!session.destroyed) session.goaway(0, 2 ** 31 - 1);
+}

@@ -1,0 +1,49 @@
+import type { Server } from "node:http";
+import type { Http2Server } from "node:http2";
+import type { Socket } from "node:net";
+
+/** The first bytes of an HTTP/2 connection (RFC 9113, section 3.4); no HTTP/1.1 method begins with them. */
+const PREFACE = Buffer.from("PRI");
+
+/**
+ * Lets one clear-text port speak HTTP/1.1 and HTTP/2: the first bytes of a connection decide which of the two servers gets it.
+ *
+ * @param unread - holds the sockets that have sent nothing yet; neither server knows them.
+ * @param timeoutMs - how long such a socket may stay silent.
+ */
+export function sniff(server: Server, http2: Http2Server, unread: Set<Socket>, timeoutMs: number): void {
+  const [serveHttp1] = server.listeners("connection") as ((this: Server, socket: Socket) => void)[];
+  server.removeAllListeners("connection");
+  server.on("connection", (socket: Socket) => {
+    unread.add(socket);
+    const forget = (): void => {
+      unread.delete(socket);
+      socket.off("readable", look);
+      socket.off("close", forget);
+      socket.off("timeout", cut);
+      socket.setTimeout(0);
+    };
+    const cut = (): void => {
+      socket.destroy();
+    };
+    const look = (): void => {
+      const bytes = socket.read() as Buffer | null;
+      if (bytes === null) return;
+      const known = Math.min(bytes.byteLength, PREFACE.byteLength);
+      const isPreface = bytes.subarray(0, known).equals(PREFACE.subarray(0, known));
+      socket.unshift(bytes);
+      if (isPreface && known < PREFACE.byteLength) return;
+      forget();
+      socket.off("error", ignore);
+      if (isPreface) http2.emit("connection", socket);
+      else serveHttp1!.call(server, socket);
+    };
+    socket.on("readable", look);
+    socket.on("close", forget);
+    socket.on("error", ignore);
+    socket.setTimeout(timeoutMs, cut);
+  });
+}
+
+/** A connection that breaks before its first request concerns nobody. */
+function ignore(): void {}
