@@ -31,3 +31,21 @@ export function itineraryFlaw(itinerary: Itinerary): string | undefined {
   }
   return undefined;
 }
+
+/** Whether two itineraries go the same way at the same times. */
+export function isSameItinerary(a: Itinerary, b: Itinerary): boolean {
+  return (
+    a.length === b.length &&
+    a.every((leg, i) => {
+      const other = b[i];
+      return (
+        other !== undefined &&
+        leg.voyage === other.voyage &&
+        leg.from === other.from &&
+        leg.to === other.to &&
+        leg.loadAt === other.loadAt &&
+        leg.unloadAt === other.unloadAt
+      );
+    })
+  );
+}

@@ -43,12 +43,15 @@ test("what cannot be booked is told apart", () => {
   assert.deepEqual(refuse({ deadline: Number.NaN }), { kind: "deadline-past" });
 });
 
-test("an itinerary that does what was asked is assigned, again and again", () => {
+test("an itinerary that does what was asked is assigned, and once only", () => {
   const cargo = routed();
   assert.equal(routingStatus(cargo), "routed");
   assert.equal(cargo.version, 2);
-  const again = assignItinerary(cargo, itinerary);
-  assert.ok(again.kind === "assigned" && again.cargo.version === 3);
+  assert.deepEqual(assignItinerary(cargo, structuredClone(itinerary)), { kind: "assigned", cargo });
+  const [first, second] = itinerary;
+  assert.ok(first && second);
+  const other = assignItinerary(cargo, [first, { ...second, unloadAt: 8_500 }]);
+  assert.ok(other.kind === "assigned" && other.cargo.version === 3);
 });
 
 test("an itinerary that does not is refused with the reason", () => {
@@ -77,6 +80,7 @@ test("a new destination leaves the cargo misrouted until it gets another itinera
   const rerouted = assignItinerary(outcome.cargo, [first, { ...second, to: "DEHAM" }]);
   assert.ok(rerouted.kind === "assigned");
   assert.equal(routingStatus(rerouted.cargo), "routed");
+  assert.deepEqual(changeDestination(outcome.cargo, "DEHAM", facts), { kind: "changed", cargo: outcome.cargo });
   assert.deepEqual(changeDestination(routed(), "HKHKG", facts), { kind: "same-origin-and-destination" });
   assert.deepEqual(changeDestination(routed(), "XXXXX", facts), { kind: "unknown-location", location: "XXXXX" });
 });

@@ -1,4 +1,4 @@
-import { type Itinerary, itineraryFlaw } from "../../kernel/itinerary.ts";
+import { isSameItinerary, type Itinerary, itineraryFlaw } from "../../kernel/itinerary.ts";
 import type { Instant } from "../../kernel/time.ts";
 import type { UnLocode } from "../../kernel/un-locode.ts";
 import { type RouteSpecification, shortfall } from "./route-specification.ts";
@@ -42,14 +42,15 @@ export function bookCargo(specification: RouteSpecification, facts: BookingFacts
   return { kind: "booked", cargo: { trackingId, specification, itinerary: undefined, bookedAt: now, version: 1 } };
 }
 
-/** Gives a cargo its way. Again is allowed: a cargo is rerouted by assigning another itinerary. */
+/** Gives a cargo its way. Another one reroutes it; the same one again changes nothing. */
 export function assignItinerary(cargo: Cargo, itinerary: Itinerary): AssignOutcome {
   const reason = itineraryFlaw(itinerary) ?? shortfall(cargo.specification, itinerary);
   if (reason !== undefined) return { kind: "unfit-itinerary", reason };
+  if (cargo.itinerary !== undefined && isSameItinerary(cargo.itinerary, itinerary)) return { kind: "assigned", cargo };
   return { kind: "assigned", cargo: { ...cargo, itinerary, version: cargo.version + 1 } };
 }
 
-/** Sends a cargo elsewhere. Its itinerary stays, so that it may now be misrouted until another one is assigned. */
+/** Sends a cargo elsewhere; to where it goes already changes nothing. Its itinerary stays, so that it may now be misrouted until another one is assigned. */
 export function changeDestination(
   cargo: Cargo,
   destination: UnLocode,
@@ -58,6 +59,7 @@ export function changeDestination(
   const specification = { ...cargo.specification, destination };
   const refused = refuse(specification, facts);
   if (refused !== undefined) return refused;
+  if (destination === cargo.specification.destination) return { kind: "changed", cargo };
   return { kind: "changed", cargo: { ...cargo, specification, version: cargo.version + 1 } };
 }
 
