@@ -3,15 +3,24 @@ import type { Context } from "../context/context.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
 import type { MethodInfo } from "../endpoint/method-info.ts";
 
-/** A typed client of a contract over any endpoints: one function a method. */
-export function stub<C extends Contract>(contract: C, endpointOf: (method: MethodInfo) => Endpoint): Client<C> {
-  const client: Record<string, unknown> = Object.create(null) as Record<string, unknown>;
+/**
+ * A typed client of a contract over any endpoints: one function a method.
+ *
+ * @param close - what disposing of the client does. Default nothing.
+ */
+export function stub<C extends Contract>(
+  contract: C,
+  endpointOf: (method: MethodInfo) => Endpoint,
+  close: () => Promise<void> = async () => {},
+): Client<C> & AsyncDisposable {
+  const client: Record<PropertyKey, unknown> = Object.create(null) as Record<PropertyKey, unknown>;
   for (const method of contract.methods) {
     const endpoint = endpointOf(method);
     const streams = method.kind === "server_stream" || method.kind === "bidi_stream";
     client[method.key] = streams ? streaming(endpoint) : endpoint;
   }
-  return Object.freeze(client) as Client<C>;
+  client[Symbol.asyncDispose] = close;
+  return Object.freeze(client) as Client<C> & AsyncDisposable;
 }
 
 /** The call is made when the stream is first read: a stream nobody reads costs nothing and leaves nothing behind. */

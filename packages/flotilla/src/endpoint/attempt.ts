@@ -1,0 +1,15 @@
+import { type ContextKey, contextKey } from "../context/key.ts";
+
+/**
+ * What the attempts of one call know of each other: whoever repeats a call puts one into the context, whoever picks the
+ * instance notes it there, so that the next attempt goes elsewhere.
+ */
+export interface Attempts {
+  /** Attempts begun so far. */
+  count: number;
+  /** What was picked so far, in the picker's own terms; undefined until the first pick. */
+  tried: Set<unknown> | undefined;
+}
+
+/** The key of the attempts of the call in progress. */
+export const attemptsKey: ContextKey<Attempts | undefined> = contextKey<Attempts>("flotilla.attempts");

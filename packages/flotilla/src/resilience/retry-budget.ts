@@ -1,0 +1,81 @@
+import type { Clock } from "../clock/clock.ts";
+import { systemClock } from "../clock/system-clock.ts";
+
+/** Options of {@link RetryBudget}. */
+export interface RetryBudgetOptions {
+  /** Retries allowed for each request, over the window. 0 to 1. Default 0.2. */
+  readonly ratio?: number;
+  /** Retries allowed in a window whatever the traffic, so that a quiet client can retry at all. 0 or more. Default 10. */
+  readonly floor?: number;
+  /** Length of the window, milliseconds, above 0. Default 10000. */
+  readonly windowMs?: number;
+  readonly clock?: Clock;
+}
+
+const SLOTS = 10;
+
+/**
+ * Bounds the retries a client adds to its traffic: whatever fails, the load on the target stays within 1 + `ratio` of the
+ * requests. Share one between all that call the same target.
+ *
+ * Algorithm: requests and retries counted over a sliding window of ten slots, after Finagle's RetryBudget.
+ */
+export class RetryBudget {
+  readonly #ratio: number;
+  readonly #floor: number;
+  readonly #slotMs: number;
+  readonly #clock: Clock;
+  readonly #requests = new Float64Array(SLOTS);
+  readonly #retries = new Float64Array(SLOTS);
+  #slot = 0;
+
+  /** @throws RangeError when an option is not legal, naming it. */
+  constructor(options: RetryBudgetOptions = {}) {
+    const { ratio = 0.2, floor = 10, windowMs = 10_000, clock = systemClock } = options;
+    if (!(ratio >= 0 && ratio <= 1)) throw new RangeError(`RetryBudget: ratio must be from 0 to 1, got ${ratio}`);
+    if (!(floor >= 0)) throw new RangeError(`RetryBudget: floor must be 0 or more, got ${floor}`);
+    if (!(windowMs > 0)) throw new RangeError(`RetryBudget: windowMs must be above 0, got ${windowMs}`);
+    this.#ratio = ratio;
+    this.#floor = floor;
+    this.#slotMs = windowMs / SLOTS;
+    this.#clock = clock;
+    this.#slot = Math.floor(clock.now() / this.#slotMs);
+  }
+
+  /** Counts a request (not a retry). */
+  deposit(): void {
+    this.#turn();
+    this.#requests[this.#slot % SLOTS]!++;
+  }
+
+  /** Takes one retry out of the budget; false when it is used up. */
+  withdraw(): boolean {
+    this.#turn();
+    if (this.balance < 1) return false;
+    this.#retries[this.#slot % SLOTS]!++;
+    return true;
+  }
+
+  /** Retries left now. */
+  get balance(): number {
+    this.#turn();
+    let requests = 0;
+    let retries = 0;
+    for (let i = 0; i < SLOTS; i++) {
+      requests += this.#requests[i]!;
+      retries += this.#retries[i]!;
+    }
+    return this.#floor + requests * this.#ratio - retries;
+  }
+
+  /** Empties the slots that time has passed over. */
+  #turn(): void {
+    const slot = Math.floor(this.#clock.now() / this.#slotMs);
+    const steps = Math.min(SLOTS, slot - this.#slot);
+    for (let i = 1; i <= steps; i++) {
+      this.#requests[(this.#slot + i) % SLOTS] = 0;
+      this.#retries[(this.#slot + i) % SLOTS] = 0;
+    }
+    this.#slot = slot;
+  }
+}

@@ -1,0 +1,107 @@
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+
+/** Options of the admin port. */
+export interface AdminOptions {
+  /** TCP port. Default 0: a free one, found in the log and in the registry (metadata `admin`). */
+  readonly port?: number;
+  /** Address to bind. Default `127.0.0.1`; probes from outside the machine need `0.0.0.0`. */
+  readonly host?: string;
+}
+
+/** A condition of readiness: resolves when it holds, throws saying why it does not. */
+export type ReadinessCheck = (signal: AbortSignal) => void | Promise<void>;
+
+/** A check may take so long before it counts as failed. */
+const CHECK_TIMEOUT_MS = 2000;
+
+/** What the probes report. */
+export interface Health {
+  readonly started: boolean;
+  readonly draining: boolean;
+  readonly checks: Readonly<Record<string, ReadinessCheck>>;
+}
+
+/**
+ * The admin port: `/livez` (the event loop turns), `/readyz` (started, not draining, every check holds) and `/startupz`.
+ * Liveness asks no dependency: a database that is down is no reason to restart the service.
+ */
+export class Admin {
+  readonly #server: Server;
+  #address = "";
+
+  constructor(health: () => Health) {
+    this.#server = createServer((req, res) => {
+      const path = req.url!.split("?", 1)[0];
+      const reply = (status: number, body: object): void => {
+        const text = `${JSON.stringify(body)}\n`;
+        res.writeHead(status, { "content-type": "application/json", "content-length": Buffer.byteLength(text) });
+        res.end(text);
+      };
+      if (req.method !== "GET" && req.method !== "HEAD") return reply(405, { error: "use GET" });
+      if (path === "/livez") return reply(200, { status: "ok" });
+      if (path === "/startupz") return reply(health().started ? 200 : 503, { status: health().started ? "ok" : "starting" });
+      if (path !== "/readyz") return reply(404, { error: `nothing is at ${path}: try /livez, /readyz, /startupz` });
+      readiness(health()).then(
+        (report) => reply(report.status === "ok" ? 200 : 503, report),
+        (error: unknown) => reply(503, { status: String(error) }),
+      );
+    });
+    this.#server.headersTimeout = 5000;
+    this.#server.maxConnections = 100;
+  }
+
+  /** `http://127.0.0.1:9100` once it listens. */
+  get address(): string {
+    return this.#address;
+  }
+
+  /** @throws Error when the port cannot be bound. */
+  listen({ port = 0, host = "127.0.0.1" }: AdminOptions): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#server.once("error", (error) => {
+        reject(new Error(`host: cannot open the admin port on ${host}:${port}: ${error.message}`, { cause: error }));
+      });
+      this.#server.listen(port, host, () => {
+        const bound = this.#server.address() as AddressInfo;
+        this.#address = `http://${bound.family === "IPv6" ? `[${bound.address}]` : bound.address}:${bound.port}`;
+        resolve();
+      });
+    });
+  }
+
+  close(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#server.close(() => resolve());
+      this.#server.closeAllConnections();
+    });
+  }
+}
+
+interface Readiness {
+  readonly status: "ok" | "starting" | "draining" | "failing";
+  readonly failing?: Readonly<Record<string, string>>;
+}
+
+async function readiness({ started, draining, checks }: Health): Promise<Readiness> {
+  if (!started) return { status: "starting" };
+  if (draining) return { status: "draining" };
+  const failing: Record<string, string> = {};
+  await Promise.all(
+    Object.entries(checks).map(async ([name, check]) => {
+      const signal = AbortSignal.timeout(CHECK_TIMEOUT_MS);
+      try {
+        await Promise.race([check(signal), timedOut(signal)]);
+      } catch (error) {
+        failing[name] = error instanceof Error ? error.message : String(error);
+      }
+    }),
+  );
+  return Object.keys(failing).length === 0 ? { status: "ok" } : { status: "failing", failing };
+}
+
+function timedOut(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener("abort", () => reject(new Error(`took longer than ${CHECK_TIMEOUT_MS} ms`)), { once: true });
+  });
+}

@@ -1,0 +1,106 @@
+import type { BalancerFactory } from "../balance/balancer.ts";
+import { leastRequest } from "../balance/least-request.ts";
+import type { Clock } from "../clock/clock.ts";
+import { type Random, systemRandom } from "../clock/random.ts";
+import { systemClock } from "../clock/system-clock.ts";
+import type { Client, Contract } from "../contract/contract.ts";
+import type { Instancer } from "../discovery/discovery.ts";
+import { fixed } from "../discovery/fixed.ts";
+import { chain, type Endpoint, type Middleware } from "../endpoint/endpoint.ts";
+import type { Instance } from "../endpoint/instance.ts";
+import type { MethodInfo } from "../endpoint/method-info.ts";
+import type { Connector } from "../endpoint/transport.ts";
+import { deadline } from "../resilience/deadline.ts";
+import { type RetryOptions, retry } from "../resilience/retry.ts";
+import { httpClient } from "../transport/http/client.ts";
+import { Connections } from "./peer.ts";
+import { stub } from "./stub.ts";
+import { Target } from "./target.ts";
+
+/** Options of {@link channel} and {@link client}. */
+export interface ChannelOptions {
+  /** Where instances are found; or their addresses. */
+  readonly discover: Instancer | readonly string[];
+  /** How they are called. Default `httpClient()`. */
+  readonly transport?: Connector;
+  /** Which one is called. Default `leastRequest()`. */
+  readonly balance?: BalancerFactory;
+  /** Middlewares around every call, the first outermost; they see a call once, however often it is tried. Default none. */
+  readonly use?: readonly Middleware[];
+  /** Deadline of unary calls whose caller sets no earlier one, milliseconds; `false` for none. Default 10000. */
+  readonly timeoutMs?: number | false;
+  /** How passing failures of idempotent calls are retried; `false` for never. Default: see {@link RetryOptions}. */
+  readonly retry?: RetryOptions | false;
+  /** How long the last known instances are used while discovery fails, milliseconds. Default 900000 (15 minutes). */
+  readonly maxStaleMs?: number;
+  readonly clock?: Clock;
+  readonly random?: Random;
+}
+
+/**
+ * The way to services: discovery, balancing, connections and the middlewares of every call. One can carry the clients of
+ * many contracts; they share its connections, one pool an instance.
+ */
+export interface Channel extends AsyncDisposable {
+  /** The endpoint that calls a method, the channel's middlewares around it. */
+  endpoint(method: MethodInfo): Endpoint;
+  /** The instances of a service that calls are balanced over now. Empty before the first call of the service. */
+  instances(service: string): readonly Instance[];
+  /** Stops discovery and closes every connection; calls in flight fail as `unavailable`. Idempotent. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens a channel. The stack of each call, outermost first: `use`, deadline, retry, balancer, transport.
+ *
+ * @throws TypeError or RangeError when an option is not legal, naming it.
+ */
+export function channel(options: ChannelOptions): Channel {
+  const { transport = httpClient(), balance = leastRequest(), use = [], timeoutMs = 10_000, maxStaleMs = 900_000 } = options;
+  const { clock = systemClock, random = systemRandom } = options;
+  const discover = "watch" in options.discover ? options.discover : fixed(options.discover);
+  const connections = new Connections(transport);
+  const targets = new Map<string, Target>();
+  const around = chain(
+    ...use,
+    ...(timeoutMs === false ? [] : [deadline(timeoutMs)]),
+    ...(options.retry === false ? [] : [retry({ random, ...options.retry })]),
+  );
+  let closing: Promise<void> | undefined;
+
+  const targetOf = (service: string): Target => {
+    let target = targets.get(service);
+    if (target === undefined) {
+      target = new Target(service, { discover, balance, connections, maxStaleMs, clock, random });
+      targets.set(service, target);
+    }
+    return target;
+  };
+  const close = (): Promise<void> => {
+    if (closing === undefined) {
+      for (const target of targets.values()) target.stop();
+      closing = connections.close();
+    }
+    return closing;
+  };
+  return {
+    endpoint: (method) => around(targetOf(method.service).endpoint(method), method),
+    instances: (service) => targets.get(service)?.instances ?? [],
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+/**
+ * A typed client of a contract, over a channel or with one of its own. Close its channel (`await using` does) when it is no
+ * longer needed.
+ *
+ * ```ts
+ * const calculator = client(Calculator, { discover: embedded() });
+ * const { v } = await calculator.sum(ctx, { a: 1, b: 2 });
+ * ```
+ */
+export function client<C extends Contract>(contract: C, over: Channel | ChannelOptions): Client<C> & AsyncDisposable {
+  const way = "endpoint" in over ? over : channel(over);
+  return stub(contract, (method) => way.endpoint(method), () => way.close());
+}

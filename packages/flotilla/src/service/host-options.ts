@@ -1,0 +1,60 @@
+import type { Clock } from "../clock/clock.ts";
+import type { Context } from "../context/context.ts";
+import type { Registrar } from "../discovery/discovery.ts";
+import type { ErrorReporter } from "../endpoint/report.ts";
+import type { Service } from "../endpoint/service.ts";
+import type { Listener } from "../endpoint/transport.ts";
+import type { AdminOptions, ReadinessCheck } from "./admin.ts";
+
+/** Something to be closed when the host has stopped: a client, a channel, a database. */
+export type Closable = { close(): unknown } | { [Symbol.asyncDispose](): PromiseLike<void> } | { [Symbol.dispose](): void };
+
+/** A step in the life of a host. */
+export interface LifecycleEvent {
+  readonly event: "started" | "draining" | "stopped" | "failed" | "warning";
+  readonly host: string;
+  readonly message: string;
+  readonly error?: unknown;
+}
+
+/** Options of {@link host}. */
+export interface HostOptions {
+  /** Name of the process, for logs and instance ids: `calculator`. */
+  readonly name: string;
+  /** What is served, on every listener. */
+  readonly serve?: readonly Service[];
+  /** Where it is served: `[http({ port: 8080 })]`. */
+  readonly listen?: readonly Listener[];
+  /** Where each service is registered under its contract's name. Default: nowhere. */
+  readonly register?: Registrar;
+  /** What instances are registered with. */
+  readonly instance?: {
+    readonly zone?: string;
+    readonly weight?: number;
+    readonly version?: string;
+    readonly metadata?: Readonly<Record<string, string>>;
+  };
+  /** The port of the probes; `false` for none. Default: a free port on loopback. */
+  readonly admin?: AdminOptions | false;
+  /** Conditions of readiness by name. Default none. */
+  readonly checks?: Readonly<Record<string, ReadinessCheck>>;
+  /**
+   * Work that goes on beside serving, by name. One that ends early, well or not, ends the host; on shutdown its context is
+   * cancelled once the calls in flight have ended, and it is waited for.
+   */
+  readonly tasks?: Readonly<Record<string, (ctx: Context) => Promise<void>>>;
+  /** Closed last, in reverse order: what was opened first is closed last. Default none. */
+  readonly close?: readonly Closable[];
+  /** How long the host goes on accepting after it was deregistered, for the news to spread, milliseconds. Default 500 with a registrar, else 0. */
+  readonly drainDelayMs?: number;
+  /** How long calls in flight, and then tasks, may take to end before they are cancelled, milliseconds. Default 20000. */
+  readonly drainTimeoutMs?: number;
+  /** Told of failures whose cause the caller must not see. Default: a JSON line to standard error. */
+  readonly onError?: ErrorReporter;
+  /** Told of each step of the life of the host. Default: a line to standard error. */
+  readonly onEvent?: (event: LifecycleEvent) => void;
+  readonly clock?: Clock;
+}
+
+/** Options with every default filled in. */
+export type HostSettings = Required<Omit<HostOptions, "register" | "onError">> & Pick<HostOptions, "register" | "onError">;
