@@ -4,7 +4,7 @@ import { contract, type Methods } from "flotilla/contract";
 import { client } from "flotilla/service";
 import { Calculator } from "./calculator.ts";
 import { Fleet, instant } from "./fleet.ts";
-import { sumAnswer, sumRequest } from "./sum.ts";
+import { type sumAnswer, sumRequest } from "./sum.ts";
 import type { Loop } from "./worker.ts";
 
 /** A client of the fleet, with as many methods as asked for, that has made one call of each. */

@@ -16,7 +16,7 @@ function instance(i: number, replaced: boolean): Instance {
 /** Full snapshots, each differing from the one before it, and the first from the last, in 1 % of the instances. */
 function snapshots(): Instance[][] {
   const half = CYCLE / 2;
-  return Array.from({ length: CYCLE }, (_, step) =>
+  return Array.from({ length: CYCLE }, (_none, step) =>
     Array.from({ length: SIZE }, (_, i) => {
       const block = Math.floor(i / REPLACED);
       return instance(i, block < half && (step < half ? block <= step : block > step - half));
@@ -57,5 +57,5 @@ const settled = () => done;
 export const instant: Connector = {
   protocol: "http",
   // The endpoint answers every method alike, whatever its response type.
-  connect: () => ({ endpoint: () => answering as never, drain: settled, close: settled }),
+  connect: () => ({ endpoint: () => answering, drain: settled, close: settled }),
 };

@@ -9,7 +9,8 @@ const QUICK_ROUNDS = 7;
 const OVERHEAD_SECONDS = 0.15;
 const LEAST_SECONDS = 0.2;
 /** Enough for the compiler to have seen every path under load. */
-export const WARM_UP_SECONDS = 1.5;
+export const WARM_UP_SECONDS = 2;
+const FULL_STARTS = 3;
 const LEAST_ROUNDS = 5;
 
 export interface Options {
@@ -55,6 +56,8 @@ export interface Plan {
   readonly rows: readonly string[];
   readonly rounds: number;
   readonly seconds: number;
+  /** How often every process is started anew, the rounds being split between the starts. */
+  readonly starts: number;
 }
 
 /** Which rows are measured, how often and for how long. */
@@ -67,5 +70,5 @@ export function planRun(scenario: Scenario, options: Options): Plan {
   const rounds = options.rounds ?? (options.quick ? QUICK_ROUNDS : scenario.rounds);
   const share = (QUICK_BUDGET_SECONDS / rows.length - WARM_UP_SECONDS) / rounds - OVERHEAD_SECONDS;
   const seconds = options.quick ? Math.max(LEAST_SECONDS, Math.min(scenario.seconds, 1, share)) : scenario.seconds;
-  return { rows, rounds, seconds };
+  return { rows, rounds, seconds, starts: options.quick ? 1 : FULL_STARTS };
 }

@@ -24,18 +24,25 @@ export function toJson(scenario: Scenario, results: readonly RowResult[]): strin
 }
 
 export function toTable(scenario: Scenario, plan: Plan, results: readonly RowResult[]): string {
+  const best = bestOf(
+    scenario,
+    results.find(({ name }) => name === scenario.reference),
+  );
   const top = Math.max(...results.map(({ samples }) => (samples.length > 0 ? median(samples) : 0)));
   const nameWidth = Math.max(...results.map(({ name }) => name.length), 4);
-  const head = `${"row".padEnd(nameWidth)}  ${["min", "median", "max", "cpu µs", "ratio"].map((title) => title.padStart(9)).join(" ")}`;
-  const lines = results.map((result) => rowLine(scenario, result, nameWidth, top));
+  const head = `${"row".padEnd(nameWidth)}  ${["min", "median", "max", "cpu µs", "ratio", "at best"].map((title) => title.padStart(9)).join(" ")}`;
+  const lines = results.map((result) => rowLine(scenario, result, nameWidth, top, best));
   const seconds = plan.seconds.toLocaleString("en-US", { maximumFractionDigits: 2 });
+  const effort = `${plan.rounds} alternating rounds of ${seconds} s, processes started ${plan.starts} times`;
   return [
     "",
     `${paint("bold", scenario.name)}  ${scenario.summary}`,
+    paint("dim", `${scenario.unit}, ${scenario.better} is better; ${effort}`),
     paint(
       "dim",
-      `${scenario.unit}, ${scenario.better} is better; ${plan.rounds} alternating rounds of ${seconds} s; cpu: processor time a call; ratio to ${scenario.reference}`,
+      `ratio: median over the rounds of the ratio to ${scenario.reference}; at best: ratio of the best rounds,`,
     ),
+    paint("dim", "which others on the machine disturbed least; cpu: processor time a call"),
     "",
     paint("dim", head),
     ...lines,
@@ -43,12 +50,14 @@ export function toTable(scenario: Scenario, plan: Plan, results: readonly RowRes
   ].join("\n");
 }
 
-function rowLine(
-  scenario: Scenario,
-  { name, samples, cpu, ratio, failure }: RowResult,
-  nameWidth: number,
-  top: number,
-): string {
+const bestOf = (scenario: Scenario, result: RowResult | undefined): number =>
+  Math[scenario.better === "more" ? "max" : "min"](...(result?.samples ?? []));
+
+const formatRatio = (ratio: number): string =>
+  (Number.isFinite(ratio) ? ratio.toFixed(ratio < 10 ? 3 : 1) : "-").padStart(9);
+
+function rowLine(scenario: Scenario, result: RowResult, nameWidth: number, top: number, referenceBest: number): string {
+  const { name, samples, cpu, ratio, failure } = result;
   const label = name.padEnd(nameWidth);
   if (failure !== undefined) return `${paint("red", label)}  ${paint("red", `no figure: ${failure}`)}`;
   const middle = median(samples);
@@ -56,6 +65,6 @@ function rowLine(
   const figures = `${min} ${paint("bold", formatFigure(middle).padStart(9))} ${max} ${formatFigure(cpu).padStart(9)}`;
   const style: Style = name === scenario.reference ? "cyan" : name.startsWith("flotilla") ? "green" : "white";
   const bar = paint(style, "█".repeat(Math.max(1, Math.round((middle / top) * BAR_WIDTH))));
-  const against = Number.isFinite(ratio) ? ratio.toFixed(ratio < 10 ? 3 : 1) : "-";
-  return `${paint(style, label)}  ${figures} ${against.padStart(9)}  ${bar} ${paint("dim", scenario.rows[name] ?? "")}`;
+  const ratios = `${formatRatio(ratio)} ${formatRatio(bestOf(scenario, result) / referenceBest)}`;
+  return `${paint(style, label)}  ${figures} ${ratios}  ${bar} ${paint("dim", scenario.rows[name] ?? "")}`;
 }

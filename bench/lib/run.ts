@@ -1,6 +1,6 @@
 import type { Machine } from "./machine.ts";
 import { type Plan, WARM_UP_SECONDS } from "./options.ts";
-import { type Measurement, nothingToClose, type Scenario, type Subject } from "./scenario.ts";
+import { type Measurement, nothingToClose, type Scenario, type Stage, type Subject } from "./scenario.ts";
 import { median } from "./stats.ts";
 
 export interface RowResult {
@@ -17,49 +17,57 @@ export interface RowResult {
 
 export type Progress = (text: string) => void;
 
+/** A row in the course of a run. */
 interface Lane {
   readonly name: string;
-  readonly subject: Subject | undefined;
   readonly measurements: Measurement[];
+  subject: Subject | undefined;
   failure: string | undefined;
 }
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-/** Opens every row, warms each up, then measures them in turn, round after round: A B C A B C … */
+/**
+ * Measures the rows in turn, round after round: A B C A B C … In a full run every process is started anew several times,
+ * because one process is a little faster or slower than the next for as long as it lives (where its memory lies, when its code was
+ * compiled), which no number of rounds averages out.
+ */
 export async function runScenario(
   scenario: Scenario,
   plan: Plan,
   machine: Machine,
   progress: Progress,
 ): Promise<RowResult[]> {
-  const stage = await scenario.stage(machine);
-  const lanes: Lane[] = [];
-  try {
-    progress(`starting ${plan.rows.join(", ")}; ${machine.pinning}`);
-    lanes.push(...(await Promise.all(plan.rows.map((name) => openLane(name, () => stage.open(name))))));
-    for (const lane of lanes) {
-      if (lane.failure !== undefined) progress(`${lane.name}: unavailable: ${lane.failure}`);
+  const lanes = plan.rows.map((name): Lane => ({ name, measurements: [], subject: undefined, failure: undefined }));
+  let round = 0;
+  for (let start = 1; start <= plan.starts; start++) {
+    const stage = await scenario.stage(machine);
+    try {
+      progress(`start ${start}/${plan.starts}: ${plan.rows.join(", ")}; ${machine.pinning}`);
+      await Promise.all(lanes.map((lane) => openLane(lane, stage, progress)));
+      await measureRound(lanes, WARM_UP_SECONDS, "warm-up", progress, () => {});
+      for (const last = Math.round((plan.rounds * start) / plan.starts); round < last; round++) {
+        await measureRound(lanes, plan.seconds, `round ${round + 1}/${plan.rounds}`, progress, (lane, measurement) =>
+          lane.measurements.push(measurement),
+        );
+      }
+    } finally {
+      await Promise.allSettled(lanes.map((lane) => lane.subject?.close() ?? nothingToClose()));
+      await stage.close();
     }
-    await measureRound(lanes, WARM_UP_SECONDS, "warm-up", progress, () => {});
-    for (let round = 1; round <= plan.rounds; round++) {
-      await measureRound(lanes, plan.seconds, `round ${round}/${plan.rounds}`, progress, (lane, measurement) =>
-        lane.measurements.push(measurement),
-      );
-    }
-  } finally {
-    await Promise.allSettled(lanes.map((lane) => lane.subject?.close() ?? nothingToClose()));
-    await stage.close();
   }
   const reference = lanes.find((lane) => lane.name === scenario.reference);
   return lanes.map((lane) => resultOf(lane, reference));
 }
 
-async function openLane(name: string, open: () => Promise<Subject>): Promise<Lane> {
+async function openLane(lane: Lane, stage: Stage, progress: Progress): Promise<void> {
+  lane.subject = undefined;
+  if (lane.failure !== undefined) return;
   try {
-    return { name, subject: await open(), measurements: [], failure: undefined };
+    lane.subject = await stage.open(lane.name);
   } catch (error) {
-    return { name, subject: undefined, measurements: [], failure: messageOf(error) };
+    lane.failure = messageOf(error);
+    progress(`${lane.name}: unavailable: ${lane.failure}`);
   }
 }
 
