@@ -90,12 +90,17 @@ function notAllowed(req: Request, res: Response, allow: string, path: string): v
   refuse(req, res, 405, new ServiceError("unimplemented", `${req.method} is not allowed at ${path}: use ${allow}`), ["allow", allow]);
 }
 
+/** What Connect calls unimplemented, REST calls not found. */
+function notFound(error: ServiceError): ServiceError {
+  return new ServiceError("not_found", error.message);
+}
+
 /** Answers without a call: in the form of Connect to who speaks it, else as problem+json. */
 function refuse(req: Request, res: Response, status: number, error: ServiceError, extra: readonly string[] = []): void {
   req.on("error", () => {});
   const type = req.headers["content-type"];
   const connect = req.headers["connect-protocol-version"] !== undefined || type?.startsWith("application/connect+") === true;
-  const body = connect ? JSON.stringify(toConnectError(error)) : problemJson(error, status);
+  const body = connect ? JSON.stringify(toConnectError(error)) : problemJson(status === 404 ? notFound(error) : error, status);
   const headers = [...extra, "content-type", connect ? "application/json" : "application/problem+json"];
   headers.push("content-length", String(Buffer.byteLength(body)));
   if (req.httpVersionMajor >= 2 && extra[0] === "connection") headers.splice(0, 2);

@@ -1,4 +1,5 @@
 import { hash } from "node:crypto";
+import { STATUS_CODES } from "node:http";
 import { codes } from "../../errors/code.ts";
 import { type BadRequest, detailTypes, findDetail } from "../../errors/details.ts";
 import { ServiceError } from "../../errors/service-error.ts";
@@ -73,7 +74,8 @@ export function problemJson(error: ServiceError, status: number): string {
   const violations = findDetail<BadRequest>(error, detailTypes.badRequest)?.fieldViolations;
   return JSON.stringify({
     type: "about:blank",
-    title: codes[error.code].title,
+    // For about:blank the title is the status phrase; 499 has none.
+    title: STATUS_CODES[status] ?? codes[error.code].title,
     status,
     ...(error.message !== "" && { detail: error.message }),
     code: error.code,
