@@ -41,11 +41,14 @@ export async function loadWithWrk(wrk: string, url: string, seconds: number, mac
   const args = [wrk, "-t1", `-c${CONNECTIONS}`, `-d${limit}s`, "-s", SCRIPT, url];
   const [command, commandArgs] = pinned(machine.loadCpus, args);
   const child = spawn(command, commandArgs, { stdio: ["ignore", "pipe", "pipe"] });
-  // wrk counts in whole seconds only, but it reports the true duration when it is interrupted.
-  const stop = setTimeout(() => child.kill("SIGINT"), seconds * 1000);
   const kill = setTimeout(() => child.kill("SIGKILL"), (limit + KILL_AFTER_SECONDS) * 1000);
+  let stop: NodeJS.Timeout | undefined;
+  // wrk counts in whole seconds only, but it reports the true duration when it is interrupted.
+  const begun = (): void => {
+    stop = setTimeout(() => child.kill("SIGINT"), seconds * 1000);
+  };
   try {
-    const output = await outputOf(child);
+    const output = await outputOf(child, begun);
     const line = output.trim().split("\n").at(-1) ?? "";
     if (!line.startsWith("{")) throw new Error(`wrk gave no summary: ${output.trim()}`);
     return loadOf(JSON.parse(line) as Summary);
@@ -55,10 +58,14 @@ export async function loadWithWrk(wrk: string, url: string, seconds: number, mac
   }
 }
 
-function outputOf(child: ReturnType<typeof spawn>): Promise<string> {
+function outputOf(child: ReturnType<typeof spawn>, begun: () => void): Promise<string> {
   let output = "";
-  for (const stream of [child.stdout, child.stderr])
-    stream?.setEncoding("utf8").on("data", (text: string) => (output += text));
+  child.stderr?.once("data", begun);
+  for (const stream of [child.stderr, child.stdout]) {
+    stream?.setEncoding("utf8").on("data", (text: string) => {
+      output += text;
+    });
+  }
   return new Promise((resolve, reject) => {
     child.once("error", reject);
     child.once("close", () => resolve(output));

@@ -3,6 +3,11 @@ wrk.method = "POST"
 wrk.body = '{"a":1,"b":2}'
 wrk.headers["Content-Type"] = "application/json"
 
+-- Tells that the load begins: from here on an interrupt ends in a summary.
+function init(args)
+  io.stderr:write("begin\n")
+end
+
 function done(summary, latency, requests)
   local errors = summary.errors
   io.write(string.format(
