@@ -29,7 +29,7 @@ test("what is appended is told at once, and forgotten", async () => {
   await running.attempt(outbox.append("t", 1));
   assert.deepEqual(told, ["1"]);
   assert.equal(running.pending, 0);
-  await running.stop();
+  await running.close();
   close();
 });
 
@@ -45,14 +45,14 @@ test("what could not be told is told later, and what an earlier process left ove
   await clock.advance(1000);
   assert.deepEqual(told, ['"left over"', '"new"']);
   assert.equal(running.pending, 0);
-  await running.stop();
+  await running.close();
   close();
 });
 
-test("a stopped relay delivers nothing more and keeps the messages", async () => {
+test("a closed relay delivers nothing more and keeps the messages", async () => {
   const { clock, outbox, told, relay, close } = setUp(() => false);
   const running = relay();
-  await running.stop();
+  await running.close();
   await running.attempt(outbox.append("t", 1));
   await clock.advance(10_000);
   assert.deepEqual(told, []);

@@ -23,7 +23,7 @@ export interface Relay {
   /** Deliveries that failed, including those that succeeded later. */
   readonly failures: number;
   /** Waits for deliveries under way, and tries no more. What is left stays in the outbox for the next start. */
-  stop(): Promise<void>;
+  close(): Promise<void>;
 }
 
 /** At most so many deliveries of left-over messages at a time. */
@@ -73,7 +73,7 @@ export function createRelay({ outbox, deliver, clock, timeoutMs = 2000, everyMs 
     get failures() {
       return failures;
     },
-    stop: async () => {
+    close: async () => {
       stopped = true;
       timer?.cancel();
       await sweeping;

@@ -1,0 +1,33 @@
+import { embedded } from "flotilla/discovery";
+import { http } from "flotilla/http";
+import { channel, client, host, implement } from "flotilla/service";
+import { Booking } from "../booking/contract.ts";
+import { Handling } from "../handling/contract.ts";
+import { Routing } from "../routing/contract.ts";
+import { createMeter } from "../runtime/meter.ts";
+import { reportsToLauncher } from "../runtime/reports.ts";
+import { readSettings } from "../runtime/settings.ts";
+import { Tracking } from "../tracking/contract.ts";
+import { Shipping } from "./contract.ts";
+import { gatewayService } from "./service.ts";
+
+const settings = readSettings();
+const registry = embedded({ dir: settings.registry });
+const meter = createMeter();
+
+const contexts = channel({ discover: registry });
+const service = gatewayService({
+  booking: client(Booking, contexts),
+  routing: client(Routing, contexts),
+  handling: client(Handling, contexts),
+  tracking: client(Tracking, contexts),
+});
+
+await host({
+  name: "gateway",
+  serve: [implement(Shipping, service)],
+  listen: [http({ port: settings.port, hooks: { finalize: meter.finalize } })],
+  register: registry,
+  tasks: { reports: reportsToLauncher(meter) },
+  close: [contexts],
+}).run();

@@ -1,0 +1,25 @@
+import { join } from "node:path";
+import { embedded } from "flotilla/discovery";
+import { http } from "flotilla/http";
+import { host, implement } from "flotilla/service";
+import { createMeter } from "../runtime/meter.ts";
+import { reportsToLauncher } from "../runtime/reports.ts";
+import { readSettings } from "../runtime/settings.ts";
+import { Routing } from "./contract.ts";
+import { drawUpSchedule } from "./schedule.ts";
+import { routingService } from "./service.ts";
+import { openScheduleStore } from "./store.ts";
+
+const settings = readSettings();
+const meter = createMeter();
+const store = openScheduleStore(join(settings.data, "routing.db"));
+const schedule = store.schedule(settings.seed, () => drawUpSchedule(settings.seed));
+
+await host({
+  name: "routing",
+  serve: [implement(Routing, routingService(schedule))],
+  listen: [http({ port: settings.port, hooks: { finalize: meter.finalize } })],
+  register: embedded({ dir: settings.registry }),
+  tasks: { reports: reportsToLauncher(meter) },
+  close: [store],
+}).run();
