@@ -10,6 +10,7 @@ import { type ServerCall, serverCallKey } from "../../metadata/call.ts";
 import { Metadata, type MetadataRecord } from "../../metadata/metadata.ts";
 import type { HttpServerSettings } from "./options.ts";
 import type { RequestHead } from "./request-head.ts";
+import { UNWATCHED_MS, type Watchable, type WatchList } from "./watch-list.ts";
 
 /** A request of either HTTP version: node:http2's compatibility objects have everything used here of node:http's. */
 export type Request = IncomingMessage;
@@ -22,6 +23,8 @@ export interface ServerState {
   /** Parent of every call's context. */
   readonly root: Context;
   inFlight: number;
+  /** Calls too young to be watched. */
+  readonly young: WatchList;
   /** Answers tell HTTP/1.1 clients to come back on another connection. */
   discouraging: boolean;
   /** Called when the last call in flight has ended. */
@@ -35,7 +38,7 @@ const LINGER_MS = 2000;
  * One call on its way through the server: its context, its bookkeeping, its one answer. What differs between unary
  * Connect, REST and streams is in the subclasses.
  */
-export abstract class HttpServerCall implements ServerCall {
+export abstract class HttpServerCall implements ServerCall, Watchable {
   abstract readonly protocol: string;
   readonly state: ServerState;
   readonly info: MethodInfo;
@@ -46,6 +49,9 @@ export abstract class HttpServerCall implements ServerCall {
   answered = false;
   requestBytes = 0;
   responseBytes = 0;
+  newer: Watchable | undefined = undefined;
+  older: Watchable | undefined = undefined;
+  generation: Watchable["generation"] = undefined;
   private readonly scope: CancelContext;
   private readonly startedMs: number;
   /** Ended, whether answered or abandoned. */
@@ -103,8 +109,13 @@ export abstract class HttpServerCall implements ServerCall {
     }
   }
 
-  /** From here on the end of the context ends the call, whatever the handler does. */
-  protected watch(): void {
+  /** From here on the end of the context ends the call, whatever the handler does: exact for all that last a while. */
+  protected watchSoon(timeoutMs: number): void {
+    if (timeoutMs > 2 * UNWATCHED_MS) this.state.young.add(this);
+    else this.watch();
+  }
+
+  watch(): void {
     this.stopWatching = afterFunc(this.scope, () => {
       const { err } = this.scope;
       if (!this.answered && err !== undefined) this.fail(err);
@@ -159,9 +170,10 @@ export abstract class HttpServerCall implements ServerCall {
   protected end(code: "ok" | Code, error: ServiceError | undefined): void {
     if (this.over) return;
     this.over = true;
+    const { state } = this;
+    state.young.remove(this);
     this.stopWatching?.();
     this.scope.cancel();
-    const { state } = this;
     state.inFlight--;
     const { finalize } = state.settings.hooks;
     if (finalize !== undefined) {

@@ -17,6 +17,7 @@ import { type HttpServerOptions, type HttpServerSettings, settle } from "./optio
 import { Router } from "./router.ts";
 import type { Request, Response, ServerState } from "./server-call.ts";
 import { sniff } from "./sniff.ts";
+import { WatchList } from "./watch-list.ts";
 
 /**
  * Serves over HTTP: the Connect protocol (curl, browsers and every Connect client can call it) and the REST routes that
@@ -47,7 +48,14 @@ class HttpListening implements Listening {
 
   private constructor(settings: HttpServerSettings, services: readonly Service[], root: Context) {
     this.#scope = withCancel(root);
-    this.#state = { settings, root: this.#scope, inFlight: 0, discouraging: false, onIdle: undefined };
+    this.#state = {
+      settings,
+      root: this.#scope,
+      inFlight: 0,
+      young: new WatchList(root.clock),
+      discouraging: false,
+      onIdle: undefined,
+    };
     const dispatcher = new Dispatcher(this.#state, new Router(services));
     const serve = (req: Request, res: Response): void => dispatcher.dispatch(req, res);
     const common = {

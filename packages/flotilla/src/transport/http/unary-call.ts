@@ -8,12 +8,14 @@ import { HttpServerCall, type Request, type Response, type ServerState } from ".
 /** A call of a unary method: the whole request is read, the endpoint called once, the whole answer written. */
 export abstract class UnaryCall extends HttpServerCall {
   protected readonly method: BoundMethod;
+  private readonly timeoutMs: number;
   private chunks: Buffer[] | undefined = undefined;
   private first: Buffer | undefined = undefined;
 
   constructor(state: ServerState, method: BoundMethod, req: Request, res: Response, head: RequestHead, timeoutMs: number) {
     super(state, method.info, req, res, head, timeoutMs);
     this.method = method;
+    this.timeoutMs = timeoutMs;
   }
 
   /** Reads the request message out of the body. May throw. */
@@ -29,7 +31,7 @@ export abstract class UnaryCall extends HttpServerCall {
     if (this.head.contentLength !== undefined && Number(this.head.contentLength) > limit) {
       return this.fail(tooLarge(limit));
     }
-    this.watch();
+    this.watchSoon(this.timeoutMs);
     req.on("data", (chunk: Buffer) => {
       this.requestBytes += chunk.byteLength;
       if (this.answered) return;
@@ -42,8 +44,8 @@ export abstract class UnaryCall extends HttpServerCall {
     req.on("end", () => {
       if (!this.answered) this.received();
     });
-    // Reported through the close of the response; unheard it would end the process.
-    req.on("error", () => {});
+    // Told through the close of the response; only HTTP/2's request insists on being heard.
+    if (req.httpVersionMajor === 2) req.on("error", ignore);
   }
 
   private received(): void {
@@ -141,6 +143,8 @@ export abstract class UnaryCall extends HttpServerCall {
     return { status: httpStatus(error), headers: ["content-type", "application/json"], body };
   }
 }
+
+function ignore(): void {}
 
 function tooLarge(limit: number): ServiceError {
   return new ServiceError("resource_exhausted", `the request body is over the limit of ${limit} bytes`);
