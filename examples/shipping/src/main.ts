@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "flotilla/clock";
+import { plainDisplay, terminalDisplay } from "./runtime/display.ts";
 import { launch } from "./runtime/launch.ts";
 import { parseOptions, usage } from "./runtime/options.ts";
-import { plainDisplay, terminalDisplay } from "./runtime/display.ts";
 import { inWords } from "./runtime/report.ts";
 
 // Starts the whole system, lets customers at it, shows how it fares, and stops it. `npm start -- --help` says how.

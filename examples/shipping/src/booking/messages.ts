@@ -1,8 +1,8 @@
 import type { Context } from "flotilla/context";
 import type { Client } from "flotilla/contract";
+import type { Message } from "../kernel/outbox.ts";
 import { toIso } from "../kernel/time.ts";
 import { legsToWire } from "../kernel/wire.ts";
-import type { Message } from "../kernel/outbox.ts";
 import type { Tracking } from "../tracking/contract.ts";
 import type { Cargo } from "./domain/cargo.ts";
 

@@ -1,5 +1,5 @@
-import type { Client, Implementation } from "flotilla/contract";
 import type { Context } from "flotilla/context";
+import type { Client, Implementation } from "flotilla/contract";
 import { ServiceError } from "flotilla/errors";
 import type { z } from "zod";
 import type { Random } from "../kernel/random.ts";

@@ -1,6 +1,6 @@
 import { openDatabase, transaction } from "../kernel/database.ts";
-import { createOutbox, type Outbox, outboxSchema } from "../kernel/outbox.ts";
 import type { Itinerary } from "../kernel/itinerary.ts";
+import { createOutbox, type Outbox, outboxSchema } from "../kernel/outbox.ts";
 import type { Cargo } from "./domain/cargo.ts";
 
 /** Where booking keeps its cargos. */

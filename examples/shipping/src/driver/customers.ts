@@ -3,7 +3,7 @@ import { background, sleep, withCancel } from "flotilla/context";
 import { integer, pick, type Random, seededRandom } from "../kernel/random.ts";
 import { startArrivals } from "../runtime/arrivals.ts";
 import { createApi, Disappointed } from "./api.ts";
-import { changeMind, Closing, goAstray, ship, type World } from "./customer.ts";
+import { Closing, changeMind, goAstray, ship, type World } from "./customer.ts";
 import type { Ledger } from "./ledger.ts";
 import { mistakes } from "./mistakes.ts";
 

@@ -16,12 +16,12 @@ export async function exhibit(api: Api, now: number): Promise<string> {
   return trackingId;
 }
 
-/** Three lines to try, once the system runs. */
+/** Three things to try, once the system runs. */
 export function invitations(gateway: string, trackingId: string, now: number): string[] {
-  const order = JSON.stringify({ origin: "CNSHA", destination: "DEHAM", deadline: toIso(now + 90 * dayMs) });
+  const deadline = `${toIso(now + 90 * dayMs).slice(0, 10)}T00:00Z`;
   return [
     `curl '${gateway}/ports?query=rotterdam'`,
     `curl ${gateway}/tracking/${trackingId}`,
-    `curl -X POST ${gateway}/cargos -H 'content-type: application/json' -d '${order}'`,
+    `curl ${gateway}/cargos --json '{"origin":"CNSHA","destination":"DEHAM","deadline":"${deadline}"}'`,
   ];
 }

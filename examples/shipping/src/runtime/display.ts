@@ -4,6 +4,8 @@ import { renderLine, renderView, type View } from "./table.ts";
 
 /** How the launcher shows what goes on. */
 export interface Display {
+  /** Whether what is shown stays in sight: then nothing of it need be said as well. */
+  readonly live: boolean;
   /** Something happened. */
   say(line: string): void;
   /** How things stand. */
@@ -20,6 +22,7 @@ export function terminalDisplay(out: NodeJS.WriteStream, clock: Clock): Display 
   const said: string[] = [];
   const colour = out.hasColors() && process.env["NO_COLOR"] === undefined;
   return {
+    live: true,
     say: (line) => {
       const time = new Date(clock.epoch()).toLocaleTimeString("en-GB");
       said.push(...line.split("\n").map((part) => `${time}  ${part}`));
@@ -37,6 +40,7 @@ export function terminalDisplay(out: NodeJS.WriteStream, clock: Clock): Display 
 export function plainDisplay(out: { write(text: string): unknown }, clock: Clock): Display {
   let shown = Number.NEGATIVE_INFINITY;
   return {
+    live: false,
     say: (line) => {
       out.write(`${line}\n`);
     },

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { type Clock, systemClock } from "flotilla/clock";
-import type { Instance } from "flotilla/endpoint";
 import type { Instancer, Watch } from "flotilla/discovery";
+import type { Instance } from "flotilla/endpoint";
 import { type Child, type Exit, startChild } from "./child.ts";
 import { createHistogram, sum } from "./histogram.ts";
 import type { Served } from "./meter.ts";

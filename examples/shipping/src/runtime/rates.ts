@@ -1,5 +1,5 @@
-import { type Histogram, quantile, since } from "./histogram.ts";
 import type { ServiceState } from "./fleet.ts";
+import { type Histogram, quantile, since } from "./histogram.ts";
 import type { ServiceRow } from "./table.ts";
 
 interface Sample {

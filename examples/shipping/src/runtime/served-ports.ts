@@ -1,5 +1,5 @@
-import type { Client } from "flotilla/contract";
 import type { Context } from "flotilla/context";
+import type { Client } from "flotilla/contract";
 import type { UnLocode } from "../kernel/un-locode.ts";
 import type { Routing } from "../routing/contract.ts";
 

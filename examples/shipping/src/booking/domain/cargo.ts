@@ -1,4 +1,4 @@
-import { isSameItinerary, type Itinerary, itineraryFlaw } from "../../kernel/itinerary.ts";
+import { type Itinerary, isSameItinerary, itineraryFlaw } from "../../kernel/itinerary.ts";
 import type { Instant } from "../../kernel/time.ts";
 import type { UnLocode } from "../../kernel/un-locode.ts";
 import { type RouteSpecification, shortfall } from "./route-specification.ts";

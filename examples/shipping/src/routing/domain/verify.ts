@@ -1,5 +1,5 @@
 import type { Itinerary } from "../../kernel/itinerary.ts";
-import { type Line, findVoyage, voyageStart } from "./timetable.ts";
+import { findVoyage, type Line, voyageStart } from "./timetable.ts";
 
 /** Why an itinerary cannot be sailed, or undefined if every leg is a stretch of a voyage at the times it says. */
 export function whyNotSailed(lines: ReadonlyMap<string, Line>, itinerary: Itinerary): string | undefined {
