@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { Worker } from "node:worker_threads";
 import { openDatabase, transaction } from "./database.ts";
 import { createOutbox, outboxSchema } from "./outbox.ts";
 
@@ -35,6 +36,36 @@ test("a database of a later version is refused", () => {
   const path = join(folder, "later.db");
   openDatabase(path, ["CREATE TABLE a (x INTEGER)", "CREATE TABLE b (x INTEGER)"]).close();
   assert.throws(() => openDatabase(path, ["CREATE TABLE a (x INTEGER)"]), /has schema version 2, this program knows 1/);
+});
+
+test("many may open a new database at the same instant", async () => {
+  const file = join(folder, "opener.mjs");
+  writeFileSync(
+    file,
+    `import { parentPort, workerData } from "node:worker_threads";
+    import { openDatabase } from ${JSON.stringify(import.meta.resolve("./database.ts"))};
+    const { path, gate } = workerData;
+    parentPort.postMessage("ready");
+    Atomics.wait(gate, 0, 0);
+    openDatabase(path, ["CREATE TABLE a (x INTEGER)", "INSERT INTO a VALUES (1)"]).close();`,
+  );
+  for (let round = 0; round < 5; round++) {
+    const gate = new Int32Array(new SharedArrayBuffer(4));
+    const path = join(folder, `race-${round}.db`);
+    const workers = Array.from({ length: 6 }, () => new Worker(file, { workerData: { path, gate } }));
+    const ended = Promise.all(
+      workers.map((worker) => {
+        return new Promise<void>((resolve, reject) => worker.once("error", reject).once("exit", () => resolve()));
+      }),
+    );
+    await Promise.all(workers.map((worker) => new Promise((resolve) => worker.once("message", resolve))));
+    Atomics.store(gate, 0, 1);
+    Atomics.notify(gate, 0);
+    await ended;
+    const db = openDatabase(path, ["CREATE TABLE a (x INTEGER)", "INSERT INTO a VALUES (1)"]);
+    assert.equal(db.prepare("SELECT count(*) AS n FROM a").get()?.["n"], 1);
+    db.close();
+  }
 });
 
 test("the outbox keeps what was written in its transaction, oldest first", () => {

@@ -2,6 +2,9 @@ import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 
+const patienceMs = 5000;
+const busy = 5;
+
 /**
  * Opens a bounded context's own database, creating it when it is not there: write-ahead log, so that readers never wait
  * for the writer, and up to five seconds of patience between processes.
@@ -14,9 +17,9 @@ export function openDatabase(path: string, migrations: readonly string[]): Datab
   if (path !== ":memory:") mkdirSync(dirname(path), { recursive: true });
   const db = new DatabaseSync(path);
   try {
-    db.exec(
-      "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;",
-    );
+    db.exec(`PRAGMA busy_timeout = ${patienceMs}; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;`);
+    // Going over to the log, SQLite gives up at once when another process is doing so, whatever the busy timeout.
+    patiently(() => db.exec("PRAGMA journal_mode = WAL"));
     transaction(db, () => migrate(db, path, migrations));
   } catch (error) {
     db.close();
@@ -35,6 +38,19 @@ export function transaction<T>(db: DatabaseSync, writes: () => T): T {
   } catch (error) {
     db.exec("ROLLBACK");
     throw error;
+  }
+}
+
+/** Tries again while the database is busy. Blocks the process: for its start only. */
+function patiently(action: () => void): void {
+  const pause = new Int32Array(new SharedArrayBuffer(4));
+  for (let waitedMs = 0; ; waitedMs += 10) {
+    try {
+      return action();
+    } catch (error) {
+      if ((error as { errcode?: number }).errcode !== busy || waitedMs >= patienceMs) throw error;
+      Atomics.wait(pause, 0, 0, 10);
+    }
   }
 }
 
