@@ -10,6 +10,11 @@ const brand = Symbol.for("flotilla.ServiceError");
 export interface ErrorDetail<Value = unknown> {
   readonly type: string;
   readonly value: Value;
+  /**
+   * The detail as a protobuf message of `type`, in binary. Present on a detail made from a protobuf message (see
+   * flotilla/protobuf) and on a received one whose type is not known here; it is what is sent, then.
+   */
+  readonly binary?: Uint8Array;
 }
 
 /** What is known about trying again. */
