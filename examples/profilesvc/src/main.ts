@@ -1,3 +1,4 @@
+import { embedded } from "flotilla/discovery";
 import { http } from "flotilla/http";
 import { host, implement, readConfig } from "flotilla/service";
 import { z } from "zod";
@@ -12,5 +13,6 @@ await host({
   name: "profiles",
   serve: [implement(Profiles, profileService(store))],
   listen: [http({ port: config.PORT })],
+  register: embedded(),
   close: [store],
 }).run();

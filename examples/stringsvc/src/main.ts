@@ -1,3 +1,4 @@
+import { embedded } from "flotilla/discovery";
 import { http } from "flotilla/http";
 import { host, implement } from "flotilla/service";
 import { Strings } from "./contract.ts";
@@ -7,4 +8,9 @@ const strings = implement(Strings, {
   count: async (_ctx, { s }) => ({ v: [...s].length }),
 });
 
-await host({ name: "strings", serve: [strings], listen: [http({ port: Number(process.env["PORT"] ?? 8080) })] }).run();
+await host({
+  name: "strings",
+  serve: [strings],
+  listen: [http({ port: Number(process.env["PORT"] ?? 8080) })],
+  register: embedded(),
+}).run();
