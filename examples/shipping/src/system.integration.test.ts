@@ -76,7 +76,10 @@ before(async () => {
     deliver: handlingToTracking(tracking),
     clock: systemClock,
   });
-  stops.push(bookingRelay.close, handlingRelay.close);
+  stops.push(
+    () => bookingRelay.close(),
+    () => handlingRelay.close(),
+  );
   stops.push(async () => [trackingStore, cargos, events].map((store) => store.close()));
 
   await serve("routing", implement(Routing, routingService(drawUpSchedule(1))));

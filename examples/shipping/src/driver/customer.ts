@@ -85,7 +85,7 @@ export function reportsFor(trackingId: string, legs: readonly WireLeg[]) {
     { type: "customs", location: last.to, completedAt: at(last.unloadAt, 5) },
     { type: "claim", location: last.to, completedAt: at(last.unloadAt, 30) },
   ];
-  return reports.map((report, i) => ({ eventId: `${trackingId}-${i}`, trackingId, ...report }));
+  return reports.map((report, i) => Object.assign(report, { eventId: `${trackingId}-${i}`, trackingId }));
 }
 
 /** Books, routes, and has the cargo brought to its destination in fast motion, looking where it is now and then. */

@@ -84,8 +84,8 @@ const refusals: Readonly<Record<string, readonly [Code, string]>> = {
 /** Fails the call with what the outcome means. */
 function refuse(outcome: { readonly kind: string }): never {
   const [code, text] = refusals[outcome.kind] ?? (["internal", `unexpected outcome ${outcome.kind}`] as const);
-  const values = outcome as Readonly<Record<string, unknown>>;
-  const message = text.replace(/\{(\w+)\}/g, (_, name: string) => String(values[name] ?? ""));
+  const values = outcome as unknown as Readonly<Record<string, string | undefined>>;
+  const message = text.replace(/\{(\w+)\}/g, (_, name: string) => values[name] ?? "");
   throw new ServiceError(code, message, {
     details: [errorInfo({ reason: outcome.kind.toUpperCase().replaceAll("-", "_"), domain: "shipping.example" })],
   });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { integer, pick, seededRandom } from "./random.ts";
 
 test("the same seed gives the same numbers, all in [0, 1)", () => {
@@ -19,7 +19,7 @@ test("the same seed gives the same numbers, all in [0, 1)", () => {
 
 test("the numbers are spread evenly", () => {
   const random = seededRandom(1);
-  const counts = new Array<number>(10).fill(0);
+  const counts = Array.from({ length: 10 }, () => 0);
   for (let i = 0; i < 100_000; i++) {
     const n = integer(random, 0, 9);
     counts[n] = (counts[n] ?? 0) + 1;

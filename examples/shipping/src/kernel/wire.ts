@@ -31,8 +31,8 @@ export function legsToWire(itinerary: Itinerary): WireLeg[] {
 }
 
 /** An itinerary as it came over the wire. */
-export function legsFromWire(legs: readonly WireLeg[]): Itinerary {
-  return legs.map((one) => ({ ...one, loadAt: fromIso(one.loadAt), unloadAt: fromIso(one.unloadAt) }));
+export function legsFromWire(wire: readonly WireLeg[]): Itinerary {
+  return wire.map((one) => ({ ...one, loadAt: fromIso(one.loadAt), unloadAt: fromIso(one.unloadAt) }));
 }
 
 /** The label of a business outcome for metrics: undefined for the good one. */

@@ -50,7 +50,7 @@ export function openScheduleStore(path: string): ScheduleStore {
     );
     const lines = db.prepare("SELECT * FROM line ORDER BY rowid").all() as unknown as LineRow[];
     return {
-      ports: (db.prepare("SELECT * FROM port ORDER BY rowid").all() as unknown as Port[]).map((row) => ({ ...row })),
+      ports: db.prepare("SELECT * FROM port ORDER BY rowid").all().map(readPort),
       lines: lines.map(({ id, carrier, start_offset: offset }) => ({
         id,
         carrier,
@@ -62,14 +62,15 @@ export function openScheduleStore(path: string): ScheduleStore {
 
   function write(seed: number, { ports, lines }: Schedule): void {
     db.exec("DELETE FROM call; DELETE FROM line; DELETE FROM port; DELETE FROM drawn_up;");
-    const port = db.prepare("INSERT INTO port VALUES (?, ?, ?, ?, ?)");
-    const line = db.prepare("INSERT INTO line VALUES (?, ?, ?)");
-    const call = db.prepare("INSERT INTO call VALUES (?, ?, ?, ?, ?)");
+    const insertPort = db.prepare("INSERT INTO port VALUES (?, ?, ?, ?, ?)");
+    const insertLine = db.prepare("INSERT INTO line VALUES (?, ?, ?)");
+    const insertCall = db.prepare("INSERT INTO call VALUES (?, ?, ?, ?, ?)");
     for (const { code, name, country, longitude, latitude } of ports)
-      port.run(code, name, country, longitude, latitude);
+      insertPort.run(code, name, country, longitude, latitude);
     for (const { id, carrier, offset, calls } of lines) {
-      line.run(id, carrier, offset);
-      for (const [position, { port, arrive, depart }] of calls.entries()) call.run(id, position, port, arrive, depart);
+      insertLine.run(id, carrier, offset);
+      for (const [position, { port, arrive, depart }] of calls.entries())
+        insertCall.run(id, position, port, arrive, depart);
     }
     db.prepare("INSERT INTO drawn_up VALUES (?)").run(seed);
   }
@@ -92,4 +93,9 @@ interface LineRow {
 
 interface CallRow extends Call {
   readonly line: string;
+}
+
+function readPort(row: unknown): Port {
+  const { code, name, country, longitude, latitude } = row as Port;
+  return { code, name, country, longitude, latitude };
 }

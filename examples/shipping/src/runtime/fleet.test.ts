@@ -36,8 +36,8 @@ function spec(name: string, source: string, replicas = 1): ServiceSpec {
   return { name, file, replicas, contract: `test.${name}`, env: {} };
 }
 
-const served = `process.send({ kind: "served", served: { calls: 3, refused: 1, errors: 0, latency: [] } });`;
-const stays = `${served} setInterval(() => {}, 1000); process.on("SIGTERM", () => process.exit(0));`;
+const reports = `process.send({ kind: "served", served: { calls: 3, refused: 1, errors: 0, latency: [] } });`;
+const stays = `${reports} setInterval(() => {}, 1000); process.on("SIGTERM", () => process.exit(0));`;
 
 function pidsOf(fleet: Fleet, name: string): readonly number[] {
   return fleet.states().find((state) => state.name === name)?.pids ?? [];
@@ -79,7 +79,7 @@ test("a fleet is up when all are in the registry; who dies is replaced once its 
   assert.deepEqual(pidsOf(fleet, "two"), [second]);
   set("test.two", [second]);
   await new Promise((resolve) => setImmediate(resolve));
-  const [third = 0] = pidsOf(fleet, "two").filter((pid) => pid !== second);
+  const third = pidsOf(fleet, "two").find((pid) => pid !== second) ?? 0;
   assert.notEqual(third, 0);
   set("test.two", [second, third]);
   await back.promise;

@@ -8,7 +8,7 @@ const buckets = 26 * perDoubling;
 export type Histogram = number[];
 
 export function createHistogram(): Histogram {
-  return new Array<number>(buckets).fill(0);
+  return Array.from({ length: buckets }, () => 0);
 }
 
 /** Counts a duration in milliseconds. */

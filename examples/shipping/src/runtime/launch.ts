@@ -53,7 +53,9 @@ export async function launch(
       const upSeconds = elapsed();
       show.open(gateway, await invitation(gateway, ledger, clock));
       const customers = await startCustomers({ gateway, rate, seed, ledger, clock });
-      await Promise.race([ending, timeUp(clock, forMs)]).catch((error: Error) => void troubles.push(error.message));
+      await Promise.race([ending, timeUp(clock, forMs)]).catch((error: unknown) => {
+        troubles.push((error as Error).message);
+      });
       seconds = elapsed() - upSeconds;
       show.close();
       display.say("closing: the customers leave, then the services stop, callers first ...");

@@ -58,7 +58,7 @@ function rounded(number: number): number {
 /** The report in a few lines, for people. */
 export function inWords({ ok, seconds, customers, services, troubles }: RunReport): string {
   const { requests, failed, expectedRefusals, p50Ms, p99Ms, finished, noShipInTime } = customers;
-  const served = Object.values(services).reduce((all, { requests }) => all + requests, 0);
+  const served = Object.values(services).reduce((all, service) => all + service.requests, 0);
   const lines = [
     `${requests} requests of ${finished} customers in ${seconds} s, ${served} calls served: p50 ${p50Ms} ms, p99 ${p99Ms} ms, ${failed} failed.`,
     `${expectedRefusals} requests asked for what cannot be, and were refused; ${noShipInTime} customers found no ship in time.`,

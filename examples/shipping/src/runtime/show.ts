@@ -28,8 +28,7 @@ export function startShow(display: Display, fleet: Fleet, ledger: Ledger, clock:
     const { requests, failed, expectedRefusals, started, finished } = summary(ledger);
     const refused = `${expectedRefusals} refused as they had to be`;
     const rows = fleet.states().map((state) => {
-      const row = rates.row(state, clock.now());
-      return closing ? { ...row, wanted: row.instances } : row;
+      return rates.row(closing ? Object.assign(state, { wanted: state.instances }) : state, clock.now());
     });
     const customers = `customers: ${started} came, ${finished} done; ${requests} requests, ${refused}, ${failed} failed`;
     display.show({ title, rows, notes: [customers, "", ...invitation] });

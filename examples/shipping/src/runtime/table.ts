@@ -81,13 +81,16 @@ function pad(text: string, to: number, left: boolean): string {
   return left ? text + space : space + text;
 }
 
+const escape = "\u001b";
+const colours = new RegExp(`(${escape}\\[[0-9;]*m)`);
+
 /** Cuts what is visible at `columns`, leaving control sequences whole. */
 function cut(text: string, columns: number): string {
   if (width(text) <= columns) return text;
   let visible = 0;
   let result = "";
-  for (const part of text.split(/(\u001b\[[0-9;]*m)/)) {
-    if (part.startsWith("\u001b")) result += part;
+  for (const part of text.split(colours)) {
+    if (part.startsWith(escape)) result += part;
     else {
       result += part.slice(0, Math.max(0, columns - visible));
       visible += part.length;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { dayMs } from "../../kernel/time.ts";
 import {
   concernsVoyage,
@@ -78,13 +78,13 @@ test("whatever is registered concerns a known cargo, at a call of its voyage if 
     now: fc.constant(now),
   });
   fc.assert(
-    fc.property(anyReport, anyFacts, (report, facts) => {
-      const outcome = registerHandling(report, facts);
+    fc.property(anyReport, anyFacts, (reported, world) => {
+      const outcome = registerHandling(reported, world);
       if (outcome.kind !== "registered") return;
-      assert.ok(facts.cargoExists && facts.locationExists && !facts.claimed);
-      assert.equal(concernsVoyage(report.type), report.voyage !== undefined);
-      if (report.voyage !== undefined) assert.ok(facts.voyageCalls?.includes(report.location));
-      assert.deepEqual(registerHandling(report, { ...facts, known: outcome.event }).kind, "already-registered");
+      assert.ok(world.cargoExists && world.locationExists && !world.claimed);
+      assert.equal(concernsVoyage(reported.type), reported.voyage !== undefined);
+      if (reported.voyage !== undefined) assert.ok(world.voyageCalls?.includes(reported.location));
+      assert.deepEqual(registerHandling(reported, { ...world, known: outcome.event }).kind, "already-registered");
     }),
   );
 });

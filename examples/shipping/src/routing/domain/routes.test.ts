@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { finalArrival, itineraryFlaw } from "../../kernel/itinerary.ts";
 import { seededRandom } from "../../kernel/random.ts";
 import { dayMs, hourMs, type Instant, weekMs } from "../../kernel/time.ts";
@@ -120,13 +120,13 @@ function exhaustive(small: Network, origin: number, destination: number): Instan
   let arrival = new Map<string, Instant>([[String(small.ports[origin]), now - transferHours * hourMs]]);
   for (let round = 0; round < maxLegs; round++) {
     const next = new Map(arrival);
-    for (const { line } of small.lines) {
+    for (const { line: sailed } of small.lines) {
       for (let week = firstWeek; week < firstWeek + 20; week++) {
-        const start = voyageStart(line, week);
-        for (const [i, load] of line.calls.entries()) {
+        const start = voyageStart(sailed, week);
+        for (const [i, load] of sailed.calls.entries()) {
           const here = arrival.get(load.port);
           if (here === undefined || here + transferHours * hourMs > start + load.depart) continue;
-          for (const unload of line.calls.slice(i + 1)) {
+          for (const unload of sailed.calls.slice(i + 1)) {
             next.set(unload.port, Math.min(next.get(unload.port) ?? Number.POSITIVE_INFINITY, start + unload.arrive));
           }
         }

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { finalArrival, type Itinerary } from "../../kernel/itinerary.ts";
 import { deliveryOf } from "./delivery.ts";
 import { inOrder, type TrackedEvent } from "./history.ts";
 
-const itinerary: Itinerary = [
+const plan: Itinerary = [
   { voyage: "SA2-0150", from: "HKHKG", to: "SGSIN", loadAt: 2_000, unloadAt: 3_000 },
   { voyage: "AE1-0151", from: "SGSIN", to: "NLRTM", loadAt: 4_000, unloadAt: 8_000 },
 ];
@@ -35,8 +35,8 @@ function journey(itinerary: Itinerary): TrackedEvent[] {
   ];
 }
 
-const planned = journey(itinerary);
-const after = (count: number) => deliveryOf({ destination, itinerary, events: planned.slice(0, count) });
+const planned = journey(plan);
+const after = (count: number) => deliveryOf({ destination, itinerary: plan, events: planned.slice(0, count) });
 
 test("before anything happened", () => {
   assert.deepEqual(after(0), {
@@ -82,13 +82,13 @@ test("a journey to plan, step by step", () => {
 
 test("a cargo unloaded in the wrong port, or loaded on the wrong ship, is misdirected until it is rerouted", () => {
   const wrongPort = [...planned.slice(0, 2), event("unload", "LKCMB", 3_500, "SA2-0150")];
-  const lost = deliveryOf({ destination, itinerary, events: wrongPort });
+  const lost = deliveryOf({ destination, itinerary: plan, events: wrongPort });
   assert.equal(lost.misdirected, true);
   assert.equal(lost.lastKnownLocation, "LKCMB");
   assert.equal(lost.eta, undefined);
   assert.equal(lost.nextExpected, undefined);
   const wrongShip = [...planned.slice(0, 1), event("load", "HKHKG", 2_000, "TP1-0150")];
-  assert.equal(deliveryOf({ destination, itinerary, events: wrongShip }).misdirected, true);
+  assert.equal(deliveryOf({ destination, itinerary: plan, events: wrongShip }).misdirected, true);
   const rerouted: Itinerary = [{ voyage: "TP1-0150", from: "HKHKG", to: "NLRTM", loadAt: 2_000, unloadAt: 9_000 }];
   const found = deliveryOf({ destination, itinerary: rerouted, events: wrongShip });
   assert.equal(found.misdirected, false);

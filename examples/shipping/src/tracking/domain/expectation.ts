@@ -18,10 +18,10 @@ export function isExpected(itinerary: Itinerary, { type, location, voyage }: Tra
       return itinerary.some((leg) => leg.from === location && leg.voyage === voyage);
     case "unload":
       return itinerary.some((leg) => leg.to === location && leg.voyage === voyage);
-    case "customs":
-      return true;
     case "claim":
       return itinerary.at(-1)?.to === location;
+    default:
+      return true;
   }
 }
 
