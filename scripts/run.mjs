@@ -65,7 +65,9 @@ async function install() {
   if (end.code !== 0) return end;
   const left = lockDifferences(root);
   if (left.length === 0) return undefined;
-  process.stderr.write(`npm install did not bring node_modules in step with package-lock.json:\n  ${left.join("\n  ")}\n`);
+  process.stderr.write(
+    `npm install did not bring node_modules in step with package-lock.json:\n  ${left.join("\n  ")}\n`,
+  );
   process.stderr.write("Run npm install, and commit package-lock.json if it changed.\n");
   return { code: 1, signal: null };
 }
