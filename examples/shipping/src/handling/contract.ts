@@ -2,7 +2,7 @@ import { contract, unary } from "flotilla/contract";
 import { z } from "zod";
 import { failedUnless, instant, trackingId, unLocode } from "../kernel/wire.ts";
 
-export const handlingType = z.enum(["receive", "load", "unload", "customs", "claim"]);
+const handlingType = z.enum(["receive", "load", "unload", "customs", "claim"]);
 
 export const handlingReport = z.object({
   eventId: z.string().min(1).max(80).describe("Chosen by who reports: the same id twice is the same event"),

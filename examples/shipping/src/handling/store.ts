@@ -16,7 +16,7 @@ export interface HandlingStore {
 }
 
 /** Topic of the messages. */
-export const handledTopic = "cargo-handled";
+const handledTopic = "cargo-handled";
 
 const migrations = [
   `CREATE TABLE event (

@@ -1,8 +1,7 @@
 /** An instant: milliseconds since 1970-01-01T00:00Z. The domain never asks what time it is; `now` is passed in. */
 export type Instant = number;
 
-export const minuteMs = 60_000;
-export const hourMs = 60 * minuteMs;
+export const hourMs = 3_600_000;
 export const dayMs = 24 * hourMs;
 export const weekMs = 7 * dayMs;
 

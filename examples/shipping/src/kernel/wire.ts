@@ -13,7 +13,7 @@ export const instant = z.iso.datetime({ offset: true }).describe("ISO 8601 date 
 
 export const trackingId = z.string().min(1).max(40).describe("What a cargo is known by, C-7K3QX9T2VB");
 
-export const leg = z.object({
+const leg = z.object({
   voyage: z.string().min(1).max(40),
   from: unLocode,
   to: unLocode,

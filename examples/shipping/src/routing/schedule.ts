@@ -8,7 +8,7 @@ import type { Schedule } from "./store.ts";
  * Ports that are served: the two hundred or so of the trunk lines, and as many of the others as bring every coast within
  * reach of a feeder. Beyond about this number the next port is an inland town as often as not.
  */
-export const servedPortCount = 300;
+const servedPortCount = 300;
 
 /** Draws up the schedule of a seed from the real sea ports. */
 export function drawUpSchedule(seed: number): Schedule {

@@ -15,7 +15,7 @@ export interface RunReport {
 }
 
 /** One service, all its replicas together. Latencies are those measured at the server. */
-export interface ServiceReport {
+interface ServiceReport {
   readonly instances: number;
   readonly restarts: number;
   readonly requests: number;

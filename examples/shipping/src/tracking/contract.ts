@@ -4,7 +4,7 @@ import { failedUnless, instant, legs, trackingId, unLocode } from "../kernel/wir
 
 const eventType = z.enum(["receive", "load", "unload", "customs", "claim"]);
 
-export const trackedEvent = z.object({
+const trackedEvent = z.object({
   eventId: z.string(),
   type: eventType,
   location: unLocode,

@@ -4,7 +4,7 @@ import type { UnLocode } from "../../kernel/un-locode.ts";
 import { type Expectation, expectedAfter, isExpected } from "./expectation.ts";
 import { inOrder, type TrackedEvent } from "./history.ts";
 
-export type TransportStatus = "not_received" | "in_port" | "on_board" | "claimed";
+type TransportStatus = "not_received" | "in_port" | "on_board" | "claimed";
 
 /** Where a cargo is and how it fares: worked out anew from plan and history, never stored. */
 export interface Delivery {
