@@ -1,5 +1,5 @@
 import type { Context } from "../context/context.ts";
-import type { MethodInfo } from "../endpoint/method-info.ts";
+import type { MethodInfo, RestRoute } from "../endpoint/method-info.ts";
 import type { MethodSpec } from "./method.ts";
 import { parseRestRoute } from "./rest-route.ts";
 
@@ -31,21 +31,27 @@ export interface Contract<M extends Methods = Methods> {
 export type Implementation<C extends Contract> = { [K in keyof C["spec"]]: Handler<C["spec"][K]> };
 
 /** The function that implements a method. A stream of responses is an async generator, or any AsyncIterable. */
-export type Handler<S> = S extends { readonly kind: infer Kind; readonly "~types"?: { req: infer Req; res: infer Res } }
+export type Handler<S> = S extends {
+  readonly kind: infer Kind;
+  readonly "~types"?: { req: infer Req; reply: infer Reply };
+}
   ? Kind extends "unary"
-    ? (ctx: Context, request: Req) => Promise<Res> | Res
+    ? (ctx: Context, request: Req) => Promise<Reply> | Reply
     : Kind extends "server_stream"
-      ? (ctx: Context, request: Req) => AsyncIterable<Res>
+      ? (ctx: Context, request: Req) => AsyncIterable<Reply>
       : Kind extends "client_stream"
-        ? (ctx: Context, requests: AsyncIterable<Req>) => Promise<Res>
-        : (ctx: Context, requests: AsyncIterable<Req>) => AsyncIterable<Res>
+        ? (ctx: Context, requests: AsyncIterable<Req>) => Promise<Reply>
+        : (ctx: Context, requests: AsyncIterable<Req>) => AsyncIterable<Reply>
   : never;
 
 /** What calls a contract: a function a method. A stream of responses is read with `for await`. */
 export type Client<C extends Contract> = { readonly [K in keyof C["spec"]]: Caller<C["spec"][K]> };
 
 /** The function that calls a method. */
-export type Caller<S> = S extends { readonly kind: infer Kind; readonly "~types"?: { send: infer Send; res: infer Res } }
+export type Caller<S> = S extends {
+  readonly kind: infer Kind;
+  readonly "~types"?: { send: infer Send; res: infer Res };
+}
   ? Kind extends "unary"
     ? (ctx: Context, request: Send) => Promise<Res>
     : Kind extends "server_stream"
@@ -71,9 +77,15 @@ const IDEMPOTENT_VERBS: ReadonlySet<string> = new Set(["GET", "PUT", "DELETE"]);
  * @param name - dotted identifiers; stands on the wire, so it is the service's identity for ever.
  * @throws TypeError when a name, route or option is not legal, naming it.
  */
-export function contract<const M extends Methods>(name: string, methods: M, options: { doc?: string } = {}): Contract<M> {
+export function contract<const M extends Methods>(
+  name: string,
+  methods: M,
+  options: { doc?: string } = {},
+): Contract<M> {
   if (!SERVICE_NAME.test(name)) {
-    throw new TypeError(`contract: ${JSON.stringify(name)} is not a service name: use dotted identifiers like "calc.v1.Calculator"`);
+    throw new TypeError(
+      `contract: ${JSON.stringify(name)} is not a service name: use dotted identifiers like "calc.v1.Calculator"`,
+    );
   }
   const infos = Object.entries(methods).map(([key, spec]) => methodInfo(name, key, spec));
   checkRoutes(infos);
@@ -84,16 +96,17 @@ function methodInfo(service: string, key: string, spec: MethodSpec): MethodInfo 
   const name = spec.wireName ?? key;
   const procedure = `${service}/${name}`;
   if (!METHOD_NAME.test(name)) throw new TypeError(`${procedure}: a method name must be an identifier`);
-  if (key === "then") throw new TypeError(`${procedure}: a client with a method "then" would look like a promise: rename it`);
+  if (key === "then")
+    throw new TypeError(`${procedure}: a client with a method "then" would look like a promise: rename it`);
   const { timeoutMs, doc, failed } = spec.options;
   if (timeoutMs !== undefined && !(timeoutMs > 0 && Number.isFinite(timeoutMs))) {
     throw new TypeError(`${procedure}: timeoutMs must be a number of milliseconds above 0, got ${timeoutMs}`);
   }
   const rest = spec.options.rest === undefined ? undefined : parseRestRoute(spec.options.rest, procedure);
-  const idempotent = spec.options.idempotent ?? (rest !== undefined && IDEMPOTENT_VERBS.has(rest.method));
-  if (rest?.method === "GET" && !idempotent) {
-    throw new TypeError(`${procedure}: a GET route must be idempotent, for caches and browsers repeat it: use POST`);
+  if (rest !== undefined && spec.kind !== "unary") {
+    throw new TypeError(`${procedure}: a REST route is for unary methods, and this one is ${spec.kind}`);
   }
+  const { idempotent, safe } = repeatable(spec, rest, procedure);
   return Object.freeze({
     service,
     name,
@@ -101,6 +114,7 @@ function methodInfo(service: string, key: string, spec: MethodSpec): MethodInfo 
     key,
     kind: spec.kind,
     idempotent,
+    safe,
     timeoutMs,
     input: spec.input,
     output: spec.output,
@@ -110,13 +124,33 @@ function methodInfo(service: string, key: string, spec: MethodSpec): MethodInfo 
   });
 }
 
+function repeatable(
+  spec: MethodSpec,
+  rest: RestRoute | undefined,
+  procedure: string,
+): { idempotent: boolean; safe: boolean } {
+  const verb = rest?.method;
+  const idempotent =
+    spec.options.idempotent ?? (spec.options.safe === true || (verb !== undefined && IDEMPOTENT_VERBS.has(verb)));
+  const safe = spec.options.safe ?? (verb === undefined ? idempotent : verb === "GET");
+  if (verb === "GET" && !(idempotent && safe)) {
+    throw new TypeError(
+      `${procedure}: a GET route must be idempotent and safe, for caches and browsers repeat it: use POST`,
+    );
+  }
+  if (safe && !idempotent)
+    throw new TypeError(`${procedure}: a method that is safe is idempotent too: leave out idempotent: false`);
+  return { idempotent, safe };
+}
+
 function checkRoutes(methods: readonly MethodInfo[]): void {
   const seen = new Map<string, string>();
   for (const { procedure, rest } of methods) {
     if (rest === undefined) continue;
     const shape = `${rest.method} /${rest.segments.map((s) => (typeof s === "string" ? s : "{}")).join("/")}`;
     const other = seen.get(shape);
-    if (other !== undefined) throw new TypeError(`${procedure}: its REST route ${rest.method} ${rest.path} is that of ${other} already`);
+    if (other !== undefined)
+      throw new TypeError(`${procedure}: its REST route ${rest.method} ${rest.path} is that of ${other} already`);
     seen.set(shape, procedure);
   }
 }

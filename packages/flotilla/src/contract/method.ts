@@ -1,5 +1,5 @@
-import type { MethodKind } from "../endpoint/method-info.ts";
 import type { MessageType } from "../endpoint/message-type.ts";
+import type { MethodKind } from "../endpoint/method-info.ts";
 import type { RestOptions } from "./rest-route.ts";
 import type { InputOf, OutputOf, Schema } from "./schema.ts";
 import { SchemaType } from "./schema-type.ts";
@@ -7,10 +7,16 @@ import { SchemaType } from "./schema-type.ts";
 /** What every kind of method can say of itself. */
 export interface MethodOptions<Res> {
   /**
-   * Whether calling twice is the same as calling once. Makes retries, hedges and HTTP GET lawful. Default: true for a
-   * method whose REST route is GET, PUT or DELETE, else false.
+   * Whether calling twice is the same as calling once. Makes retries and hedges lawful, and HTTP GET unless `safe` says
+   * otherwise. Default: true for a method that is `safe` or whose REST route is GET, PUT or DELETE, else false.
    */
   readonly idempotent?: boolean;
+  /**
+   * Whether the method changes nothing, so that it may be called with HTTP GET: by caches, crawlers, and any link or image on
+   * any page. Say `false` for an idempotent method that changes something. Default: with a REST route, true for GET and
+   * false for the other verbs; without one, as `idempotent`.
+   */
+  readonly safe?: boolean;
   /** What a call may take when its caller sets no earlier deadline, milliseconds, above 0. Default: the server's. */
   readonly timeoutMs?: number;
   /** What the method does, in Markdown; shown in OpenAPI and the catalogue. */
@@ -25,6 +31,7 @@ export interface MethodOptions<Res> {
 /** Options of {@link unary}. */
 export interface UnaryOptions<I extends Schema, O extends Schema> extends MethodOptions<InputOf<O>> {
   readonly input: I;
+  /** Its type before transformation is what the handler returns and the client gets: keep to what JSON can say. */
   readonly output: O;
   /** A REST route beside the Connect path: `"GET /cargos/{id}"`, or that with a success status. */
   readonly rest?: RestOptions;
@@ -33,16 +40,23 @@ export interface UnaryOptions<I extends Schema, O extends Schema> extends Method
 /** Options of {@link serverStream}, {@link clientStream} and {@link bidiStream}. */
 export interface StreamOptions<I extends Schema, O extends Schema> extends Omit<MethodOptions<InputOf<O>>, "failed"> {
   readonly input: I;
+  /** As in {@link UnaryOptions}, for each message. */
   readonly output: O;
 }
 
 /**
  * A method of a contract, before it has a name.
  *
- * The type parameters: `Send` is what a client passes, `Req` what the handler gets (after validation), `Res` what the handler
- * returns and the client gets.
+ * The type parameters: `Send` is what a client passes, `Req` what the handler gets (after validation), `Reply` what the
+ * handler returns, and `Res` what the client gets.
  */
-export interface MethodSpec<Kind extends MethodKind = MethodKind, Send = unknown, Req = unknown, Res = unknown> {
+export interface MethodSpec<
+  Kind extends MethodKind = MethodKind,
+  Send = unknown,
+  Req = unknown,
+  Res = unknown,
+  Reply = Res,
+> {
   readonly kind: Kind;
   readonly input: MessageType;
   readonly output: MessageType;
@@ -50,7 +64,7 @@ export interface MethodSpec<Kind extends MethodKind = MethodKind, Send = unknown
   readonly wireName?: string;
   readonly options: MethodOptions<never> & { readonly rest?: RestOptions };
   /** Only types, never a value. */
-  readonly "~types"?: { readonly send: Send; readonly req: Req; readonly res: Res };
+  readonly "~types"?: { readonly send: Send; readonly req: Req; readonly reply: Reply; readonly res: Res };
 }
 
 /** One request, one response. */

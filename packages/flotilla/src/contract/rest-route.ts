@@ -19,7 +19,8 @@ export function parseRestRoute(rest: RestOptions, procedure: string): RestRoute 
   };
   const match = ROUTE.exec(route);
   if (match === null) return fail('must look like "GET /cargos/{id}" with GET, POST, PUT, PATCH or DELETE');
-  if (!Number.isInteger(status) || status < 200 || status > 299) return fail(`has status ${status}: a success is 200 to 299`);
+  if (!Number.isInteger(status) || status < 200 || status > 299)
+    return fail(`has status ${status}: a success is 200 to 299`);
   const path = match[2]!;
   const names = new Set<string>();
   const segments = path
@@ -28,7 +29,9 @@ export function parseRestRoute(rest: RestOptions, procedure: string): RestRoute 
     .map((segment) => {
       const name = PARAMETER.exec(segment)?.[1];
       if (name === undefined) {
-        return LITERAL.test(segment) ? segment : fail(`has a segment "${segment}" that is neither a literal nor {name}`);
+        return LITERAL.test(segment)
+          ? segment
+          : fail(`has a segment "${segment}" that is neither a literal nor {name}`);
       }
       if (names.has(name)) return fail(`names {${name}} twice`);
       names.add(name);

@@ -25,8 +25,10 @@ export interface MethodInfo {
   /** The key under which contract, implementation and client know the method; equals `name` but for protobuf contracts. */
   readonly key: string;
   readonly kind: MethodKind;
-  /** Whether calling twice is the same as calling once: what makes retries, hedges and HTTP GET lawful. Default false. */
+  /** Whether calling twice is the same as calling once: what makes retries and hedges lawful. Default false. */
   readonly idempotent: boolean;
+  /** Whether the method changes nothing: what makes HTTP GET lawful. Never without `idempotent`. */
+  readonly safe: boolean;
   /** What a call may take when the caller sets no earlier deadline, milliseconds; undefined: the transport's default. */
   readonly timeoutMs: number | undefined;
   readonly input: MessageType;

@@ -1,0 +1,101 @@
+import {
+  create,
+  type DescMessage,
+  fromBinary,
+  fromJson,
+  isMessage,
+  type JsonReadOptions,
+  type JsonValue,
+  type JsonWriteOptions,
+  type MessageInitShape,
+  toBinary,
+  toJsonString,
+} from "@bufbuild/protobuf";
+import { isFieldError } from "@bufbuild/protobuf/reflect";
+import { parseJson } from "../../codec/json.ts";
+import type { JsonSchema, MessageType, Validated } from "../../endpoint/message-type.ts";
+import { badRequest } from "../../errors/details.ts";
+import { ServiceError } from "../../errors/service-error.ts";
+import { messageSchema } from "./json-schema.ts";
+
+/** How protobuf messages are read and written as JSON. */
+export type JsonOptions = Partial<JsonReadOptions & JsonWriteOptions>;
+
+/** A message described by a protobuf descriptor: canonical ProtoJSON or binary on the wire. */
+export class ProtobufType implements MessageType {
+  readonly typeName: string;
+  readonly binary: NonNullable<MessageType["binary"]>;
+  readonly #desc: DescMessage;
+  readonly #json: () => JsonOptions;
+
+  /** @param json - asked for when a message is first read or written as JSON. */
+  constructor(desc: DescMessage, json: () => JsonOptions) {
+    this.typeName = desc.typeName;
+    this.#desc = desc;
+    this.#json = json;
+    this.binary = {
+      decode: (bytes) => this.#read(() => fromBinary(desc, plainBytes(bytes))),
+      encode: (message) => this.#write(message, (value) => toBinary(desc, value)),
+    };
+  }
+
+  validate(value: unknown): Validated {
+    if (isMessage(value, this.#desc)) return { value };
+    try {
+      return { value: this.#message(value) };
+    } catch (error) {
+      return { violations: [{ field: "", description: (error as Error).message }] };
+    }
+  }
+
+  fromJson(text: string): unknown {
+    return this.fromJsonValue(parseJson(text));
+  }
+
+  fromJsonValue(value: unknown): unknown {
+    return this.#read(() => fromJson(this.#desc, value as JsonValue, this.#json()));
+  }
+
+  toJson(message: unknown): string {
+    return this.#write(message, (value) => toJsonString(this.#desc, value, this.#json()));
+  }
+
+  jsonSchema(): JsonSchema {
+    return messageSchema(this.#desc);
+  }
+
+  /** A message of this type out of one, or out of what initialises one. */
+  #message(value: unknown): ReturnType<typeof create> {
+    if (typeof value !== "object" || value === null || (isMessage(value) && !isMessage(value, this.#desc))) {
+      throw new TypeError(
+        `expected ${this.typeName}, got ${isMessage(value) ? value.$typeName : value === null ? "null" : typeof value}`,
+      );
+    }
+    return create(this.#desc, value as MessageInitShape<DescMessage>);
+  }
+
+  #read(read: () => unknown): unknown {
+    try {
+      return read();
+    } catch (error) {
+      const message = (error as Error).message;
+      throw new ServiceError("invalid_argument", message, {
+        cause: error,
+        ...(isFieldError(error) && { details: [badRequest([{ field: error.field().name, description: message }])] }),
+      });
+    }
+  }
+
+  #write<T>(message: unknown, write: (message: ReturnType<typeof create>) => T): T {
+    try {
+      return write(this.#message(message));
+    } catch (error) {
+      throw new ServiceError("internal", `cannot write a message of type ${this.typeName}`, { cause: error });
+    }
+  }
+}
+
+/** A Buffer as the Uint8Array it is, so that fields of bytes are no Buffers either. */
+function plainBytes(bytes: Uint8Array): Uint8Array {
+  return Buffer.isBuffer(bytes) ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength) : bytes;
+}
