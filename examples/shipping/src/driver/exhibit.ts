@@ -18,7 +18,7 @@ export async function exhibit(api: Api, now: number): Promise<string> {
 
 /** Three things to try, once the system runs. */
 export function invitations(gateway: string, trackingId: string, now: number): string[] {
-  const deadline = `${toIso(now + 90 * dayMs).slice(0, 10)}T00:00Z`;
+  const deadline = `${toIso(now + 90 * dayMs).slice(0, 10)}T00:00:00Z`;
   return [
     `curl '${gateway}/ports?query=rotterdam'`,
     `curl ${gateway}/tracking/${trackingId}`,
