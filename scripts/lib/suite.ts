@@ -29,7 +29,7 @@ const reporter = pathToFileURL(join(import.meta.dirname, "events-reporter.ts")).
 /** Every test file of the workspace, in order. `include` narrows them to those whose path contains one of its texts. */
 export async function findTests(kind: "unit" | "integration", include: readonly string[] = []): Promise<string[]> {
   const patterns = [
-    "packages/*/src/**/*.test.ts",
+    "packages/*/{src,test}/**/*.test.ts",
     "examples/**/*.test.ts",
     "bench/**/*.test.ts",
     "scripts/**/*.test.ts",
