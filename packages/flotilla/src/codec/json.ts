@@ -4,14 +4,16 @@ import { ServiceError } from "../errors/service-error.ts";
  * Parses JSON from outside. Refuses what turns into prototype pollution once merged into another object: a `__proto__` key
  * anywhere, and a `constructor` key whose value has a `prototype`.
  *
- * @throws ServiceError `invalid_argument`: not JSON (with the position), or a forbidden key.
+ * @throws ServiceError `invalid_argument`: not JSON (quoting where), or a forbidden key.
  */
 export function parseJson(text: string): unknown {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw new ServiceError("invalid_argument", `the message is not valid JSON: ${(error as Error).message}`, { cause: error });
+    throw new ServiceError("invalid_argument", `the message is not valid JSON: ${(error as Error).message}`, {
+      cause: error,
+    });
   }
   // Both keys can also be spelled with \u escapes; texts with neither word nor escape need no walk.
   if (text.includes("__proto__") || text.includes("constructor") || text.includes("\\u")) checkKeys(value);
@@ -26,7 +28,8 @@ function checkKeys(root: unknown): void {
     if (Object.hasOwn(value, "__proto__")) throw forbidden("__proto__");
     if (Object.hasOwn(value, "constructor")) {
       const inner = (value as { constructor: unknown }).constructor;
-      if (typeof inner === "object" && inner !== null && Object.hasOwn(inner, "prototype")) throw forbidden("constructor");
+      if (typeof inner === "object" && inner !== null && Object.hasOwn(inner, "prototype"))
+        throw forbidden("constructor");
     }
     for (const child of Object.values(value)) if (typeof child === "object" && child !== null) waiting.push(child);
   }

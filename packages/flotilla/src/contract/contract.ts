@@ -88,6 +88,7 @@ export function contract<const M extends Methods>(
     );
   }
   const infos = Object.entries(methods).map(([key, spec]) => methodInfo(name, key, spec));
+  checkNames(infos);
   checkRoutes(infos);
   return Object.freeze({ name, doc: options.doc, spec: methods, methods: Object.freeze(infos) });
 }
@@ -98,6 +99,9 @@ function methodInfo(service: string, key: string, spec: MethodSpec): MethodInfo 
   if (!METHOD_NAME.test(name)) throw new TypeError(`${procedure}: a method name must be an identifier`);
   if (key === "then")
     throw new TypeError(`${procedure}: a client with a method "then" would look like a promise: rename it`);
+  if (key === "constructor") {
+    throw new TypeError(`${procedure}: every class has a "constructor" already: rename the method`);
+  }
   const { timeoutMs, doc, failed } = spec.options;
   if (timeoutMs !== undefined && !(timeoutMs > 0 && Number.isFinite(timeoutMs))) {
     throw new TypeError(`${procedure}: timeoutMs must be a number of milliseconds above 0, got ${timeoutMs}`);
@@ -141,6 +145,16 @@ function repeatable(
   if (safe && !idempotent)
     throw new TypeError(`${procedure}: a method that is safe is idempotent too: leave out idempotent: false`);
   return { idempotent, safe };
+}
+
+function checkNames(methods: readonly MethodInfo[]): void {
+  const seen = new Map<string, string>();
+  for (const { procedure, name, key } of methods) {
+    const other = seen.get(name);
+    if (other !== undefined)
+      throw new TypeError(`${procedure}: "${other}" and "${key}" have the same name on the wire`);
+    seen.set(name, key);
+  }
 }
 
 function checkRoutes(methods: readonly MethodInfo[]): void {

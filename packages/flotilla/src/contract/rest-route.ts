@@ -33,6 +33,7 @@ export function parseRestRoute(rest: RestOptions, procedure: string): RestRoute 
           ? segment
           : fail(`has a segment "${segment}" that is neither a literal nor {name}`);
       }
+      if (name === "__proto__") return fail('names a field "__proto__", which no message may have');
       if (names.has(name)) return fail(`names {${name}} twice`);
       names.add(name);
       return { name };
