@@ -16,10 +16,13 @@ let at = "";
 async function start(example: string): Promise<string> {
   const main = fileURLToPath(new URL(`../../${example}/src/main.ts`, import.meta.url));
   const env = { ...process.env, PORT: "0", FLOTILLA_REGISTRY: registry };
-  const child = spawn(process.execPath, ["--conditions=@flotilla/source", main], { env, stdio: ["ignore", "inherit", "pipe"] });
+  const child = spawn(process.execPath, ["--conditions=@flotilla/source", main], {
+    env,
+    stdio: ["ignore", "inherit", "pipe"],
+  });
   processes.push(child);
   let printed = "";
-  for await (const line of createInterface({ input: child.stderr! })) {
+  for await (const line of createInterface({ input: child.stderr })) {
     printed += `${line}\n`;
     const found = / at (http:\/\/\S+?),/.exec(line);
     if (found) return found[1]!;
@@ -34,14 +37,20 @@ before(async () => {
 
 after(async () => {
   for (const child of processes) child.kill("SIGTERM");
-  const codes = await Promise.all(processes.map(async (child) => child.exitCode ?? ((await once(child, "exit")) as [number])[0]));
+  const codes = await Promise.all(
+    processes.map(async (child) => child.exitCode ?? ((await once(child, "exit")) as [number])[0]),
+  );
   await rm(registry, { recursive: true });
   assert.deepEqual(codes, [0, 0, 0], "all exit cleanly on SIGTERM");
 });
 
 test("one REST call is put together from two services found through the registry", async () => {
   const body = JSON.stringify({ id: "grace", name: "Grace Hopper" });
-  const created = await fetch(`${at}/people`, { method: "POST", headers: { "content-type": "application/json" }, body });
+  const created = await fetch(`${at}/people`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body,
+  });
   assert.equal(created.status, 201);
   const badge = await fetch(`${at}/people/grace/badge`);
   assert.deepEqual([badge.status, await badge.json()], [200, { badge: "GRACE HOPPER", letters: 12 }]);

@@ -35,7 +35,12 @@ export const Profiles = contract(
       rest: "PATCH /profiles/{id}",
       doc: "Changes the fields given, or `not_found`.",
     }),
-    remove: unary({ input: Key, output: z.void(), rest: "DELETE /profiles/{id}", doc: "Removes a profile if there is one." }),
+    remove: unary({
+      input: Key,
+      output: z.void(),
+      rest: "DELETE /profiles/{id}",
+      doc: "Removes a profile if there is one.",
+    }),
   },
   { doc: "Profiles of people and their addresses." },
 );

@@ -6,7 +6,9 @@ import { Profiles } from "./contract.ts";
 import { profileService } from "./service.ts";
 import { ProfileStore } from "./store.ts";
 
-const config = readConfig(z.object({ PORT: z.coerce.number().default(8081), DATABASE: z.string().default(":memory:") }));
+const config = readConfig(
+  z.object({ PORT: z.coerce.number().default(8081), DATABASE: z.string().default(":memory:") }),
+);
 const store = new ProfileStore(config.DATABASE);
 
 await host({

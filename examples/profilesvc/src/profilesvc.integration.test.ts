@@ -30,7 +30,11 @@ async function call(method: string, path: string, body?: object, headers: Record
     ...(body && { body: JSON.stringify(body) }),
   });
   const text = await response.text();
-  return { status: response.status, headers: response.headers, body: text === "" ? undefined : (JSON.parse(text) as unknown) };
+  return {
+    status: response.status,
+    headers: response.headers,
+    body: text === "" ? undefined : (JSON.parse(text) as unknown),
+  };
 }
 
 const ada = { id: "ada", name: "Ada Lovelace", addresses: [] };
@@ -46,7 +50,10 @@ test("create, read, replace, change, remove", async () => {
     name: "Ada King",
     addresses: [home],
   });
-  assert.deepEqual((await call("PATCH", "/profiles/ada", { name: "Ada Lovelace" })).body, { ...ada, addresses: [home] });
+  assert.deepEqual((await call("PATCH", "/profiles/ada", { name: "Ada Lovelace" })).body, {
+    ...ada,
+    addresses: [home],
+  });
 
   const removed = await call("DELETE", "/profiles/ada");
   assert.deepEqual([removed.status, removed.body], [204, undefined]);

@@ -12,7 +12,8 @@ export function profileService(store: ProfileStore): Implementation<typeof Profi
   };
   return {
     async create(_ctx, profile) {
-      if (!store.insert(profile)) throw new ServiceError("already_exists", `profile ${JSON.stringify(profile.id)} exists already`);
+      if (!store.insert(profile))
+        throw new ServiceError("already_exists", `profile ${JSON.stringify(profile.id)} exists already`);
       return profile;
     },
     async get(_ctx, { id }) {

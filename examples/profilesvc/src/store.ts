@@ -13,9 +13,13 @@ export class ProfileStore implements Disposable {
   /** @param file - a path, or `:memory:`. */
   constructor(file: string) {
     this.#db = new DatabaseSync(file);
-    this.#db.exec("PRAGMA journal_mode = WAL; CREATE TABLE IF NOT EXISTS profile (id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT");
+    this.#db.exec(
+      "PRAGMA journal_mode = WAL; CREATE TABLE IF NOT EXISTS profile (id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT",
+    );
     this.#insert = this.#db.prepare("INSERT INTO profile (id, body) VALUES (?, ?) ON CONFLICT DO NOTHING");
-    this.#upsert = this.#db.prepare("INSERT INTO profile (id, body) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET body = excluded.body");
+    this.#upsert = this.#db.prepare(
+      "INSERT INTO profile (id, body) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET body = excluded.body",
+    );
     this.#select = this.#db.prepare("SELECT body FROM profile WHERE id = ?");
     this.#page = this.#db.prepare("SELECT body FROM profile WHERE id > ? ORDER BY id LIMIT ?");
     this.#delete = this.#db.prepare("DELETE FROM profile WHERE id = ?");

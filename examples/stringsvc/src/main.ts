@@ -5,7 +5,7 @@ import { Strings } from "./contract.ts";
 
 const strings = implement(Strings, {
   uppercase: async (_ctx, { s }) => ({ v: s.toUpperCase() }),
-  count: async (_ctx, { s }) => ({ v: [...s].length }),
+  count: async (_ctx, { s }) => ({ v: Array.from(s).length }),
 });
 
 await host({

@@ -6,7 +6,7 @@ import { ServiceError } from "../errors/service-error.ts";
 export type Encoding = "gzip" | "br";
 
 /** What is offered to peers, best first. */
-export const encodings: readonly Encoding[] = ["br", "gzip"];
+const encodings: readonly Encoding[] = ["br", "gzip"];
 
 const gzipAsync = promisify(gzip);
 const gunzipAsync = promisify(gunzip);
@@ -60,7 +60,9 @@ export function chooseEncoding(accept: string | undefined): Encoding | undefined
     const coding = name!.trim().toLowerCase();
     const found = coding === "*" ? "gzip" : encodings.find((encoding) => encoding === coding);
     if (found === undefined) continue;
-    const q = parameters.map((parameter) => /^\s*q=([\d.]+)\s*$/.exec(parameter)?.[1]).find((value) => value !== undefined);
+    const q = parameters
+      .map((parameter) => /^\s*q=([\d.]+)\s*$/.exec(parameter)?.[1])
+      .find((value) => value !== undefined);
     const weight = q === undefined ? 1 : Number(q);
     // Equal weights: the better coding of ours.
     if (weight > best || (weight === best && weight > 0 && found === "br")) {

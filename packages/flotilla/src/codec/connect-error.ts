@@ -45,7 +45,11 @@ export function fromConnectError(
   const fallback = status === undefined ? "unknown" : codeFromHttp(status);
   const options = metadata === undefined ? {} : { metadata };
   if (typeof json !== "object" || json === null) {
-    return new ServiceError(fallback, status === undefined ? "the peer sent no error" : `the peer answered HTTP ${status}`, options);
+    return new ServiceError(
+      fallback,
+      status === undefined ? "the peer sent no error" : `the peer answered HTTP ${status}`,
+      options,
+    );
   }
   const { code, message, details } = json as Record<string, unknown>;
   const decoded = Array.isArray(details) ? details.slice(0, MAX_DETAILS).map(decodeDetail) : [];

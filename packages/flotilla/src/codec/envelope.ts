@@ -50,7 +50,10 @@ export async function* decodeEnvelopes(chunks: AsyncIterable<Uint8Array>, maxByt
       if (held[0]!.byteLength < 5) held = [Buffer.concat(held)];
       const length = held[0]!.readUInt32BE(1);
       if (length > maxBytes) {
-        throw new ServiceError("resource_exhausted", `a message of ${length} bytes is over the limit of ${maxBytes} bytes`);
+        throw new ServiceError(
+          "resource_exhausted",
+          `a message of ${length} bytes is over the limit of ${maxBytes} bytes`,
+        );
       }
       if (size < 5 + length) break;
       const all = held.length === 1 ? held[0]! : Buffer.concat(held);
@@ -60,5 +63,6 @@ export async function* decodeEnvelopes(chunks: AsyncIterable<Uint8Array>, maxByt
       size = rest.byteLength;
     }
   }
-  if (size > 0) throw new ServiceError("invalid_argument", `the stream ended inside a message, after ${size} bytes of it`);
+  if (size > 0)
+    throw new ServiceError("invalid_argument", `the stream ended inside a message, after ${size} bytes of it`);
 }

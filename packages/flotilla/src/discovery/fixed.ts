@@ -10,7 +10,8 @@ export function fixed(instances: readonly (string | Instance)[]): Instancer {
   const list = instances.map((item): Instance => (typeof item === "string" ? { id: item, address: item } : item));
   const ids = new Set<string>();
   for (const { id, address } of list) {
-    if (URL.parse(address) === null) throw new TypeError(`fixed: address ${JSON.stringify(address)} must be a URL like http://127.0.0.1:8080`);
+    if (URL.parse(address) === null)
+      throw new TypeError(`fixed: address ${JSON.stringify(address)} must be a URL like http://127.0.0.1:8080`);
     if (ids.has(id)) throw new TypeError(`fixed: instance ${JSON.stringify(id)} stands twice`);
     ids.add(id);
   }

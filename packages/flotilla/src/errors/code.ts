@@ -50,10 +50,13 @@ export const codes: Readonly<Record<Code, CodeRow>> = {
   unauthenticated: { grpc: 16, http: 401, title: "Unauthenticated" },
 };
 
-const byGrpc: readonly (Code | undefined)[] = Object.entries(codes).reduce<(Code | undefined)[]>((list, [code, row]) => {
-  list[row.grpc] = code as Code;
-  return list;
-}, []);
+const byGrpc: readonly (Code | undefined)[] = Object.entries(codes).reduce<(Code | undefined)[]>(
+  (list, [code, row]) => {
+    list[row.grpc] = code as Code;
+    return list;
+  },
+  [],
+);
 
 /** Whether a string is one of the sixteen codes. */
 export function isCode(value: unknown): value is Code {

@@ -76,7 +76,7 @@ export class ServiceError extends Error {
    * the original as its cause.
    */
   static from(thrown: unknown): ServiceError {
-    if (thrown instanceof ServiceError) return thrown as ServiceError;
+    if (thrown instanceof ServiceError) return thrown;
     if (thrown instanceof Error) {
       if (thrown.name === "AbortError") return new ServiceError("canceled", "the call was canceled", { cause: thrown });
       if (thrown.name === "TimeoutError") {

@@ -29,7 +29,8 @@ export function baggage(ctx: Context): Baggage {
 export function withBaggage(ctx: Context, members: Readonly<Record<string, string>>): Context {
   const merged = new Map(baggage(ctx));
   for (const [name, value] of Object.entries(members)) {
-    if (!TOKEN.test(name)) throw new TypeError(`baggage name ${JSON.stringify(name)} is not a valid token (W3C Baggage)`);
+    if (!TOKEN.test(name))
+      throw new TypeError(`baggage name ${JSON.stringify(name)} is not a valid token (W3C Baggage)`);
     merged.set(name, value);
   }
   if (merged.size > MAX_MEMBERS || formatBaggage(merged).length > MAX_BYTES) {

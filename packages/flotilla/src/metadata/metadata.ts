@@ -55,7 +55,8 @@ const TOKEN = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
 
 function checkName(name: string): string {
   const key = name.toLowerCase();
-  if (!TOKEN.test(key)) throw new TypeError(`metadata name ${JSON.stringify(name)} is not a valid header name (RFC 9110 token)`);
+  if (!TOKEN.test(key))
+    throw new TypeError(`metadata name ${JSON.stringify(name)} is not a valid header name (RFC 9110 token)`);
   return key;
 }
 

@@ -38,5 +38,8 @@ export function currentTrace(ctx: Context): TraceHeaders | undefined {
   const traceparent = headers?.get("traceparent");
   if (traceparent === undefined || !isTraceparent(traceparent)) return undefined;
   const tracestate = headers!.get("tracestate");
-  return { traceparent, tracestate: tracestate !== undefined && tracestate.length <= MAX_TRACESTATE ? tracestate : undefined };
+  return {
+    traceparent,
+    tracestate: tracestate !== undefined && tracestate.length <= MAX_TRACESTATE ? tracestate : undefined,
+  };
 }

@@ -46,7 +46,12 @@ export function retry(options: RetryOptions = {}): Middleware {
       error.retry?.never !== true &&
       (error.retry?.unprocessed === true || (method.idempotent && codes.has(error.code)));
 
-    async function again<Req, Res>(ctx: Context, request: Req, endpoint: Endpoint<Req, Res>, first: unknown): Promise<Res> {
+    async function again<Req, Res>(
+      ctx: Context,
+      request: Req,
+      endpoint: Endpoint<Req, Res>,
+      first: unknown,
+    ): Promise<Res> {
       let failure = first;
       for (let attempt = 1; attempt < maxAttempts; attempt++) {
         const error = ServiceError.from(failure);

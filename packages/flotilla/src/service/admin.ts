@@ -1,5 +1,7 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import type { Context } from "../context/context.ts";
+import { afterFunc, withTimeout } from "../context/with.ts";
 
 /** Options of the admin port. */
 export interface AdminOptions {
@@ -10,7 +12,7 @@ export interface AdminOptions {
 }
 
 /** A condition of readiness: resolves when it holds, throws saying why it does not. */
-export type ReadinessCheck = (signal: AbortSignal) => void | Promise<void>;
+export type ReadinessCheck = (ctx: Context) => void | Promise<void>;
 
 /** A check may take so long before it counts as failed. */
 const CHECK_TIMEOUT_MS = 2000;
@@ -30,7 +32,8 @@ export class Admin {
   readonly #server: Server;
   #address = "";
 
-  constructor(health: () => Health) {
+  /** @param root - parent of the contexts that checks run under. */
+  constructor(root: Context, health: () => Health) {
     this.#server = createServer((req, res) => {
       const path = req.url!.split("?", 1)[0];
       const reply = (status: number, body: object): void => {
@@ -40,9 +43,10 @@ export class Admin {
       };
       if (req.method !== "GET" && req.method !== "HEAD") return reply(405, { error: "use GET" });
       if (path === "/livez") return reply(200, { status: "ok" });
-      if (path === "/startupz") return reply(health().started ? 200 : 503, { status: health().started ? "ok" : "starting" });
+      if (path === "/startupz")
+        return reply(health().started ? 200 : 503, { status: health().started ? "ok" : "starting" });
       if (path !== "/readyz") return reply(404, { error: `nothing is at ${path}: try /livez, /readyz, /startupz` });
-      readiness(health()).then(
+      readiness(root, health()).then(
         (report) => reply(report.status === "ok" ? 200 : 503, report),
         (error: unknown) => reply(503, { status: String(error) }),
       );
@@ -83,25 +87,27 @@ interface Readiness {
   readonly failing?: Readonly<Record<string, string>>;
 }
 
-async function readiness({ started, draining, checks }: Health): Promise<Readiness> {
+async function readiness(parent: Context, { started, draining, checks }: Health): Promise<Readiness> {
   if (!started) return { status: "starting" };
   if (draining) return { status: "draining" };
   const failing: Record<string, string> = {};
   await Promise.all(
     Object.entries(checks).map(async ([name, check]) => {
-      const signal = AbortSignal.timeout(CHECK_TIMEOUT_MS);
+      const ctx = withTimeout(parent, CHECK_TIMEOUT_MS);
       try {
-        await Promise.race([check(signal), timedOut(signal)]);
+        await Promise.race([check(ctx), late(ctx)]);
       } catch (error) {
         failing[name] = error instanceof Error ? error.message : String(error);
+      } finally {
+        ctx.cancel();
       }
     }),
   );
   return Object.keys(failing).length === 0 ? { status: "ok" } : { status: "failing", failing };
 }
 
-function timedOut(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    signal.addEventListener("abort", () => reject(new Error(`took longer than ${CHECK_TIMEOUT_MS} ms`)), { once: true });
+function late(ctx: Context): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    afterFunc(ctx, () => reject(new Error(`took longer than ${CHECK_TIMEOUT_MS} ms`)));
   });
 }

@@ -56,7 +56,13 @@ export interface Channel extends AsyncDisposable {
  * @throws TypeError or RangeError when an option is not legal, naming it.
  */
 export function channel(options: ChannelOptions): Channel {
-  const { transport = httpClient(), balance = leastRequest(), use = [], timeoutMs = 10_000, maxStaleMs = 900_000 } = options;
+  const {
+    transport = httpClient(),
+    balance = leastRequest(),
+    use = [],
+    timeoutMs = 10_000,
+    maxStaleMs = 900_000,
+  } = options;
   const { clock = systemClock, random = systemRandom } = options;
   const discover = "watch" in options.discover ? options.discover : fixed(options.discover);
   const connections = new Connections(transport);
@@ -102,5 +108,9 @@ export function channel(options: ChannelOptions): Channel {
  */
 export function client<C extends Contract>(contract: C, over: Channel | ChannelOptions): Client<C> & AsyncDisposable {
   const way = "endpoint" in over ? over : channel(over);
-  return stub(contract, (method) => way.endpoint(method), () => way.close());
+  return stub(
+    contract,
+    (method) => way.endpoint(method),
+    () => way.close(),
+  );
 }

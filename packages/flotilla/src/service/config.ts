@@ -29,7 +29,7 @@ export function readConfig<S extends Schema>(
   const set = Object.fromEntries(Object.entries(source).filter(([, value]) => value !== undefined && value !== ""));
   const result = schema["~standard"].validate(set);
   if (result instanceof Promise) throw new TypeError("readConfig: the schema must be synchronous");
-  if (result.issues === undefined) return result.value as OutputOf<S>;
+  if (result.issues === undefined) return result.value;
   throw new ConfigError(
     result.issues.map(({ path, message }) => {
       const name = (path ?? []).map((part) => String(typeof part === "object" ? part.key : part)).join(".");

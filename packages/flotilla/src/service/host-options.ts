@@ -7,7 +7,10 @@ import type { Listener } from "../endpoint/transport.ts";
 import type { AdminOptions, ReadinessCheck } from "./admin.ts";
 
 /** Something to be closed when the host has stopped: a client, a channel, a database. */
-export type Closable = { close(): unknown } | { [Symbol.asyncDispose](): PromiseLike<void> } | { [Symbol.dispose](): void };
+export type Closable =
+  | { close(): unknown }
+  | { [Symbol.asyncDispose](): PromiseLike<void> }
+  | { [Symbol.dispose](): void };
 
 /** A step in the life of a host. */
 export interface LifecycleEvent {
@@ -57,4 +60,5 @@ export interface HostOptions {
 }
 
 /** Options with every default filled in. */
-export type HostSettings = Required<Omit<HostOptions, "register" | "onError">> & Pick<HostOptions, "register" | "onError">;
+export type HostSettings = Required<Omit<HostOptions, "register" | "onError">> &
+  Pick<HostOptions, "register" | "onError">;

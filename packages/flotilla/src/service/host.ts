@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { inspect } from "node:util";
 import { systemClock } from "../clock/system-clock.ts";
 import type { CancelContext } from "../context/context.ts";
 import { sleep } from "../context/sleep.ts";
@@ -88,7 +89,8 @@ function settle(options: HostOptions): HostSettings {
   };
   if (settings.name === "") throw new TypeError("host: name must not be empty");
   for (const name of ["drainDelayMs", "drainTimeoutMs"] as const) {
-    if (!(settings[name] >= 0)) throw new TypeError(`host: ${name} must be 0 or more milliseconds, got ${settings[name]}`);
+    if (!(settings[name] >= 0))
+      throw new TypeError(`host: ${name} must be 0 or more milliseconds, got ${settings[name]}`);
   }
   return settings;
 }
@@ -123,7 +125,11 @@ class Running implements RunningHost {
     this.#admin =
       settings.admin === false
         ? undefined
-        : new Admin(() => ({ started: this.#started, draining: this.#stopping !== undefined, checks: settings.checks }));
+        : new Admin(this.#root, () => ({
+            started: this.#started,
+            draining: this.#stopping !== undefined,
+            checks: settings.checks,
+          }));
   }
 
   get addresses(): readonly string[] {
@@ -148,7 +154,10 @@ class Running implements RunningHost {
     this.#started = true;
     const at = this.addresses.join(", ");
     const what = serve.map((service) => service.name).join(", ");
-    this.#event("started", `serving ${what || "nothing"} at ${at || "no address"}${this.#admin ? `, admin ${this.#admin.address}` : ""}`);
+    this.#event(
+      "started",
+      `serving ${what || "nothing"} at ${at || "no address"}${this.#admin ? `, admin ${this.#admin.address}` : ""}`,
+    );
   }
 
   async #register(): Promise<void> {
@@ -222,12 +231,13 @@ class Running implements RunningHost {
     const results = await Promise.allSettled(this.#registrations.map((registration) => registration.deregister(ctx)));
     ctx.cancel();
     for (const result of results) {
-      if (result.status === "rejected") this.#event("warning", "could not be deregistered: the lease will run out", result.reason);
+      if (result.status === "rejected")
+        this.#event("warning", "could not be deregistered: the lease will run out", result.reason);
     }
   }
 
   async #closeAll(): Promise<void> {
-    for (const closable of [...this.#settings.close].reverse()) {
+    for (const closable of this.#settings.close.toReversed()) {
       try {
         await closeOne(closable);
       } catch (error) {
@@ -259,7 +269,8 @@ async function closeOne(closable: Closable): Promise<void> {
   else closable[Symbol.dispose]();
 }
 
-function toStandardError({ host, message, error }: LifecycleEvent): void {
-  const why = error === undefined ? "" : `: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
-  process.stderr.write(`${host}: ${message}${why}\n`);
+function toStandardError({ host: name, message, error }: LifecycleEvent): void {
+  const why =
+    error === undefined ? "" : `: ${error instanceof Error ? (error.stack ?? error.message) : inspect(error)}`;
+  process.stderr.write(`${name}: ${message}${why}\n`);
 }

@@ -63,7 +63,7 @@ function validating(handler: AnyHandler, info: MethodInfo): Endpoint {
   };
 }
 
-async function* validEach(input: MessageType, requests: AsyncIterable<unknown>, procedure: string): AsyncGenerator<unknown> {
+async function* validEach(input: MessageType, requests: AsyncIterable<unknown>, procedure: string): AsyncGenerator {
   for await (const request of requests) {
     const outcome = await input.validate(request);
     if ("violations" in outcome) throw invalid(procedure, outcome.violations);
@@ -83,7 +83,7 @@ function checkingOutput(handler: AnyHandler, info: MethodInfo): AnyHandler {
   };
 }
 
-async function* checkEach(output: MessageType, responses: AsyncIterable<unknown>, procedure: string): AsyncGenerator<unknown> {
+async function* checkEach(output: MessageType, responses: AsyncIterable<unknown>, procedure: string): AsyncGenerator {
   for await (const response of responses) {
     contradiction(procedure, await output.validate(response));
     yield response;
@@ -92,7 +92,9 @@ async function* checkEach(output: MessageType, responses: AsyncIterable<unknown>
 
 function contradiction(procedure: string, outcome: Validated): void {
   if (!("violations" in outcome)) return;
-  const cause = new Error(`${procedure} returned a response that contradicts its contract: ${describe(outcome.violations)}`);
+  const cause = new Error(
+    `${procedure} returned a response that contradicts its contract: ${describe(outcome.violations)}`,
+  );
   throw new ServiceError("internal", "internal error", { cause });
 }
 
@@ -104,5 +106,7 @@ function invalid(procedure: string, violations: readonly FieldViolation[]): Serv
 
 /** `a: expected number; items[2].price: required` */
 function describe(violations: readonly FieldViolation[]): string {
-  return violations.map(({ field, description }) => (field === "" ? description : `${field}: ${description}`)).join("; ");
+  return violations
+    .map(({ field, description }) => (field === "" ? description : `${field}: ${description}`))
+    .join("; ");
 }

@@ -92,17 +92,20 @@ export class Target implements InstanceObserver {
       try {
         peer = this.#pick(ctx);
       } catch (error) {
-        return Promise.reject(error as Error);
+        return Promise.reject(error);
       }
       return this.#call(peer, ctx, request, method, streams);
     };
-    return (ctx, request) => (this.#known ? send(ctx, request) : this.#firstSnapshot(ctx).then(() => send(ctx, request)));
+    return (ctx, request) =>
+      this.#known ? send(ctx, request) : this.#firstSnapshot(ctx).then(() => send(ctx, request));
   }
 
   #pick(ctx: Context): Peer {
     const failure = this.#failure;
     if (failure !== undefined && this.#deps.clock.now() - this.#failingSinceMs > this.#deps.maxStaleMs) {
-      throw new ServiceError("unavailable", `${this.#service}: discovery has failed for too long: ${failure.message}`, { cause: failure });
+      throw new ServiceError("unavailable", `${this.#service}: discovery has failed for too long: ${failure.message}`, {
+        cause: failure,
+      });
     }
     const attempts = ctx.value(attemptsKey);
     const peer = this.#balancer.pick(ctx, attempts?.tried as ReadonlySet<Peer> | undefined);
@@ -126,17 +129,19 @@ export class Target implements InstanceObserver {
       balancer.done(peer, clock.now() - startedMs, error === undefined ? undefined : ServiceError.from(error));
     };
     peer.inFlight++;
-    return peer.endpoint(method)(ctx, request).then(
-      (response) => {
-        if (streams) return observeStream(response as AsyncIterable<unknown>, done);
-        done(undefined);
-        return response;
-      },
-      (error: unknown) => {
-        done(error);
-        throw error;
-      },
-    );
+    return peer
+      .endpoint(method)(ctx, request)
+      .then(
+        (response) => {
+          if (streams) return observeStream(response as AsyncIterable<unknown>, done);
+          done(undefined);
+          return response;
+        },
+        (error: unknown) => {
+          done(error);
+          throw error;
+        },
+      );
   }
 
   /** Waits for the first word of discovery: the first snapshot, or its first failure. */

@@ -46,7 +46,10 @@ export function embedded(options: EmbeddedOptions = {}): Discovery {
     async register(ctx, service, instance) {
       if (ctx.err !== undefined) throw ctx.err;
       if (URL.parse(instance.address) === null) {
-        throw new ServiceError("invalid_argument", `instance ${instance.id} has address ${JSON.stringify(instance.address)}: give a URL like http://127.0.0.1:8080`);
+        throw new ServiceError(
+          "invalid_argument",
+          `instance ${instance.id} has address ${JSON.stringify(instance.address)}: give a URL like http://127.0.0.1:8080`,
+        );
       }
       const registration = new EmbeddedRegistration(store, dir, service, instance, { ttlMs, heartbeatMs, clock });
       await registration.start();

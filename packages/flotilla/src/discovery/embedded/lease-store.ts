@@ -9,7 +9,7 @@ import { ServiceError } from "../../errors/service-error.ts";
 const MAX_LEASE_BYTES = 16 * 1024;
 
 /** At most so many instances of one service are read. */
-export const MAX_INSTANCES = 10_000;
+const MAX_INSTANCES = 10_000;
 
 const MAX_NAME = 200;
 const SUFFIX = ".json";
@@ -52,7 +52,10 @@ export class LeaseStore {
     const file = this.file(service, instance.id);
     const text = JSON.stringify({ version: 1, ttlMs, instance });
     if (Buffer.byteLength(text) > MAX_LEASE_BYTES) {
-      throw new ServiceError("invalid_argument", `instance ${instance.id} has more than ${MAX_LEASE_BYTES} bytes of metadata`);
+      throw new ServiceError(
+        "invalid_argument",
+        `instance ${instance.id} has more than ${MAX_LEASE_BYTES} bytes of metadata`,
+      );
     }
     await this.makeFolder(service);
     const draft = `${file}.${randomBytes(6).toString("hex")}.tmp`;
@@ -83,9 +86,9 @@ export class LeaseStore {
 
   /** The names of all lease files of a service. A service that was never registered has none. */
   async list(service: string): Promise<string[]> {
-    const names = await readdir(this.folder(service)).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === "ENOENT") return [];
-      throw error;
+    const names = await readdir(this.folder(service)).catch((error: unknown) => {
+      ignoreMissing(error);
+      return [];
     });
     return names.filter((name) => name.endsWith(SUFFIX)).slice(0, MAX_INSTANCES);
   }
@@ -131,11 +134,14 @@ export class LeaseStore {
     // Renewed in this very instant: its owner finds it missing at the next heartbeat and writes it again.
     await unlink(join(this.folder(service), name)).catch(ignoreMissing);
   }
-
 }
 
 function parseLease(text: string, name: string, beatMs: number): Lease {
-  const { version, ttlMs, instance } = (JSON.parse(text) ?? {}) as Partial<{ version: number; ttlMs: number; instance: Instance }>;
+  const { version, ttlMs, instance } = (JSON.parse(text) ?? {}) as Partial<{
+    version: number;
+    ttlMs: number;
+    instance: Instance;
+  }>;
   if (version !== 1) throw new Error("is of an unknown version");
   if (typeof ttlMs !== "number" || !(ttlMs > 0)) throw new Error("has no ttlMs");
   if (typeof instance?.id !== "string" || typeof instance.address !== "string") throw new Error("has no instance");
@@ -147,18 +153,21 @@ function parseLease(text: string, name: string, beatMs: number): Lease {
 function fileName(what: string, name: string): string {
   const safe = encodeURIComponent(name).replaceAll("*", "%2A");
   if (/^\.*$/.test(name) || safe.length > MAX_NAME) {
-    throw new ServiceError("invalid_argument", `${what} ${JSON.stringify(name.slice(0, 64))} cannot be registered: give it 1 to ${MAX_NAME} plain characters`);
+    throw new ServiceError(
+      "invalid_argument",
+      `${what} ${JSON.stringify(name.slice(0, 64))} cannot be registered: give it 1 to ${MAX_NAME} plain characters`,
+    );
   }
   return safe;
 }
 
-export function ignoreMissing(error: unknown): void {
+function ignoreMissing(error: unknown): void {
   if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
 }
 
 /** What a failure of the file system means, and how to mend it. */
 export function storeError(dir: string, doing: string, error: unknown): ServiceError {
-  if (error instanceof ServiceError) return error as ServiceError;
+  if (error instanceof ServiceError) return error;
   const { code, message } = error as NodeJS.ErrnoException;
   const why =
     code === "ENOSPC" || code === "EDQUOT"

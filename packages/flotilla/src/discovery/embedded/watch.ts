@@ -113,7 +113,9 @@ export class EmbeddedWatch implements Watch {
       folder.on("error", () => this.#unfollow());
       this.#folder = folder;
     } catch (error) {
-      this.#warn(`embedded registry: ${path} cannot be watched, so changes show only every ${this.#pollMs} ms: ${(error as Error).message}`);
+      this.#warn(
+        `embedded registry: ${path} cannot be watched, so changes show only every ${this.#pollMs} ms: ${(error as Error).message}`,
+      );
       this.#folder = { close() {} } as FSWatcher;
     }
   }
@@ -158,7 +160,9 @@ export class EmbeddedWatch implements Watch {
   #refuse(name: string, error: unknown): void {
     if (this.#refused.has(name) || this.#refused.size >= 100) return;
     this.#refused.add(name);
-    this.#warn(`embedded registry: ${this.#store.folder(this.#service)}/${name} is ignored: it ${(error as Error).message}`);
+    this.#warn(
+      `embedded registry: ${this.#store.folder(this.#service)}/${name} is ignored: it ${(error as Error).message}`,
+    );
   }
 
   async #sweep(name: string, { lease, beatMs, expiresMs }: Known): Promise<void> {

@@ -14,17 +14,21 @@ const NEVER_SENT: ReadonlySet<string> = new Set([
 
 /** The ServiceError for a connection that could not be opened or that broke. */
 export function connectionError(address: string, error: unknown): ServiceError {
-  if (error instanceof ServiceError) return error as ServiceError;
+  if (error instanceof ServiceError) return error;
   const code = codeOf(error);
   if (code === "UND_ERR_HEADERS_OVERFLOW") {
     return new ServiceError("resource_exhausted", `${address} sent too many headers`, { cause: error });
   }
   const message = error instanceof Error ? error.message : String(error);
   const neverSent = code !== undefined && NEVER_SENT.has(code);
-  return new ServiceError("unavailable", `${neverSent ? "cannot connect to" : "lost the connection to"} ${address}: ${message}`, {
-    cause: error,
-    ...(neverSent && { retry: { unprocessed: true } }),
-  });
+  return new ServiceError(
+    "unavailable",
+    `${neverSent ? "cannot connect to" : "lost the connection to"} ${address}: ${message}`,
+    {
+      cause: error,
+      ...(neverSent && { retry: { unprocessed: true } }),
+    },
+  );
 }
 
 function codeOf(error: unknown): string | undefined {

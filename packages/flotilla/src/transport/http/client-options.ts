@@ -58,7 +58,8 @@ const positive = [
 export function settleClient(options: HttpClientOptions): HttpClientSettings {
   const settings = { ...defaults, ...options };
   for (const name of positive) {
-    if (!(settings[name] > 0)) throw new TypeError(`httpClient: ${name} must be a number above 0, got ${settings[name]}`);
+    if (!(settings[name] > 0))
+      throw new TypeError(`httpClient: ${name} must be a number above 0, got ${settings[name]}`);
   }
   return settings;
 }

@@ -77,7 +77,7 @@ class StreamCodec {
     }
   }
 
-  async *decode(ctx: Context, answer: OpenAnswer): AsyncGenerator<unknown> {
+  async *decode(ctx: Context, answer: OpenAnswer): AsyncGenerator {
     const { output, procedure } = this.#method;
     const encoding = parseEncoding(answer.headers["connect-content-encoding"] as string | undefined);
     for await (const { flags, data } of decodeEnvelopes(answer.body, this.#maxBytes)) {
@@ -116,9 +116,10 @@ function endOfStream(ctx: Context, headers: MetadataRecord, data: Uint8Array): v
   if (end.error !== undefined) throw fromConnectError(end.error, undefined, flat);
 }
 
-async function onlyOne(responses: AsyncGenerator<unknown>, procedure: string): Promise<unknown> {
+async function onlyOne(responses: AsyncGenerator, procedure: string): Promise<unknown> {
   const first = await responses.next();
-  if (first.done) throw new ServiceError("unimplemented", `${procedure} must answer with exactly one message, got none`);
+  if (first.done)
+    throw new ServiceError("unimplemented", `${procedure} must answer with exactly one message, got none`);
   const second = await responses.next();
   if (!second.done) {
     await responses.return(undefined);
@@ -127,7 +128,7 @@ async function onlyOne(responses: AsyncGenerator<unknown>, procedure: string): P
   return first.value;
 }
 
-async function* once(value: unknown): AsyncGenerator<unknown> {
+async function* once(value: unknown): AsyncGenerator {
   yield value;
 }
 

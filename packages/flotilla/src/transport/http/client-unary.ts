@@ -21,7 +21,7 @@ export type RoundTrip = (
 ) => Promise<Answer>;
 
 /** A whole answer. */
-export interface Answer {
+interface Answer {
   readonly status: number;
   readonly headers: MetadataRecord;
   readonly body: Buffer;
@@ -43,16 +43,20 @@ export function unaryEndpoint(method: MethodInfo, settings: HttpClientSettings, 
     const plain = encoding === undefined ? body : await decompress(encoding, body, settings.maxBodyBytes);
     responseObserver(ctx)?.(...splitTrailers(headers));
     if (status !== 200) throw responseError(status, headers, plain);
-    const received = headers["content-type"];
-    if (received !== type && !String(received).startsWith(`${type};`)) {
-      throw new ServiceError("internal", `${method.procedure} answered with content-type ${JSON.stringify(received)} instead of ${type}`);
+    const received = String(headers["content-type"] ?? "");
+    if (received !== type && !received.startsWith(`${type};`)) {
+      throw new ServiceError(
+        "internal",
+        `${method.procedure} answered with content-type ${JSON.stringify(received)} instead of ${type}`,
+      );
     }
     return binary === undefined ? output.fromJson(plain.toString("utf8")) : output.binary!.decode(plain);
   }
 
   if (settings.get && method.idempotent) {
     return async function httpGet(ctx, request) {
-      const message = binary === undefined ? input.toJson(request) : Buffer.from(binary.encode(request)).toString("base64url");
+      const message =
+        binary === undefined ? input.toJson(request) : Buffer.from(binary.encode(request)).toString("base64url");
       const query = new URLSearchParams({
         connect: "v1",
         encoding: binary === undefined ? "json" : "proto",
@@ -143,7 +147,9 @@ class UndiciCall implements Dispatcher.DispatchHandler {
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
     this.#bytes += chunk.byteLength;
     if (this.#bytes > this.#maxBytes) {
-      this.#abandon(new ServiceError("resource_exhausted", `the response is over the limit of ${this.#maxBytes} bytes`));
+      this.#abandon(
+        new ServiceError("resource_exhausted", `the response is over the limit of ${this.#maxBytes} bytes`),
+      );
     } else if (this.#first === undefined) this.#first = chunk;
     else (this.#chunks ??= [this.#first]).push(chunk);
   }

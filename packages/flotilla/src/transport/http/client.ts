@@ -31,7 +31,9 @@ export function httpClient(options: HttpClientOptions = {}, clock: Clock = syste
 function parseAddress(address: string): string {
   const url = URL.parse(address);
   if (url === null || (url.protocol !== "http:" && url.protocol !== "https:") || url.pathname !== "/") {
-    throw new TypeError(`httpClient: address ${JSON.stringify(address)} must look like http://host:port or https://host:port`);
+    throw new TypeError(
+      `httpClient: address ${JSON.stringify(address)} must look like http://host:port or https://host:port`,
+    );
   }
   return url.origin;
 }
@@ -63,7 +65,10 @@ class Http1Connection implements Connection {
     if (method.kind === "unary") return unaryEndpoint(method, this.#settings, this.#roundTrip);
     if (method.kind === "bidi_stream") {
       return async function needsHttp2() {
-        throw new ServiceError("unimplemented", `${method.procedure} streams both ways: use httpClient({ http2: true })`);
+        throw new ServiceError(
+          "unimplemented",
+          `${method.procedure} streams both ways: use httpClient({ http2: true })`,
+        );
       };
     }
     return streamEndpoint(method, this.#settings, this.#openStream);
@@ -101,4 +106,3 @@ class Http2Connection implements Connection {
     this.#peer.close();
   }
 }
-

@@ -40,12 +40,18 @@ export class ConnectUnaryCall extends UnaryCall {
     const parameters = new URLSearchParams(query);
     const version = parameters.get("connect");
     if (version !== null && version !== "v1") {
-      throw new ServiceError("invalid_argument", `query parameter connect must be "v1", got ${JSON.stringify(version)}`);
+      throw new ServiceError(
+        "invalid_argument",
+        `query parameter connect must be "v1", got ${JSON.stringify(version)}`,
+      );
     }
     const encoding = parameters.get("encoding");
     if (encoding === "proto" && this.info.input.binary !== undefined) this.binary = true;
     else if (encoding !== "json") {
-      throw new ServiceError("invalid_argument", `query parameter encoding must be ${this.formats()}, got ${JSON.stringify(encoding)}`);
+      throw new ServiceError(
+        "invalid_argument",
+        `query parameter encoding must be ${this.formats()}, got ${JSON.stringify(encoding)}`,
+      );
     }
     const message = parameters.get("message");
     if (message === null) throw new ServiceError("invalid_argument", "query parameter message is missing");
@@ -74,7 +80,12 @@ export class ConnectUnaryCall extends UnaryCall {
 
   private checkVersion(version: string | undefined): boolean {
     if (version === "1" || version === undefined) return true;
-    this.fail(new ServiceError("invalid_argument", `header connect-protocol-version must be "1", got ${JSON.stringify(version)}`));
+    this.fail(
+      new ServiceError(
+        "invalid_argument",
+        `header connect-protocol-version must be "1", got ${JSON.stringify(version)}`,
+      ),
+    );
     return false;
   }
 
@@ -90,7 +101,11 @@ export class ConnectUnaryCall extends UnaryCall {
     });
     this.answered = true;
     this.responseBytes = Buffer.byteLength(body);
-    this.send(415, ["accept-post", accepted, "content-type", "application/json", "content-length", String(this.responseBytes)], body);
+    this.send(
+      415,
+      ["accept-post", accepted, "content-type", "application/json", "content-length", String(this.responseBytes)],
+      body,
+    );
     this.end("unimplemented", new ServiceError("unimplemented", `unsupported content-type ${type}`));
   }
 }

@@ -14,7 +14,13 @@ const REQUEST_HEADERS = [
   "traceparent",
   "tracestate",
 ];
-const RESPONSE_HEADERS = ["connect-accept-encoding", "connect-content-encoding", "content-encoding", "etag", "retry-after"];
+const RESPONSE_HEADERS = [
+  "connect-accept-encoding",
+  "connect-content-encoding",
+  "content-encoding",
+  "etag",
+  "retry-after",
+];
 
 /** Answers browsers of other origins. */
 export class Cors {

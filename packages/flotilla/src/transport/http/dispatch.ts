@@ -25,10 +25,12 @@ export class Dispatcher {
   dispatch(req: Request, res: Response): void {
     const head = new RequestHead(req.rawHeaders);
     const malformed = malformation(req, head);
-    if (malformed !== undefined) return refuse(req, res, 400, new ServiceError("invalid_argument", malformed), ["connection", "close"]);
+    if (malformed !== undefined)
+      return refuse(req, res, 400, new ServiceError("invalid_argument", malformed), ["connection", "close"]);
     if (head.origin !== undefined && this.#cors !== undefined) {
       this.#cors.mark(res, head.origin);
-      if (req.method === "OPTIONS" && req.headers["access-control-request-method"] !== undefined) return this.#cors.preflight(res);
+      if (req.method === "OPTIONS" && req.headers["access-control-request-method"] !== undefined)
+        return this.#cors.preflight(res);
     }
     const state = this.#state;
     if (state.inFlight >= state.settings.maxConcurrentRequests) {
@@ -51,11 +53,19 @@ export class Dispatcher {
       return notAllowed(req, res, gettable ? "POST, GET" : "POST", path);
     }
     const rest = this.#router.findRest(path);
-    if (rest !== undefined) return this.#serveRest(rest, req, res, head, path, mark < 0 ? undefined : url.slice(mark + 1));
+    if (rest !== undefined)
+      return this.#serveRest(rest, req, res, head, path, mark < 0 ? undefined : url.slice(mark + 1));
     refuse(req, res, 404, new ServiceError("unimplemented", `nothing is served at ${path.slice(0, 256)}`));
   }
 
-  #serveRest(match: RestMatch, req: Request, res: Response, head: RequestHead, path: string, query: string | undefined): void {
+  #serveRest(
+    match: RestMatch,
+    req: Request,
+    res: Response,
+    head: RequestHead,
+    path: string,
+    query: string | undefined,
+  ): void {
     const target = match.targets.get(req.method === "HEAD" ? "GET" : req.method!);
     if (target === undefined) return notAllowed(req, res, [...match.targets.keys()].join(", "), path);
     const own = target.method.info.timeoutMs ?? this.#state.settings.timeoutMs;
@@ -87,7 +97,10 @@ function malformation(req: Request, head: RequestHead): string | undefined {
 }
 
 function notAllowed(req: Request, res: Response, allow: string, path: string): void {
-  refuse(req, res, 405, new ServiceError("unimplemented", `${req.method} is not allowed at ${path}: use ${allow}`), ["allow", allow]);
+  refuse(req, res, 405, new ServiceError("unimplemented", `${req.method} is not allowed at ${path}: use ${allow}`), [
+    "allow",
+    allow,
+  ]);
 }
 
 /** What Connect calls unimplemented, REST calls not found. */
@@ -99,8 +112,11 @@ function notFound(error: ServiceError): ServiceError {
 function refuse(req: Request, res: Response, status: number, error: ServiceError, extra: readonly string[] = []): void {
   req.on("error", () => {});
   const type = req.headers["content-type"];
-  const connect = req.headers["connect-protocol-version"] !== undefined || type?.startsWith("application/connect+") === true;
-  const body = connect ? JSON.stringify(toConnectError(error)) : problemJson(status === 404 ? notFound(error) : error, status);
+  const connect =
+    req.headers["connect-protocol-version"] !== undefined || type?.startsWith("application/connect+") === true;
+  const body = connect
+    ? JSON.stringify(toConnectError(error))
+    : problemJson(status === 404 ? notFound(error) : error, status);
   const headers = [...extra, "content-type", connect ? "application/json" : "application/problem+json"];
   headers.push("content-length", String(Buffer.byteLength(body)));
   if (req.httpVersionMajor >= 2 && extra[0] === "connection") headers.splice(0, 2);

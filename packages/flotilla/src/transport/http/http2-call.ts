@@ -21,7 +21,7 @@ function headOf(ctx: Context, stream: ClientHttp2Stream, peer: Http2Peer): Promi
       stream.close(constants.NGHTTP2_CANCEL);
     });
     stream.on("response", (headers: IncomingHttpHeaders) => {
-      resolve({ status: Number(headers[":status"]), headers: plainHeaders(headers as MetadataRecord) });
+      resolve({ status: Number(headers[":status"]), headers: plainHeaders(headers) });
     });
     stream.on("error", (error: Error) => reject(peer.failure(stream, error)));
     stream.on("close", () => {

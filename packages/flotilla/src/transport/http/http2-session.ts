@@ -26,7 +26,10 @@ export class Http2Peer {
 
   /** Opens a stream. @throws ServiceError `unavailable` when the peer is closed. */
   request(verb: string, path: string, headers: readonly string[]): ClientHttp2Stream {
-    if (this.#closed) throw new ServiceError("unavailable", `the connection to ${this.#address} is closed`, { retry: { unprocessed: true } });
+    if (this.#closed)
+      throw new ServiceError("unavailable", `the connection to ${this.#address} is closed`, {
+        retry: { unprocessed: true },
+      });
     const record: Record<string, string | string[]> = { ":method": verb, ":path": path };
     for (let i = 0; i < headers.length; i += 2) {
       const name = headers[i]!;
@@ -102,7 +105,10 @@ export class Http2Peer {
   failure(stream: ClientHttp2Stream, error: unknown): ServiceError {
     switch (stream.rstCode) {
       case constants.NGHTTP2_REFUSED_STREAM:
-        return new ServiceError("unavailable", `${this.#address} refused the stream`, { cause: error, retry: { unprocessed: true } });
+        return new ServiceError("unavailable", `${this.#address} refused the stream`, {
+          cause: error,
+          retry: { unprocessed: true },
+        });
       case constants.NGHTTP2_CANCEL:
         return new ServiceError("canceled", `${this.#address} cancelled the stream`, { cause: error });
       case constants.NGHTTP2_ENHANCE_YOUR_CALM:

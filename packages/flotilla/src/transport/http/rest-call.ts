@@ -19,10 +19,16 @@ export class RestCall extends UnaryCall {
     this.parameters = parameters;
     this.query = query;
     const type = baseType(this.head.contentType);
-    const hasBody = this.head.contentLength !== undefined ? this.head.contentLength !== "0" : this.head.transferEncoding !== undefined;
+    const hasBody =
+      this.head.contentLength !== undefined
+        ? this.head.contentLength !== "0"
+        : this.head.transferEncoding !== undefined;
     if (hasBody && type !== "application/json" && !type?.endsWith("+json")) {
       this.answered = true;
-      const error = new ServiceError("invalid_argument", `content-type ${JSON.stringify(type ?? "")} is not supported: send application/json`);
+      const error = new ServiceError(
+        "invalid_argument",
+        `content-type ${JSON.stringify(type ?? "")} is not supported: send application/json`,
+      );
       const { headers, body } = this.encodeError(error, 415);
       this.send(415, ["accept-post", "application/json", ...headers], body);
       this.end(error.code, error);
@@ -63,7 +69,10 @@ export class RestCall extends UnaryCall {
     this.sendBody(rest.status, headers, text, Buffer.byteLength(text));
   }
 
-  protected override encodeError(error: ServiceError, as?: number): { status: number; headers: string[]; body: string } {
+  protected override encodeError(
+    error: ServiceError,
+    as?: number,
+  ): { status: number; headers: string[]; body: string } {
     const status = as ?? codes[error.code].http;
     return { status, headers: ["content-type", "application/problem+json"], body: problemJson(error, status) };
   }

@@ -71,7 +71,8 @@ function parseObject(body: string): object {
 
 /** Text that is no number or boolean stays text: the schema's own error says then what was expected. */
 function convert(shape: "string" | "number" | "boolean", text: string): unknown {
-  if (shape === "number") return text !== "" && text.trim() === text && Number.isFinite(Number(text)) ? Number(text) : text;
+  if (shape === "number")
+    return text !== "" && text.trim() === text && Number.isFinite(Number(text)) ? Number(text) : text;
   if (shape === "boolean") return text === "true" ? true : text === "false" ? false : text;
   return text;
 }
@@ -116,7 +117,9 @@ function typeOf(schema: JsonSchema | undefined, root: JsonSchema, depth = 0): st
     return typeOf(target, root, depth + 1);
   }
   const options = (schema["anyOf"] ?? schema["oneOf"]) as readonly JsonSchema[] | undefined;
-  const types = new Set((options ?? []).map((option) => typeOf(option, root, depth + 1)).filter((name) => name !== "null"));
+  const types = new Set(
+    (options ?? []).map((option) => typeOf(option, root, depth + 1)).filter((name) => name !== "null"),
+  );
   // A union of a number and a string cannot be told apart in text.
   return types.size === 1 ? [...types][0] : undefined;
 }

@@ -55,7 +55,9 @@ export class Router {
     node.targets ??= new Map();
     const other = node.targets.get(rest.method);
     if (other !== undefined) {
-      throw new TypeError(`http: ${procedure} and ${other.method.info.procedure} both declare ${rest.method} ${rest.path}`);
+      throw new TypeError(
+        `http: ${procedure} and ${other.method.info.procedure} both declare ${rest.method} ${rest.path}`,
+      );
     }
     node.targets.set(rest.method, { method, input: new RestInput(method.info, rest) });
   }

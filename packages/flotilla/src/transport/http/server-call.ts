@@ -77,7 +77,7 @@ export abstract class HttpServerCall implements ServerCall, Watchable {
   }
 
   get headers(): Metadata {
-    return (this.requestHeaders ??= new Metadata(this.req.headers as MetadataRecord));
+    return (this.requestHeaders ??= new Metadata(this.req.headers));
   }
 
   get responseHeaders(): Metadata {

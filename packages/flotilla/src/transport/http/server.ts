@@ -68,9 +68,14 @@ class HttpListening implements Listening {
       settings: { maxConcurrentStreams: settings.maxConcurrentStreams, maxHeaderListSize: settings.maxHeaderBytes },
     };
     if (settings.tls !== undefined) {
-      const secure = createSecureServer({ ...common, allowHTTP1: true, ...(!settings.http2 && { ALPNProtocols: ["http/1.1"] }), ...settings.tls });
+      const secure = createSecureServer({
+        ...common,
+        allowHTTP1: true,
+        ...(!settings.http2 && { ALPNProtocols: ["http/1.1"] }),
+        ...settings.tls,
+      });
       secure.on("request", serve as unknown as Http2Handler);
-      this.#track(secure as unknown as Http2Server);
+      this.#track(secure);
       // A secure server that also speaks HTTP/1.1 has all that is used here of one.
       this.#server = secure as unknown as Server;
       this.#http2 = undefined;
@@ -96,7 +101,8 @@ class HttpListening implements Listening {
     const server = this.#server;
     return new Promise((resolve, reject) => {
       const failed = (error: NodeJS.ErrnoException): void => {
-        const why = error.code === "EADDRINUSE" ? "the port is in use: choose another, or 0 for a free one" : error.message;
+        const why =
+          error.code === "EADDRINUSE" ? "the port is in use: choose another, or 0 for a free one" : error.message;
         reject(new Error(`http: cannot listen on ${settings.host}:${settings.port}: ${why}`, { cause: error }));
       };
       server.once("error", failed);

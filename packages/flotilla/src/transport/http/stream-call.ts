@@ -21,7 +21,14 @@ export class StreamCall extends HttpServerCall {
   private requestEncoding: Encoding | undefined = undefined;
   private responseEncoding: Encoding | undefined = undefined;
 
-  constructor(state: ServerState, method: BoundMethod, req: Request, res: Response, head: RequestHead, timeoutMs: number) {
+  constructor(
+    state: ServerState,
+    method: BoundMethod,
+    req: Request,
+    res: Response,
+    head: RequestHead,
+    timeoutMs: number,
+  ) {
     super(state, method.info, req, res, head, timeoutMs);
     this.method = method;
   }
@@ -33,7 +40,11 @@ export class StreamCall extends HttpServerCall {
     const { info } = this;
     if (type === "application/connect+proto" && info.input.binary !== undefined) this.binary = true;
     else if (type !== "application/connect+json") {
-      return this.refuse(415, [], `content-type ${JSON.stringify(type ?? "")} is not supported: send application/connect+json`);
+      return this.refuse(
+        415,
+        [],
+        `content-type ${JSON.stringify(type ?? "")} is not supported: send application/connect+json`,
+      );
     }
     if (info.kind === "bidi_stream" && this.req.httpVersionMajor < 2) {
       return this.refuse(505, ["connection", "close"], `${info.procedure} streams both ways, which needs HTTP/2`);
@@ -64,18 +75,22 @@ export class StreamCall extends HttpServerCall {
     this.end("ok", undefined);
   }
 
-  private async *requests(): AsyncGenerator<unknown> {
+  private async *requests(): AsyncGenerator {
     const { maxMessageBytes } = this.state.settings;
     const { input } = this.info;
     const body = readBody(this.req, this.ctx, (count) => {
       this.requestBytes += count;
     });
     for await (const { flags, data } of decodeEnvelopes(body, maxMessageBytes)) {
-      if (flags & END_STREAM) throw new ServiceError("invalid_argument", "a request stream has no end-of-stream message");
+      if (flags & END_STREAM)
+        throw new ServiceError("invalid_argument", "a request stream has no end-of-stream message");
       let plain = data;
       if (flags & COMPRESSED) {
         if (this.requestEncoding === undefined) {
-          throw new ServiceError("internal", "a message is compressed but header connect-content-encoding names no encoding");
+          throw new ServiceError(
+            "internal",
+            "a message is compressed but header connect-content-encoding names no encoding",
+          );
         }
         plain = await decompress(this.requestEncoding, data, maxMessageBytes);
       }
@@ -149,7 +164,10 @@ export class StreamCall extends HttpServerCall {
     for (const [name, value] of Object.entries(error?.metadata ?? {})) metadata[name] = [value];
     const frame = encodeTextEnvelope(
       END_STREAM,
-      JSON.stringify({ ...(error !== undefined && { error: toConnectError(error) }), ...(Object.keys(metadata).length > 0 && { metadata }) }),
+      JSON.stringify({
+        ...(error !== undefined && { error: toConnectError(error) }),
+        ...(Object.keys(metadata).length > 0 && { metadata }),
+      }),
     );
     this.responseBytes += frame.byteLength;
     this.res.end(frame);
@@ -165,13 +183,23 @@ export class StreamCall extends HttpServerCall {
     const error = new ServiceError("unimplemented", message);
     const body = JSON.stringify(toConnectError(error));
     this.answered = true;
-    this.send(status, [...headers, "accept-post", "application/connect+json", "content-type", "application/json"], body);
+    this.send(
+      status,
+      [...headers, "accept-post", "application/connect+json", "content-type", "application/json"],
+      body,
+    );
     this.end("unimplemented", error);
   }
 }
 
 /** Starts the call. Streams have no deadline but the caller's and the method's own. */
-export function serveStream(state: ServerState, method: BoundMethod, req: Request, res: Response, head: RequestHead): void {
+export function serveStream(
+  state: ServerState,
+  method: BoundMethod,
+  req: Request,
+  res: Response,
+  head: RequestHead,
+): void {
   let timeoutMs = method.info.timeoutMs ?? Infinity;
   let bad: unknown;
   if (head.timeout !== undefined) {
@@ -186,7 +214,7 @@ export function serveStream(state: ServerState, method: BoundMethod, req: Reques
   else call.start();
 }
 
-async function single(messages: AsyncGenerator<unknown>, procedure: string): Promise<unknown> {
+async function single(messages: AsyncGenerator, procedure: string): Promise<unknown> {
   const first = await messages.next();
   if (first.done) throw new ServiceError("unimplemented", `${procedure} takes exactly one request message, got none`);
   const second = await messages.next();

@@ -12,7 +12,14 @@ export abstract class UnaryCall extends HttpServerCall {
   private chunks: Buffer[] | undefined = undefined;
   private first: Buffer | undefined = undefined;
 
-  constructor(state: ServerState, method: BoundMethod, req: Request, res: Response, head: RequestHead, timeoutMs: number) {
+  constructor(
+    state: ServerState,
+    method: BoundMethod,
+    req: Request,
+    res: Response,
+    head: RequestHead,
+    timeoutMs: number,
+  ) {
     super(state, method.info, req, res, head, timeoutMs);
     this.method = method;
     this.timeoutMs = timeoutMs;
