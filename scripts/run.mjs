@@ -18,6 +18,7 @@ const tasks = {
   test: ["scripts/test.ts"],
   unit: ["scripts/test.ts", "--unit"],
   build: ["scripts/build.ts"],
+  pack: ["scripts/pack.ts"],
   bench: [fromSource, "bench/main.ts"],
   format: ["node_modules/@biomejs/biome/bin/biome", "check", "--write", "."],
 };
