@@ -21,6 +21,9 @@ import { messageSchema } from "./json-schema.ts";
 /** How protobuf messages are read and written as JSON. */
 export type JsonOptions = Partial<JsonReadOptions & JsonWriteOptions>;
 
+/** Messages quote what was sent: they are cut to so many characters. */
+const MAX_MESSAGE = 300;
+
 /** A message described by a protobuf descriptor: canonical ProtoJSON or binary on the wire. */
 export class ProtobufType implements MessageType {
   readonly typeName: string;
@@ -78,12 +81,21 @@ export class ProtobufType implements MessageType {
     try {
       return read();
     } catch (error) {
-      const message = (error as Error).message;
+      const message = (error as Error).message.slice(0, MAX_MESSAGE);
+      const field = this.#fieldOf(error);
       throw new ServiceError("invalid_argument", message, {
         cause: error,
-        ...(isFieldError(error) && { details: [badRequest([{ field: error.field().name, description: message }])] }),
+        ...(field !== undefined && { details: [badRequest([{ field, description: message }])] }),
       });
     }
+  }
+
+  /** The field of this message that could not be read; of fields further in, only the message tells. */
+  #fieldOf(error: unknown): string | undefined {
+    const { cause } = error as Error;
+    if (!isFieldError(cause)) return undefined;
+    const field = cause.field();
+    return field.parent === this.#desc && field.kind === "field" ? field.jsonName : undefined;
   }
 
   #write<T>(message: unknown, write: (message: ReturnType<typeof create>) => T): T {
