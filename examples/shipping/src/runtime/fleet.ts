@@ -34,6 +34,8 @@ interface Service {
   /** What replicas that are gone had served. */
   past: Served;
   restarts: number;
+  /** When replicas were last restarted. */
+  restartedMs: number[];
   registered: readonly Instance[];
 }
 
@@ -49,8 +51,9 @@ export interface ServiceState {
 }
 
 const stopLimitMs = 30_000;
-/** A replica that dies so often stays dead. */
+/** A service whose replicas die so often within a minute is not started again. */
 const maxRestarts = 5;
+const restartWindowMs = 60_000;
 
 /** The processes of the system: starts them, replaces what dies, stops them in order. */
 export class Fleet {
@@ -71,6 +74,7 @@ export class Fleet {
       children: [],
       past: nothing(),
       restarts: 0,
+      restartedMs: [],
       registered: [],
     }));
     this.#watches = this.#services.map((service) =>
@@ -157,8 +161,9 @@ export class Fleet {
     const diedAt = this.#clock.now();
     const known = this.#isRegistered(service, child);
     tell(`${child.name} (pid ${child.pid}) ${inWords(exit)}`);
-    if (!known || service.restarts >= maxRestarts) {
-      const why = known ? `died ${service.restarts + 1} times` : "ended before it was ready";
+    service.restartedMs = service.restartedMs.filter((atMs) => diedAt - atMs < restartWindowMs);
+    if (!known || service.restartedMs.length >= maxRestarts) {
+      const why = known ? "and its like die again and again" : "ended before it was ready";
       this.#failed.reject(new Error(`${child.name} ${why}:\n${child.lastWords()}`));
       return;
     }
@@ -168,6 +173,7 @@ export class Fleet {
     const served = child.served;
     if (served !== undefined) service.past = add(service.past, served);
     service.restarts++;
+    service.restartedMs.push(this.#clock.now());
     this.#launch(service, i);
     const next = service.children[i] as Child;
     await this.#until(() => this.#isRegistered(service, next));

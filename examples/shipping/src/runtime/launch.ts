@@ -38,6 +38,7 @@ export async function launch(
     clock,
   });
   const ledger = createLedger();
+  display.say("starting booking, handling, tracking, three replicas of routing, and the gateway ...");
   const show = startShow(display, fleet, ledger, clock);
   const startedMs = clock.now();
   const elapsed = () => (clock.now() - startedMs) / 1000;
@@ -45,7 +46,6 @@ export async function launch(
   let seconds = 0;
   const ending = Promise.race([end, fleet.failed]);
   try {
-    display.say("starting booking, handling, tracking, three replicas of routing, and the gateway ...");
     const up = await Promise.race([fleet.start().then(() => true), ending.then(() => false)]);
     if (up) {
       const [gateway = ""] = fleet.addresses("gateway");
