@@ -161,12 +161,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   }
   const child = spawn(options.command, options.args(folder), { cwd: folder, stdio: ["ignore", "pipe", "pipe"] });
   const server = handleOf(child, folder);
-  try {
-    await untilReady(child, server, options);
-  } catch (error) {
-    await server.stop();
-    throw error;
-  }
+  await untilReady(child, server, options);
   return server;
 }
 
@@ -207,9 +202,9 @@ async function untilReady(child: ChildProcess, server: RunningServer, options: S
   while (!(await options.ready().catch(() => false))) {
     const gone = child.pid === undefined || child.exitCode !== null || child.signalCode !== null;
     if (gone || performance.now() > deadline) {
-      const why = gone
-        ? `ended (${child.signalCode ?? child.exitCode ?? "could not start"})`
-        : `was not ready in ${timeoutMs} ms`;
+      const ending = child.pid === undefined ? "could not start" : `ended (${child.signalCode ?? child.exitCode})`;
+      await server.stop();
+      const why = gone ? ending : `was not ready in ${timeoutMs} ms`;
       throw new Error(`${options.command} ${why}\n${server.output()}`);
     }
     await sleep(READY_EVERY_MS);

@@ -12,12 +12,16 @@ export interface TestRecord {
   readonly at?: string;
 }
 
+const COUNT = /^\w+ [\d.]+$/;
+
 /** A reporter of node:test that writes a {@link TestRecord} for every test; suites and parents that only pass a failure on are left out. */
 // oxlint-disable-next-line import/no-default-export -- node:test takes a reporter by its default export.
 export default async function* eventsReporter(source: AsyncIterable<TestEvent>): AsyncGenerator<string> {
   const path: string[] = [];
   for await (const { type, data } of source) {
     if (type === "test:start") path.splice(data.nesting, path.length, data.name);
+    // Among these are errors that node:test can give to no test, such as one thrown after its test had ended.
+    if (type === "test:diagnostic" && !COUNT.test(data.message)) process.stderr.write(`${data.message}\n`);
     if (type !== "test:pass" && type !== "test:fail") continue;
     const record = recordOf(type === "test:pass", data, [...path.slice(0, data.nesting), data.name].join(" › "));
     if (record !== undefined) yield `${JSON.stringify(record)}\n`;

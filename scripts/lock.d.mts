@@ -1,0 +1,1 @@
+export declare function lockDifferences(root: string): string[];
