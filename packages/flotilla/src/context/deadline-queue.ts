@@ -19,21 +19,25 @@ interface Slot {
 
 /** Deadlines within one slot share a timer; a signal fires at most this much late. */
 const SLOT_MS = 4;
+/** Emptied slots are kept up to this many, and as many as there are deadlines twice over. */
+const SPARE_SLOTS = 64;
 
 /**
  * Deadlines of many contexts on one clock timer.
  *
  *     heap of slot ids:  [ 25, 27, 40 ]      one Timer, armed for slot 25
- *     slots:   25 → ctx ⇄ ctx ⇄ ctx     27 → ctx     40 → (emptied; dropped when reached)
+ *     slots:   25 → ctx ⇄ ctx ⇄ ctx     27 → ctx     40 → (emptied)
  *
- * Adding and removing are O(1) but for the first deadline in a slot, which pushes the slot's id on the heap. The timer never
- * keeps the process alive. When the last deadline is removed the armed timer is left to lapse once: cancelling
- * and re-arming it for every call would cost more than the rest of the context.
+ * Adding and removing are O(1) but for the first deadline in a slot, which pushes the slot's id on the heap. An emptied slot
+ * is kept for the next deadline that falls into it, until it is reached or swept. The timer never keeps the process
+ * alive. When the last deadline is removed the armed timer is left to lapse once: cancelling and re-arming it for every
+ * call would cost more than the rest of the context.
  */
 export class DeadlineQueue {
   readonly #clock: Clock;
   readonly #slots = new Map<number, Slot>();
   readonly #heap: number[] = [];
+  #latest: Slot | undefined;
   #size = 0;
   #timer: Timer | undefined;
   #timerSlot = Infinity;
@@ -49,12 +53,15 @@ export class DeadlineQueue {
 
   add(item: Expiring): void {
     const id = Math.ceil(item.deadlineMs / SLOT_MS);
-    let slot = this.#slots.get(id);
+    // Deadlines of one method follow each other within the same slot.
+    let slot = this.#latest?.id === id ? this.#latest : this.#slots.get(id);
     if (slot === undefined) {
+      if (this.#slots.size >= SPARE_SLOTS + 2 * this.#size) this.#sweep();
       slot = { id, head: undefined };
       this.#slots.set(id, slot);
       this.#push(id);
     }
+    this.#latest = slot;
     item.slot = slot;
     item.before = undefined;
     item.after = slot.head;
@@ -72,9 +79,15 @@ export class DeadlineQueue {
     if (item.after !== undefined) item.after.before = item.before;
     item.slot = item.before = item.after = undefined;
     this.#size--;
-    if (this.#size === 0) {
-      this.#slots.clear();
-      this.#heap.length = 0;
+  }
+
+  /** Forgets the emptied slots: at least half of all, each paid for when it was made. */
+  #sweep(): void {
+    this.#latest = undefined;
+    this.#heap.length = 0;
+    for (const slot of this.#slots.values()) {
+      if (slot.head === undefined) this.#slots.delete(slot.id);
+      else this.#push(slot.id);
     }
   }
 
@@ -89,10 +102,13 @@ export class DeadlineQueue {
     this.#timer = undefined;
     this.#timerSlot = Infinity;
     const now = this.#clock.now();
-    while (this.#heap.length > 0 && this.#heap[0]! * SLOT_MS <= now) {
-      const slot = this.#slots.get(this.#pop());
-      if (slot === undefined) continue;
+    while (this.#heap.length > 0) {
+      const slot = this.#slots.get(this.#heap[0]!)!;
+      // No timer is worth setting for a slot that is empty.
+      if (slot.head !== undefined && slot.id * SLOT_MS > now) break;
+      this.#pop();
       this.#slots.delete(slot.id);
+      if (slot === this.#latest) this.#latest = undefined;
       while (slot.head !== undefined) {
         const item = slot.head;
         this.remove(item);

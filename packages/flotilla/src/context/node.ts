@@ -92,7 +92,7 @@ const EXPIRED = 2;
  * queue; with the last one gone it unlinks.
  */
 export class Scope extends Node implements CancelContext, Expiring {
-  override readonly scope: Scope = this;
+  declare readonly scope: Scope;
   /** The nearest cancellable ancestor. */
   readonly above: Scope | undefined;
   /** Infinity: none. Never later than the ancestor's. */
@@ -107,15 +107,24 @@ export class Scope extends Node implements CancelContext, Expiring {
   private inherited = false;
   private failure: ServiceError | undefined = undefined;
   private controller: AbortController | undefined = undefined;
-  private children: Set<Scope> | undefined = undefined;
   private listeners: Set<() => void> | undefined = undefined;
   private linked = false;
+  // The children that listen: a doubly linked list, the newest first.
+  private child: Scope | undefined = undefined;
+  private younger: Scope | undefined = undefined;
+  private older: Scope | undefined = undefined;
 
   constructor(parent: Node, deadlineMs: number, key: ContextKey<unknown> | undefined, held: unknown) {
     super(parent.root, parent, undefined, key, held);
+    (this as { scope: Scope }).scope = this;
     const above = parent.scope;
     this.above = above;
     this.deadlineMs = above !== undefined && above.deadlineMs < deadlineMs ? above.deadlineMs : deadlineMs;
+    // Made under one that has ended: that end came first, whatever the new deadline says.
+    if (above?.underEnded()) {
+      above.settle();
+      this.inherit(above);
+    }
   }
 
   cancel(cause?: unknown): void {
@@ -146,19 +155,17 @@ export class Scope extends Node implements CancelContext, Expiring {
   /** Brings the state up to date with the clock and the ancestors; true when the context is done. */
   settle(now: number = this.root.clock.now()): boolean {
     if (this.state !== OPEN) return true;
+    // No ancestor has an earlier deadline: what is not ended above and not due here is open.
+    if (this.deadlineMs > now && !this.underEnded()) return false;
     const above = this.above;
-    const aboveDone = above !== undefined && above.settle(now);
+    const aboveDone = above?.settle(now) === true;
+    // That may have ended this one too.
+    if (this.state !== OPEN) return true;
     // Nobody may have looked when the deadline passed: what came first wins, not what is noticed first.
-    const limit = aboveDone ? above.doneAt : now;
-    if (this.deadlineMs <= limit && (above === undefined || this.deadlineMs < above.deadlineMs)) {
-      this.finish(EXPIRED, this.deadlineMs);
-      return true;
-    }
-    if (!aboveDone) return false;
-    this.reason = above.reason;
-    this.inherited = true;
-    this.finish(above.state, above.doneAt);
-    return true;
+    const limit = aboveDone ? above!.doneAt : now;
+    if (this.deadlineMs <= limit && this.hasOwnDeadline()) this.finish(EXPIRED, this.deadlineMs);
+    else if (aboveDone) this.inherit(above!);
+    return this.state !== OPEN;
   }
 
   abortSignal(): AbortSignal {
@@ -197,49 +204,68 @@ export class Scope extends Node implements CancelContext, Expiring {
     };
   }
 
+  /** Whether this one or an ancestor is known to have ended, deadlines that nobody has noticed left aside. */
+  private underEnded(): boolean {
+    let scope: Scope | undefined = this;
+    while (scope !== undefined && scope.state === OPEN) scope = scope.above;
+    return scope !== undefined;
+  }
+
+  private hasOwnDeadline(): boolean {
+    return this.above === undefined ? this.deadlineMs !== Infinity : this.deadlineMs < this.above.deadlineMs;
+  }
+
   private link(): void {
     if (this.linked) return;
     this.linked = true;
     const above = this.above;
     if (above !== undefined) {
-      above.children ??= new Set();
-      above.children.add(this);
+      this.older = above.child;
+      if (above.child !== undefined) above.child.younger = this;
+      above.child = this;
       above.link();
     }
-    if (this.deadlineMs !== Infinity && (above === undefined || this.deadlineMs < above.deadlineMs)) {
-      this.root.deadlines.add(this);
-    }
+    if (this.hasOwnDeadline()) this.root.deadlines.add(this);
   }
 
   private unlinkIfIdle(): void {
-    if (!this.linked || this.controller !== undefined || this.children?.size || this.listeners?.size) return;
+    if (!this.linked || this.controller !== undefined || this.child !== undefined || this.listeners?.size) return;
     this.unlink();
   }
 
   private unlink(): void {
     this.linked = false;
     this.root.deadlines.remove(this);
-    const above = this.above;
-    if (above?.children?.delete(this)) above.unlinkIfIdle();
+    const { above, younger, older } = this;
+    if (above === undefined) return;
+    if (younger !== undefined) younger.older = older;
+    else above.child = older;
+    if (older !== undefined) older.younger = younger;
+    this.younger = this.older = undefined;
+    above.unlinkIfIdle();
+  }
+
+  private inherit(above: Scope): void {
+    this.reason = above.reason;
+    this.inherited = true;
+    this.finish(above.state, above.doneAt);
   }
 
   private finish(state: typeof this.state, doneAt: number): void {
     this.state = state;
     this.doneAt = doneAt;
     if (!this.linked) return;
-    const { children, listeners } = this;
-    this.children = this.listeners = undefined;
     this.unlink();
     this.controller?.abort(this.error());
-    if (children !== undefined) for (const child of children) child.settle();
-    if (listeners !== undefined) {
-      for (const listener of listeners) {
-        queueMicrotask(() => {
-          // Taken back between the end and this turn.
-          if (listeners.delete(listener)) listener();
-        });
-      }
-      this.listeners = listeners;
+    // Each takes itself off the list.
+    while (this.child !== undefined) this.child.settle();
+    const { listeners } = this;
+    if (listeners === undefined) return;
+    for (const listener of listeners) {
+      queueMicrotask(() => {
+        // Taken back between the end and this turn.
+        if (listeners.delete(listener)) listener();
+      });
     }
   }
 }

@@ -1,5 +1,5 @@
-import { afterFunc } from "./with.ts";
 import type { Context } from "./context.ts";
+import { afterFunc } from "./with.ts";
 
 /**
  * Waits on the context's clock.

@@ -12,7 +12,9 @@ const systemBackground = new Node(new Root(systemClock), undefined, undefined, u
  * @param clock - what deadlines below it are measured on. Default: the system's clock.
  */
 export function background(clock: Clock = systemClock): Context {
-  return clock === systemClock ? systemBackground : new Node(new Root(clock), undefined, undefined, undefined, undefined);
+  return clock === systemClock
+    ? systemBackground
+    : new Node(new Root(clock), undefined, undefined, undefined, undefined);
 }
 
 /** A child that can be cancelled. */
