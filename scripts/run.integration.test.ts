@@ -32,15 +32,18 @@ writeFileSync(join(root, "examples/shipping/src/main.ts"), program);
 symlinkSync(process.execPath, join(root, "node_modules/.bin/node"));
 after(() => rmSync(root, { recursive: true }));
 
-function start(...args: string[]): {
+function start(...args: string[]): Run {
+  return run(process.execPath, [join(root, "scripts/run.mjs"), ...args]);
+}
+
+interface Run {
   child: ChildProcess;
   printed(text: string): Promise<void>;
   ended: Promise<string>;
-} {
-  const child = spawn(process.execPath, [join(root, "scripts/run.mjs"), ...args], {
-    stdio: ["ignore", "pipe", "pipe"],
-    detached: true,
-  });
+}
+
+function run(command: string, args: readonly string[], env = process.env): Run {
+  const child = spawn(command, args, { env, stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
   child.stderr?.setEncoding("utf8").on("data", (text: string) => {
     output += text;
@@ -70,11 +73,19 @@ test("a task that a signal killed looks killed", async () => {
 
 test("a signal to the runner alone reaches the task once; the runner ends when the task has", async () => {
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    const run = start("start");
-    await run.printed("ready");
-    run.child.kill(signal);
-    assert.match(await run.ended, new RegExp(`\\nsaw ${signal}\\n7$`));
+    const running = start("start");
+    await running.printed("ready");
+    running.child.kill(signal);
+    assert.match(await running.ended, new RegExp(`\\nsaw ${signal}\\n7$`));
   }
+});
+
+test("a task whose npm was killed ends, though the shell between them passes nothing on", async () => {
+  const script = `"${process.execPath}" "${join(root, "scripts/run.mjs")}" start; true`;
+  const running = run("sh", ["-c", script], { ...process.env, npm_lifecycle_event: "start" });
+  await running.printed("ready");
+  running.child.kill("SIGTERM");
+  assert.match(await running.ended, /\nsaw SIGTERM\nSIGTERM$/);
 });
 
 test("an unknown task names those that there are", async () => {

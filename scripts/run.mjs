@@ -25,6 +25,8 @@ const tasks = {
 
 const forwarded = ["SIGINT", "SIGTERM", "SIGHUP"];
 
+const ORPHANED_EVERY_MS = 250;
+
 /** Runs a command to its end and tells how it ended; signals are passed on, so that it is the child that decides when to end. */
 function run(command, args, options) {
   return new Promise((resolve, reject) => {
@@ -36,7 +38,16 @@ function run(command, args, options) {
       process.on(signal, handler);
       return [signal, handler];
     });
+    // npm starts a shell between itself and this process, which dies of a signal without passing it on.
+    const parent = process.ppid;
+    const orphaned = () => {
+      if (process.ppid === parent) return;
+      clearInterval(watch);
+      child.kill("SIGTERM");
+    };
+    const watch = setInterval(process.env.npm_lifecycle_event ? orphaned : () => {}, ORPHANED_EVERY_MS);
     const settle = (action) => {
+      clearInterval(watch);
       for (const [signal, handler] of handlers) process.off(signal, handler);
       action();
     };
