@@ -51,6 +51,11 @@ export class DeadlineQueue {
     return this.#size;
   }
 
+  /** How many slots are kept, emptied ones included. */
+  get slots(): number {
+    return this.#slots.size;
+  }
+
   add(item: Expiring): void {
     const id = Math.ceil(item.deadlineMs / SLOT_MS);
     // Deadlines of one method follow each other within the same slot.
