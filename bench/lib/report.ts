@@ -2,7 +2,7 @@ import { styleText } from "node:util";
 import type { Plan } from "./options.ts";
 import { formatFigure, type RowResult } from "./run.ts";
 import type { Scenario } from "./scenario.ts";
-import { median } from "./stats.ts";
+import { median, quantile } from "./stats.ts";
 
 const BAR_WIDTH = 28;
 type Style = Parameters<typeof styleText>[0];
@@ -33,14 +33,14 @@ export function toTable(scenario: Scenario, plan: Plan, results: readonly RowRes
   const head = `${"row".padEnd(nameWidth)}  ${["min", "median", "max", "cpu µs", "ratio", "at best"].map((title) => title.padStart(9)).join(" ")}`;
   const lines = results.map((result) => rowLine(scenario, result, nameWidth, top, best));
   const seconds = plan.seconds.toLocaleString("en-US", { maximumFractionDigits: 2 });
-  const effort = `${plan.rounds} alternating rounds of ${seconds} s, processes started ${plan.starts} times`;
+  const effort = `${Math.max(...results.map(({ samples }) => samples.length))} alternating rounds of ${seconds} s, processes started ${plan.starts} times`;
   return [
     "",
     `${paint("bold", scenario.name)}  ${scenario.summary}`,
     paint("dim", `${scenario.unit}, ${scenario.better} is better; ${effort}`),
     paint(
       "dim",
-      `ratio: median over the rounds of the ratio to ${scenario.reference}; at best: ratio of the best rounds,`,
+      `ratio: median over the rounds of the ratio to ${scenario.reference}; at best: ratio of the best tenth of rounds,`,
     ),
     paint("dim", "which others on the machine disturbed least; cpu: processor time a call"),
     "",
@@ -51,7 +51,7 @@ export function toTable(scenario: Scenario, plan: Plan, results: readonly RowRes
 }
 
 const bestOf = (scenario: Scenario, result: RowResult | undefined): number =>
-  Math[scenario.better === "more" ? "max" : "min"](...(result?.samples ?? []));
+  quantile(result?.samples ?? [], scenario.better === "more" ? 0.9 : 0.1);
 
 const formatRatio = (ratio: number): string =>
   (Number.isFinite(ratio) ? ratio.toFixed(ratio < 10 ? 3 : 1) : "-").padStart(9);

@@ -1,5 +1,5 @@
 import type { Machine } from "./machine.ts";
-import { type Plan, WARM_UP_SECONDS } from "./options.ts";
+import { LEAST_ROUNDS, type Plan, WARM_UP_SECONDS } from "./options.ts";
 import { type Measurement, nothingToClose, type Scenario, type Stage, type Subject } from "./scenario.ts";
 import { median } from "./stats.ts";
 
@@ -41,13 +41,15 @@ export async function runScenario(
   const lanes = plan.rows.map((name): Lane => ({ name, measurements: [], subject: undefined, failure: undefined }));
   let round = 0;
   for (let start = 1; start <= plan.starts; start++) {
-    const stage = await scenario.stage(machine);
+    const stage = await scenario.stage(machine, plan.fine);
     try {
       progress(`start ${start}/${plan.starts}: ${plan.rows.join(", ")}; ${machine.pinning}`);
       await Promise.all(lanes.map((lane) => openLane(lane, stage, progress)));
       await measureRound(lanes, WARM_UP_SECONDS, "warm-up", progress, () => {});
-      for (const last = Math.round((plan.rounds * start) / plan.starts); round < last; round++) {
-        await measureRound(lanes, plan.seconds, `round ${round + 1}/${plan.rounds}`, progress, (lane, measurement) =>
+      const last = Math.round((plan.rounds * start) / plan.starts);
+      for (; round < last && !(round >= LEAST_ROUNDS && performance.now() > plan.untilMs); round++) {
+        const label = round % plan.progressEvery === 0 ? `round ${round + 1}/${plan.rounds}` : "";
+        await measureRound(lanes, plan.seconds, label, progress, (lane, measurement) =>
           lane.measurements.push(measurement),
         );
       }
@@ -91,7 +93,7 @@ async function measureRound(
       figures.push(`${lane.name} FAILED (${lane.failure})`);
     }
   }
-  progress(`${label}: ${figures.join("  ")}`);
+  if (label !== "") progress(`${label}: ${figures.join("  ")}`);
 }
 
 function resultOf(lane: Lane, reference: Lane | undefined): RowResult {

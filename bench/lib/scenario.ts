@@ -37,7 +37,9 @@ export interface Scenario {
   readonly seconds: number;
   /** The least rounds that give a steady median; never under 5. */
   readonly rounds: number;
-  stage(machine: Machine): Promise<Stage>;
+  /** Whether rows can be measured in slices of some ten milliseconds (`--fine`). Default false. */
+  readonly fine?: boolean;
+  stage(machine: Machine, fine: boolean): Promise<Stage>;
 }
 
 /** Lets a row without resources of its own be written in one line. */

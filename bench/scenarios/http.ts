@@ -1,14 +1,20 @@
 import { join } from "node:path";
 import { Child } from "../lib/child.ts";
+import { FineLoad, pinGenerator } from "../lib/fine-load.ts";
 import type { Machine } from "../lib/machine.ts";
 import { nothingToClose, type Scenario, type Subject } from "../lib/scenario.ts";
 import { checkSum } from "../lib/sum.ts";
-import { findWrk, loadWithWrk } from "../lib/wrk.ts";
+import { findWrk, type Load, loadWithWrk } from "../lib/wrk.ts";
 
 const folder = join(import.meta.dirname, "..", "servers");
 
+export interface Server {
+  readonly child: Child;
+  readonly origin: string;
+}
+
 /** Starts servers/`row`.ts; it tells its port when it accepts connections. */
-export async function openServer(row: string, machine: Machine): Promise<{ child: Child; origin: string }> {
+export async function openServer(row: string, machine: Machine): Promise<Server> {
   const child = new Child(row, machine.subjectCpus, join(folder, `${row}.ts`));
   try {
     const { port } = await child.ask<{ port: number }>(undefined);
@@ -24,23 +30,43 @@ interface Cpu {
   readonly cpuMicros: number;
 }
 
-async function openRow(row: string, wrk: string, machine: Machine): Promise<Subject> {
-  const { child, origin } = await openServer(row, machine);
+/** Measures a server under `load`, and what its process used meanwhile. */
+function measuring(server: Server, load: (seconds: number) => Promise<Load>, stopLoad: () => void): Subject {
+  const { child } = server;
   return {
     async measure(seconds) {
-      const url = await checkSum(origin);
       const before = await child.ask<Cpu>({});
-      const { requests, perSecond } = await loadWithWrk(wrk, url, seconds, machine);
+      const { requests, perSecond } = await load(seconds);
       const after = await child.ask<Cpu>({});
       return { value: perSecond, cpu: (after.cpuMicros - before.cpuMicros) / requests };
     },
-    close: () => child.close(),
+    close() {
+      stopLoad();
+      return child.close();
+    },
   };
+}
+
+async function underWrk(row: string, wrk: string, machine: Machine): Promise<Subject> {
+  const server = await openServer(row, machine);
+  const load = async (seconds: number): Promise<Load> =>
+    loadWithWrk(wrk, await checkSum(server.origin), seconds, machine);
+  return measuring(server, load, () => {});
+}
+
+async function underFineLoad(row: string, machine: Machine): Promise<Subject> {
+  const server = await openServer(row, machine);
+  const load = new FineLoad(Number(new URL(server.origin).port));
+  return measuring(
+    server,
+    (seconds) => load.load(seconds),
+    () => load.close(),
+  );
 }
 
 export const http: Scenario = {
   name: "http",
-  summary: "POST of a JSON sum over 64 connections: one server process a row, wrk as the load",
+  summary: "POST of a JSON sum over 64 connections: one server process a row",
   reference: "bare",
   unit: "req/s",
   better: "more",
@@ -55,8 +81,13 @@ export const http: Scenario = {
   },
   seconds: 0.4,
   rounds: 31,
-  stage(machine) {
+  fine: true,
+  stage(machine, fine) {
+    if (fine) {
+      pinGenerator(machine);
+      return Promise.resolve({ open: (row) => underFineLoad(row, machine), close: nothingToClose });
+    }
     const wrk = findWrk();
-    return Promise.resolve({ open: (row) => openRow(row, wrk, machine), close: nothingToClose });
+    return Promise.resolve({ open: (row) => underWrk(row, wrk, machine), close: nothingToClose });
   },
 };
