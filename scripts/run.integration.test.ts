@@ -25,7 +25,8 @@ const program = `
 mkdirSync(join(root, "scripts"));
 mkdirSync(join(root, "node_modules/.bin"), { recursive: true });
 mkdirSync(join(root, "examples/shipping/src"), { recursive: true });
-for (const file of ["run.mjs", "lock.mjs"]) copyFileSync(join(import.meta.dirname, file), join(root, "scripts", file));
+for (const file of ["run.mjs", "lock.mjs", "lifeline.mjs"])
+  copyFileSync(join(import.meta.dirname, file), join(root, "scripts", file));
 writeFileSync(join(root, "package-lock.json"), '{"packages": {}}');
 writeFileSync(join(root, "node_modules/.package-lock.json"), '{"packages": {}}');
 writeFileSync(join(root, "examples/shipping/src/main.ts"), program);
@@ -78,6 +79,24 @@ test("a signal to the runner alone reaches the task once; the runner ends when t
     running.child.kill(signal);
     assert.match(await running.ended, new RegExp(`\\nsaw ${signal}\\n7$`));
   }
+});
+
+test("signals that come twice, as from npm and a process group, reach the task once", async () => {
+  const running = start("start");
+  await running.printed("ready");
+  for (let i = 0; i < 3; i++) {
+    running.child.kill("SIGINT");
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.match(await running.ended, /\nsaw SIGINT\n7$/);
+});
+
+test("a task whose runner was killed ends", async () => {
+  const running = start("start");
+  await running.printed("ready");
+  running.child.kill("SIGKILL");
+  // The pipe that the task inherited is closed when it has ended too.
+  assert.match(await running.ended, /\nsaw SIGTERM\nSIGKILL$/);
 });
 
 test("a task whose npm was killed ends, though the shell between them passes nothing on", async () => {

@@ -11,6 +11,7 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const bin = join(root, "node_modules", ".bin");
 const windows = process.platform === "win32";
 const fromSource = "--conditions=@flotilla/source";
+const lifeline = "--import=./scripts/lifeline.mjs";
 
 /** Task name → arguments of the workspace's Node. */
 const tasks = {
@@ -23,32 +24,35 @@ const tasks = {
   format: ["node_modules/@biomejs/biome/bin/biome", "check", "--write", "."],
 };
 
-const forwarded = ["SIGINT", "SIGTERM", "SIGHUP"];
-
+const forwarded = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"];
+/** What npm and the terminal, or a process group, send of one kill arrives within this time. */
+const SAME_SIGNAL_MS = 300;
 const ORPHANED_EVERY_MS = 250;
 
-/** Runs a command to its end and tells how it ended; signals are passed on, so that it is the child that decides when to end. */
+/**
+ * Runs a command to its end and tells how it ended. The child is in a session of its own, so that however a signal came (Ctrl-C,
+ * a kill of this process, of npm or of the whole group, or several of these at once) it gets it once, from here.
+ */
 function run(command, args, options) {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { cwd: root, ...options });
-    const handlers = forwarded.map((signal) => {
-      // A terminal's Ctrl-C reaches the whole process group: passing it on would make two of it.
-      const fromTerminal = signal === "SIGINT" && (process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY);
-      const handler = () => void (fromTerminal || child.kill(signal));
-      process.on(signal, handler);
-      return [signal, handler];
-    });
+    const child = spawn(command, args, { cwd: root, detached: !windows, ...options });
+    const sentAt = {};
+    const pass = (signal) => {
+      if (performance.now() - (sentAt[signal] ?? Number.NEGATIVE_INFINITY) < SAME_SIGNAL_MS) return;
+      sentAt[signal] = performance.now();
+      child.kill(signal);
+    };
+    for (const signal of forwarded) process.on(signal, pass);
     // npm starts a shell between itself and this process, which dies of a signal without passing it on.
     const parent = process.ppid;
-    const orphaned = () => {
-      if (process.ppid === parent) return;
+    const watch = setInterval(() => {
+      if (process.ppid === parent || !process.env.npm_lifecycle_event) return;
       clearInterval(watch);
-      child.kill("SIGTERM");
-    };
-    const watch = setInterval(process.env.npm_lifecycle_event ? orphaned : () => {}, ORPHANED_EVERY_MS);
+      if (Object.keys(sentAt).length === 0) pass("SIGTERM");
+    }, ORPHANED_EVERY_MS);
     const settle = (action) => {
       clearInterval(watch);
-      for (const [signal, handler] of handlers) process.off(signal, handler);
+      for (const signal of forwarded) process.off(signal, pass);
       action();
     };
     child.once("error", (error) => settle(() => reject(error)));
@@ -99,6 +103,6 @@ if (task === undefined) {
     process.exitCode = 1;
   } else {
     const env = { ...process.env, PATH: `${bin}${delimiter}${process.env.PATH ?? ""}` };
-    endAs(await run(node, [...task, ...args], { stdio: "inherit", env }));
+    endAs(await run(node, [lifeline, ...task, ...args], { stdio: "inherit", env }));
   }
 }
