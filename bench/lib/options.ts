@@ -34,7 +34,7 @@ npm run bench -- NAME [options]    runs one
   --json         the last line of stdout is one JSON object
   --rounds N     rounds of alternation, at least ${LEAST_ROUNDS}
   --rows a,b     only these rows (the reference row is always in)
-  --fine         slices of 40 ms from a generator of our own: steadier ratios on a busy machine
+  --fine         slices of 40 ms: steadier ratios on a busy machine
   --no-build     measure packages/flotilla/dist as it is`;
 
 export function parseOptions(args: readonly string[]): Options {
@@ -102,7 +102,8 @@ function fineRounds(
   rows: number,
   options: Options,
 ): Pick<Plan, "rounds" | "seconds" | "progressEvery"> {
-  if (scenario.fine !== true) throw new Error(`${scenario.name} has no --fine: its rows start too slowly for it`);
+  if (scenario.fine !== true)
+    throw new Error(`${scenario.name} has no --fine: one call of its rows may take longer than a slice`);
   const budget = QUICK_BUDGET_SECONDS / rows - WARM_UP_SECONDS;
   const quick = Math.max(LEAST_ROUNDS, Math.floor(budget / (FINE_SECONDS + FINE_OVERHEAD_SECONDS)));
   const rounds = options.rounds ?? (options.quick ? quick : FINE_ROUNDS);

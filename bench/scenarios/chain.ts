@@ -14,5 +14,6 @@ export const chain: Scenario = {
   },
   seconds: 0.3,
   rounds: 21,
+  fine: true,
   stage: inProcess("chain"),
 };

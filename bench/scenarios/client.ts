@@ -18,6 +18,7 @@ export const client: Scenario = {
   },
   seconds: 0.4,
   rounds: 31,
+  fine: true,
   async stage(machine) {
     // The clients are what is measured here, so the server takes the load generator's core.
     const server = await openServer("bare", { ...machine, subjectCpus: machine.loadCpus });

@@ -16,5 +16,6 @@ export const context: Scenario = {
   },
   seconds: 0.3,
   rounds: 21,
+  fine: true,
   stage: inProcess("context"),
 };
