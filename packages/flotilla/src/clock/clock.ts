@@ -10,8 +10,8 @@ export interface Clock {
   /**
    * Calls `callback` once, no earlier than `delayMs` milliseconds from now.
    *
-   * @param delayMs - milliseconds, 0 or more; what is negative counts as 0. Delays above 2^31-1 ms (24.8 days) are waited
-   *   for in steps.
+   * @param delayMs - milliseconds, 0 or more; what is negative or not a number counts as 0. Delays above 2^31-1 ms
+   *   (24.8 days) are waited for in steps; Infinity never comes.
    */
   schedule(delayMs: number, callback: () => void): Timer;
 }

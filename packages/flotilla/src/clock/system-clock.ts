@@ -4,26 +4,27 @@ const MAX_DELAY_MS = 2 ** 31 - 1;
 
 class SystemTimer implements Timer {
   #handle: NodeJS.Timeout;
-  #remainingMs: number;
   #unref = false;
+  readonly #due: number;
   readonly #callback: () => void;
 
   constructor(delayMs: number, callback: () => void) {
+    const delay = delayMs > 0 ? delayMs : 0;
+    this.#due = performance.now() + delay;
     this.#callback = callback;
-    this.#remainingMs = Math.max(0, delayMs);
-    this.#handle = this.#arm();
+    this.#handle = this.#arm(delay);
   }
 
-  #arm(): NodeJS.Timeout {
-    const step = Math.min(this.#remainingMs, MAX_DELAY_MS);
-    this.#remainingMs -= step;
-    const handle = setTimeout(() => this.#fire(), step);
+  #arm(remainingMs: number): NodeJS.Timeout {
+    const handle = setTimeout(() => this.#fire(), Math.min(Math.ceil(remainingMs), MAX_DELAY_MS));
     if (this.#unref) handle.unref();
     return handle;
   }
 
   #fire(): void {
-    if (this.#remainingMs > 0) this.#handle = this.#arm();
+    // A step of a long delay, or up to 1 ms early: the event loop counts in whole milliseconds.
+    const remaining = this.#due - performance.now();
+    if (remaining > 0) this.#handle = this.#arm(remaining);
     else this.#callback();
   }
 

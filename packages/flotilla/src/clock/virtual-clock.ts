@@ -7,6 +7,9 @@ interface Entry {
   live: boolean;
 }
 
+/** Cancelled entries stay in the heap up to this many, and as many as there are live ones. */
+const SPARE_ENTRIES = 64;
+
 /** Options of {@link VirtualClock}. */
 export interface VirtualClockOptions {
   /** Where `epoch()` starts, milliseconds since the Unix epoch. Default 2000-01-01T00:00:00Z. */
@@ -24,7 +27,7 @@ export class VirtualClock implements Clock {
   #order = 0;
   readonly #epochMs: number;
   // A binary heap on (at, order).
-  readonly #heap: Entry[] = [];
+  #heap: Entry[] = [];
   #live = 0;
 
   constructor(options: VirtualClockOptions = {}) {
@@ -45,7 +48,7 @@ export class VirtualClock implements Clock {
   }
 
   schedule(delayMs: number, callback: () => void): Timer {
-    const entry: Entry = { at: this.#now + Math.max(0, delayMs), order: this.#order++, callback, live: true };
+    const entry: Entry = { at: this.#now + (delayMs > 0 ? delayMs : 0), order: this.#order++, callback, live: true };
     this.#push(entry);
     this.#live++;
     return {
@@ -53,6 +56,7 @@ export class VirtualClock implements Clock {
         if (entry.live) {
           entry.live = false;
           this.#live--;
+          if (this.#heap.length > SPARE_ENTRIES + 2 * this.#live) this.#sweep();
         }
       },
       unref() {},
@@ -63,10 +67,12 @@ export class VirtualClock implements Clock {
    * Moves time forward by `ms` milliseconds, running every timer that falls due on the way, those included that the
    * callbacks themselves schedule.
    *
-   * @throws RangeError when `ms` is negative or not a number.
+   * @throws RangeError when `ms` is negative or not a finite number.
+   * @throws whatever a callback throws; time then stands where that callback was due.
    */
   async advance(ms: number): Promise<void> {
-    if (!(ms >= 0)) throw new RangeError(`VirtualClock.advance: ms must be 0 or more, got ${ms}`);
+    if (!(ms >= 0 && ms < Infinity))
+      throw new RangeError(`VirtualClock.advance: ms must be 0 or more and finite, got ${ms}`);
     const end = this.#now + ms;
     await turn();
     for (;;) {
@@ -75,14 +81,15 @@ export class VirtualClock implements Clock {
       this.#fire(next);
       await turn();
     }
-    this.#now = end;
+    // Another advance, running at the same time, may have gone further.
+    this.#now = Math.max(this.#now, end);
   }
 
   /** Moves time to the next waiting timer and runs it; resolves to false when none is waiting. */
   async runNext(): Promise<boolean> {
     await turn();
     const next = this.#peek();
-    if (next === undefined) return false;
+    if (next === undefined || next.at === Infinity) return false;
     this.#fire(next);
     await turn();
     return true;
@@ -94,6 +101,12 @@ export class VirtualClock implements Clock {
     this.#live--;
     this.#now = Math.max(this.#now, entry.at);
     entry.callback();
+  }
+
+  /** Forgets the cancelled entries: at least half of all, so that each is paid for by its own cancel. */
+  #sweep(): void {
+    // A sorted array is a heap.
+    this.#heap = this.#heap.filter((entry) => entry.live).sort((a, b) => (before(a, b) ? -1 : 1));
   }
 
   #peek(): Entry | undefined {
