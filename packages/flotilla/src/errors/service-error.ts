@@ -54,7 +54,10 @@ export class ServiceError extends Error {
 
   constructor(code: Code, message: string, options?: ServiceErrorOptions) {
     super(message, options?.cause === undefined ? undefined : { cause: options.cause });
-    if (!isCode(code)) throw new TypeError(`ServiceError: ${JSON.stringify(code)} is not one of the sixteen codes`);
+    if (!isCode(code)) {
+      const given = typeof code === "string" ? JSON.stringify(code) : `a value of type ${typeof code}`;
+      throw new TypeError(`ServiceError: ${given} is not one of the sixteen codes`);
+    }
     this.code = code;
     this.details = options?.details ?? [];
     this.retry = options?.retry;
@@ -66,22 +69,32 @@ export class ServiceError extends Error {
   }
 
   static override [Symbol.hasInstance](value: unknown): boolean {
-    if (this !== ServiceError) return Function.prototype[Symbol.hasInstance].call(this, value);
-    return typeof value === "object" && value !== null && brand in value;
+    try {
+      if (this !== ServiceError) return Function.prototype[Symbol.hasInstance].call(this, value);
+      return typeof value === "object" && value !== null && brand in value;
+    } catch {
+      // A proxy that throws when looked at is none of ours.
+      return false;
+    }
   }
 
   /**
    * The ServiceError that stands for whatever was thrown. A ServiceError is returned as it is; an `AbortError` becomes
    * `canceled`, a `TimeoutError` `deadline_exceeded`; all else becomes `internal` with a message that reveals nothing and
-   * the original as its cause.
+   * the original as its cause. Never throws, whatever it is given.
    */
   static from(thrown: unknown): ServiceError {
-    if (thrown instanceof ServiceError) return thrown;
-    if (thrown instanceof Error) {
-      if (thrown.name === "AbortError") return new ServiceError("canceled", "the call was canceled", { cause: thrown });
-      if (thrown.name === "TimeoutError") {
-        return new ServiceError("deadline_exceeded", "the call took longer than it was given", { cause: thrown });
+    try {
+      if (thrown instanceof ServiceError && isCode(thrown.code)) return thrown;
+      if (thrown instanceof Error) {
+        const { name } = thrown;
+        if (name === "AbortError") return new ServiceError("canceled", "the call was canceled", { cause: thrown });
+        if (name === "TimeoutError") {
+          return new ServiceError("deadline_exceeded", "the call took longer than it was given", { cause: thrown });
+        }
       }
+    } catch {
+      // A getter or proxy that throws when looked at: kept as the cause like all else.
     }
     return new ServiceError("internal", "internal error", { cause: thrown });
   }
