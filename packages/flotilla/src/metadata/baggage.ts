@@ -24,14 +24,16 @@ export function baggage(ctx: Context): Baggage {
 /**
  * A child with these members added to the baggage in force.
  *
- * @throws TypeError when a name is not a header token, or the whole exceeds 180 members or 8192 bytes.
+ * @throws TypeError when a name is not a header token, a value is no well-formed string, or the whole exceeds 180 members
+ *   or 8192 bytes.
  */
 export function withBaggage(ctx: Context, members: Readonly<Record<string, string>>): Context {
   const merged = new Map(baggage(ctx));
   for (const [name, value] of Object.entries(members)) {
-    if (!TOKEN.test(name))
-      throw new TypeError(`baggage name ${JSON.stringify(name)} is not a valid token (W3C Baggage)`);
-    merged.set(name, value);
+    if (!value.isWellFormed()) {
+      throw new TypeError(`baggage value of ${JSON.stringify(name)} holds half a surrogate pair`);
+    }
+    merged.set(checkName(name), value);
   }
   if (merged.size > MAX_MEMBERS || formatBaggage(merged).length > MAX_BYTES) {
     throw new TypeError(`baggage would exceed ${MAX_MEMBERS} members or ${MAX_BYTES} bytes (W3C Baggage)`);
@@ -48,8 +50,8 @@ export function baggageHeader(ctx: Context): string | undefined {
 }
 
 /**
- * Reads a baggage header (W3C Baggage). Malformed members are skipped, properties after `;` are dropped, and what exceeds
- * 180 members or 8192 bytes is left out whole.
+ * Reads a baggage header (W3C Baggage). Malformed members are skipped and properties after `;` are dropped. Of more than 180
+ * members the first 180 count; a header over 8192 characters is ignored whole.
  */
 export function parseBaggage(header: string): Baggage {
   const members = new Map<string, string>();
@@ -71,9 +73,18 @@ export function parseBaggage(header: string): Baggage {
   return members;
 }
 
-/** Writes a baggage header, values percent-encoded. */
+/**
+ * Writes a baggage header, values percent-encoded; half a surrogate pair becomes U+FFFD.
+ *
+ * @throws TypeError when a name is not a header token.
+ */
 export function formatBaggage(members: Baggage): string {
   const parts: string[] = [];
-  for (const [name, value] of members) parts.push(`${name}=${encodeURIComponent(value)}`);
+  for (const [name, value] of members) parts.push(`${checkName(name)}=${encodeURIComponent(value.toWellFormed())}`);
   return parts.join(",");
+}
+
+function checkName(name: string): string {
+  if (!TOKEN.test(name)) throw new TypeError(`baggage name ${JSON.stringify(name)} is not a valid token (W3C Baggage)`);
+  return name;
 }

@@ -16,28 +16,27 @@ export class Metadata {
 
   /** The value of a name, several joined by `", "` as HTTP does; undefined when absent. */
   get(name: string): string | undefined {
-    const value = this.#record[name.toLowerCase()];
-    // The record may be a plain object: what it inherits ("constructor") is no header.
+    const value = this.#read(name.toLowerCase());
     return typeof value === "string" ? value : Array.isArray(value) ? value.join(", ") : undefined;
   }
 
   /** Every value of a name, in order. */
   getAll(name: string): readonly string[] {
-    const value = this.#record[name.toLowerCase()];
+    const value = this.#read(name.toLowerCase());
     return typeof value === "string" ? [value] : Array.isArray(value) ? value : [];
   }
 
   /** Sets a name to one value. @throws TypeError when the name or value cannot stand in a header. */
   set(name: string, value: string): void {
-    this.#record[checkName(name)] = checkValue(name, value);
+    this.#write(checkName(name), checkValue(name, value));
   }
 
   /** Adds a value to a name. @throws TypeError when the name or value cannot stand in a header. */
   append(name: string, value: string): void {
     const key = checkName(name);
-    const present = this.#record[key];
+    const present = this.#read(key);
     checkValue(name, value);
-    this.#record[key] = present === undefined ? value : Array.isArray(present) ? [...present, value] : [present, value];
+    this.#write(key, present === undefined ? value : Array.isArray(present) ? [...present, value] : [present, value]);
   }
 
   /** Removes a name. */
@@ -48,6 +47,17 @@ export class Metadata {
   /** The names and their values, a pair for each value. */
   *entries(): Generator<[string, string]> {
     for (const name of Object.keys(this.#record)) for (const value of this.getAll(name)) yield [name, value];
+  }
+
+  /** The record may be a plain object: what it inherits (`constructor`) is no header. */
+  #read(key: string): string | string[] | undefined {
+    return Object.hasOwn(this.#record, key) ? this.#record[key] : undefined;
+  }
+
+  /** `__proto__` is a lawful header name, and must not reach the setter of a plain object. */
+  #write(key: string, value: string | string[]): void {
+    if (key !== "__proto__") this.#record[key] = value;
+    else Object.defineProperty(this.#record, key, { value, writable: true, enumerable: true, configurable: true });
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Context } from "../context/context.ts";
-import { contextKey, type ContextKey } from "../context/key.ts";
+import { type ContextKey, contextKey } from "../context/key.ts";
 import { withValue } from "../context/with.ts";
 import { serverCallKey } from "./call.ts";
 
