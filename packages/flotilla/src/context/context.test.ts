@@ -143,14 +143,11 @@ describe("withCancel", () => {
     assertDone(child, "canceled", "outside");
   });
 
-  test("`using` cancels at the end of the block", () => {
-    let kept: Context;
-    {
-      using ctx = withCancel(background());
-      kept = ctx;
-      assertOpen(ctx);
-    }
-    assertDone(kept, "canceled");
+  test("is disposable, so that `using` cancels at the end of the block", () => {
+    const ctx = withCancel(background());
+    // Not written with `using`, which Node 22 does not know.
+    ctx[Symbol.dispose]();
+    assertDone(ctx, "canceled");
   });
 });
 
@@ -177,10 +174,11 @@ describe("withTimeout and withDeadline", () => {
   test("err is exact at the deadline although no timer has run", async () => {
     const clock = new VirtualClock();
     const ctx = withTimeout(background(clock), 1.5);
+    const code = (): string | undefined => ctx.err?.code;
     await clock.advance(1.4);
-    assert.equal(ctx.err, undefined);
+    assert.equal(code(), undefined);
     await clock.advance(0.1);
-    assert.equal(ctx.err?.code, "deadline_exceeded");
+    assert.equal(code(), "deadline_exceeded");
     assert.equal(clock.pending, 0);
   });
 
