@@ -2,22 +2,29 @@
  * Wraps a stream so that `onEnd` is called exactly once when it is over: after the last item, after a failure (with the
  * error), or when the reader stops early (`return`). A stream that is never read never ends.
  *
- * Items pass through untouched. Where `onItem` is given it sees each item before the reader does.
+ * Items pass through untouched. Where `onItem` is given it sees each item before the reader does; if it throws, the stream
+ * is closed and ends with that error.
  */
 export function observeStream<T>(
   stream: AsyncIterable<T>,
   onEnd: (error: unknown, completed: boolean) => void,
   onItem?: (item: T) => void,
 ): AsyncIterable<T> {
+  let ended = false;
+  const end = (error: unknown, completed: boolean): void => {
+    if (ended) return;
+    ended = true;
+    onEnd(error, completed);
+  };
   return {
     [Symbol.asyncIterator](): AsyncIterator<T> {
-      const iterator = stream[Symbol.asyncIterator]();
-      let ended = false;
-      const end = (error: unknown, completed: boolean): void => {
-        if (ended) return;
-        ended = true;
-        onEnd(error, completed);
-      };
+      let iterator: AsyncIterator<T>;
+      try {
+        iterator = stream[Symbol.asyncIterator]();
+      } catch (error) {
+        end(error, false);
+        throw error;
+      }
       return {
         async next(): Promise<IteratorResult<T>> {
           let result: IteratorResult<T>;
@@ -28,17 +35,38 @@ export function observeStream<T>(
             throw error;
           }
           if (result.done) end(undefined, true);
-          else onItem?.(result.value);
+          else if (onItem !== undefined) {
+            try {
+              onItem(result.value);
+            } catch (error) {
+              end(error, false);
+              // A reader whose `next` has failed does not call `return`.
+              await close(iterator);
+              throw error;
+            }
+          }
           return result;
         },
         async return(value?: unknown): Promise<IteratorResult<T>> {
           try {
-            return (await iterator.return?.(value)) ?? { done: true, value: value as T };
-          } finally {
+            const result = (await iterator.return?.(value)) ?? { done: true, value: value as T };
             end(undefined, false);
+            return result;
+          } catch (error) {
+            end(error, false);
+            throw error;
           }
         },
       };
     },
   };
+}
+
+/** Closes an iterator on account of an error, which counts more than what goes wrong in closing. */
+async function close(iterator: AsyncIterator<unknown>): Promise<void> {
+  try {
+    await iterator.return?.();
+  } catch {
+    return;
+  }
 }
