@@ -225,6 +225,29 @@ describe("leastRequest", () => {
   });
 });
 
+test("a pick among 10,000 takes no more chance than one among 10, tried or not", () => {
+  for (const factory of Object.values(factories)) {
+    const source = seededRandom(3);
+    let draws = 0;
+    const counted: Random = {
+      next() {
+        draws++;
+        return source.next();
+      },
+    };
+    const balancer = factory()<TestCandidate>({ clock, random: counted });
+    const list = Array.from({ length: 10_000 }, (_, i) => candidate(`${i}`, 1 + (i % 5)));
+    balancer.update(list);
+    const tried = new Set(list.slice(0, 3));
+    draws = 0;
+    for (let i = 0; i < 1_000; i++) {
+      balancer.pick(ctx);
+      balancer.pick(ctx, tried);
+    }
+    assert.ok(draws < 5_000, `${draws} draws for 2000 picks`);
+  }
+});
+
 test("a source of chance that is stuck does not hang a pick", () => {
   for (const value of [0, 1 - Number.EPSILON]) {
     const stuck: Random = { next: () => value };

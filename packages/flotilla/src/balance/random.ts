@@ -95,7 +95,7 @@ function aliasTables(candidates: readonly Candidate[]): AliasTables {
     const high = large.at(-1)!;
     alias[low] = high;
     limit[high] = limit[high]! - (1 - limit[low]!);
-    if (limit[high]! < 1) small.push(large.pop()!);
+    if (limit[high] < 1) small.push(large.pop()!);
   }
   // What remains is full but for rounding.
   for (const i of small) limit[i] = 1;

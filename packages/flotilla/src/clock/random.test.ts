@@ -5,7 +5,7 @@ import { type Random, randomInt, seededRandom, systemRandom } from "./random.ts"
 
 /** Pearson's statistic of the counts of `draws` values over `buckets` equal buckets. */
 function chiSquare(draws: number, buckets: number, next: () => number): number {
-  const counts = new Array<number>(buckets).fill(0);
+  const counts = Array.from({ length: buckets }, () => 0);
   for (let i = 0; i < draws; i++) {
     const bucket = next();
     counts[bucket] = counts[bucket]! + 1;

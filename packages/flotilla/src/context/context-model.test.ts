@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { VirtualClock } from "../clock/virtual-clock.ts";
 import type { CancelContext, Context } from "./context.ts";
 import { contextKey } from "./key.ts";
-import { Node, Scope } from "./node.ts";
+import { type Node, Scope } from "./node.ts";
 import { afterFunc, background, withCancel, withDeadline, withoutCancel, withTimeout, withValue } from "./with.ts";
 
 // The contexts are lazy; the model is eager: it links every child and ends everything the moment it is due.
@@ -149,7 +149,7 @@ function commandsOf(unit: number): fc.Arbitrary<Iterable<Command>> {
     }),
   );
   const cancel = fc.tuple(index, cause).map(([at, cause]) =>
-    command(`cancel ${at} ${cause}`, (state, { contexts }) => {
+    command(`cancel ${at} ${String(cause)}`, (state, { contexts }) => {
       const ctx = contexts[at % contexts.length]!;
       if (!(ctx instanceof Scope)) return;
       (ctx as CancelContext).cancel(cause);

@@ -158,13 +158,12 @@ export class Scope extends Node implements CancelContext, Expiring {
     // No ancestor has an earlier deadline: what is not ended above and not due here is open.
     if (this.deadlineMs > now && !this.underEnded()) return false;
     const above = this.above;
-    const aboveDone = above?.settle(now) === true;
+    const ended = above?.settle(now) ? above : undefined;
     // That may have ended this one too.
     if (this.state !== OPEN) return true;
     // Nobody may have looked when the deadline passed: what came first wins, not what is noticed first.
-    const limit = aboveDone ? above!.doneAt : now;
-    if (this.deadlineMs <= limit && this.hasOwnDeadline()) this.finish(EXPIRED, this.deadlineMs);
-    else if (aboveDone) this.inherit(above!);
+    if (this.deadlineMs <= (ended?.doneAt ?? now) && this.hasOwnDeadline()) this.finish(EXPIRED, this.deadlineMs);
+    else if (ended !== undefined) this.inherit(ended);
     return this.state !== OPEN;
   }
 

@@ -10,5 +10,5 @@ import { type Node, Scope } from "./node.ts";
 export function requestContext<T>(parent: Context, timeoutMs: number, key: ContextKey<T>, held: T): CancelContext {
   const node = parent as Node;
   const deadlineMs = timeoutMs === Infinity ? Infinity : node.root.clock.now() + timeoutMs;
-  return new Scope(node, deadlineMs, key as ContextKey<unknown>, held);
+  return new Scope(node, deadlineMs, key, held);
 }

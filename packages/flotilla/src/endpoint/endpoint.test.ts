@@ -92,12 +92,12 @@ describe("chain", () => {
         return await next(ctx, request);
       };
     const handler: Endpoint<number, number> = async function handler() {
-      await null;
+      await Promise.resolve();
       throw new Error("from the handler");
     };
     const error = await chain(timeout, retry)(handler, method)(ctx, 1).then(
       () => assert.fail(),
-      (error: Error) => error,
+      (error: unknown) => error as Error,
     );
     const names = [...error.stack!.matchAll(/at (?:async )?(\w+)/g)].map(([, name]) => name);
     assert.deepEqual(names.slice(0, 3), ["handler", "retry", "timeout"]);

@@ -83,7 +83,8 @@ describe("instanceof", () => {
 
   test("holds between two copies of the package", async () => {
     // A query makes a second instance of the same module.
-    const copy = (await import(`./service-error.ts?copy=${1}`)) as { ServiceError: typeof ServiceError };
+    const specifier: string = "./service-error.ts?copy";
+    const copy = (await import(specifier)) as { ServiceError: typeof ServiceError };
     assert.notEqual(copy.ServiceError, ServiceError);
     const foreign = new copy.ServiceError("not_found", "theirs");
     assert.ok(foreign instanceof ServiceError);
@@ -184,10 +185,9 @@ describe("ServiceError.from", () => {
       },
     };
     const frozen = Object.freeze(new Error("frozen"));
-    for (const thrown of [
-      ...[null, undefined, 0, NaN, "", "text", 1n, Symbol("s"), true, {}, [], Object.create(null), Object.freeze({})],
-      ...[frozen, hostileProxy, revoked.proxy, evilName, evilFunction, forged, evilForged],
-    ]) {
+    const plain = [null, undefined, 0, NaN, "", "text", 1n, Symbol("s"), true, {}, [], Object.create(null)];
+    const hostile = [frozen, hostileProxy, revoked.proxy, evilName, evilFunction, forged, evilForged];
+    for (const thrown of [...plain, ...hostile]) {
       const error = ServiceError.from(thrown);
       assert.equal(error.code, "internal");
       assert.equal(error.cause, thrown);
