@@ -1,11 +1,13 @@
+import type { Clock } from "../clock/clock.ts";
 import type { Random } from "../clock/random.ts";
 import { systemRandom } from "../clock/random.ts";
+import { systemClock } from "../clock/system-clock.ts";
 import type { Context } from "../context/context.ts";
 import { sleep } from "../context/sleep.ts";
 import { remainingMs, withValue } from "../context/with.ts";
 import { type Attempts, attemptsKey } from "../endpoint/attempt.ts";
 import type { Endpoint, Middleware } from "../endpoint/endpoint.ts";
-import type { Code } from "../errors/code.ts";
+import { type Code, isCode } from "../errors/code.ts";
 import { ServiceError } from "../errors/service-error.ts";
 import { RetryBudget } from "./retry-budget.ts";
 
@@ -19,28 +21,37 @@ export interface RetryOptions {
   readonly baseMs?: number;
   /** Upper bound of any wait, milliseconds. Default 1000. */
   readonly maxMs?: number;
-  /** What bounds the retries in all. Default: a new {@link RetryBudget} of this middleware's own. */
+  /** What bounds the retries in all. Default: a new {@link RetryBudget} for each service called. */
   readonly budget?: RetryBudget;
   readonly random?: Random;
+  /** What the default budgets are measured on. Default: the system's clock. */
+  readonly clock?: Clock;
 }
 
 /**
- * Tries unary calls again that failed for a passing reason, on another instance where there is one.
+ * Tries calls again that failed for a passing reason, on another instance where there is one. Calls whose requests stream are
+ * not repeated, and a stream of responses is not once it has begun.
  *
  * Retried are idempotent methods, and calls that provably never reached a handler; only within the budget and the
  * deadline; never against the server's word (`retry.never`), and not before the time it names. Waits are random between 0 and
- * `min(maxMs, baseMs * 2^n)` ("full jitter", AWS Architecture Blog, Exponential Backoff and Jitter).
+ * `min(maxMs, baseMs * 2^n)` ("full jitter", AWS Architecture Blog, Exponential Backoff and Jitter), on top of the time named.
  *
  * @throws RangeError when an option is not legal, naming it.
  */
 export function retry(options: RetryOptions = {}): Middleware {
-  const { maxAttempts = 3, baseMs = 20, maxMs = 1000, random = systemRandom, budget = new RetryBudget() } = options;
+  const { maxAttempts = 3, baseMs = 20, maxMs = 1000, random = systemRandom, clock = systemClock } = options;
   if (!(maxAttempts >= 1)) throw new RangeError(`retry: maxAttempts must be 1 or more, got ${maxAttempts}`);
   if (!(baseMs >= 0)) throw new RangeError(`retry: baseMs must be 0 or more, got ${baseMs}`);
+  if (!(maxMs >= 0)) throw new RangeError(`retry: maxMs must be 0 or more, got ${maxMs}`);
   const codes: ReadonlySet<Code> = new Set(options.codes ?? ["unavailable"]);
+  for (const code of codes) if (!isCode(code)) throw new RangeError(`retry: codes has ${code}, which is no code`);
+  const budgets = new Map<string, RetryBudget>();
 
   return (next, method) => {
-    if (method.kind !== "unary" || maxAttempts === 1) return next;
+    const repeatable = method.kind === "unary" || method.kind === "server_stream";
+    if (!repeatable || maxAttempts === 1) return next;
+    const budget = options.budget ?? budgets.get(method.service) ?? new RetryBudget({ clock });
+    budgets.set(method.service, budget);
 
     const lawful = (error: ServiceError): boolean =>
       error.retry?.never !== true &&
@@ -57,7 +68,8 @@ export function retry(options: RetryOptions = {}): Middleware {
         const error = ServiceError.from(failure);
         if (!lawful(error)) throw error;
         const jitter = random.next() * Math.min(maxMs, baseMs * 2 ** (attempt - 1));
-        const wait = Math.max(jitter, error.retry?.afterMs ?? 0);
+        // Not the later of the two: all that were told the same time would come back at once.
+        const wait = jitter + (error.retry?.afterMs ?? 0);
         if (ctx.err !== undefined || wait >= remainingMs(ctx) || !budget.withdraw()) throw error;
         await sleep(ctx, wait);
         try {

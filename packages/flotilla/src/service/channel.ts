@@ -56,25 +56,22 @@ export interface Channel extends AsyncDisposable {
  * @throws TypeError or RangeError when an option is not legal, naming it.
  */
 export function channel(options: ChannelOptions): Channel {
-  const {
-    transport = httpClient(),
-    balance = leastRequest(),
-    use = [],
-    timeoutMs = 10_000,
-    maxStaleMs = 900_000,
-  } = options;
   const { clock = systemClock, random = systemRandom } = options;
+  const { transport = httpClient({}, clock), balance = leastRequest(), use = [] } = options;
+  const { timeoutMs = 10_000, maxStaleMs = 900_000 } = options;
+  if (!(maxStaleMs >= 0)) throw new RangeError(`channel: maxStaleMs must be 0 or more, got ${maxStaleMs}`);
   const discover = "watch" in options.discover ? options.discover : fixed(options.discover);
   const connections = new Connections(transport);
   const targets = new Map<string, Target>();
   const around = chain(
     ...use,
     ...(timeoutMs === false ? [] : [deadline(timeoutMs)]),
-    ...(options.retry === false ? [] : [retry({ random, ...options.retry })]),
+    ...(options.retry === false ? [] : [retry({ random, clock, ...options.retry })]),
   );
   let closing: Promise<void> | undefined;
 
   const targetOf = (service: string): Target => {
+    if (closing !== undefined) throw new Error(`channel: ${service} is asked for after the channel was closed`);
     let target = targets.get(service);
     if (target === undefined) {
       target = new Target(service, { discover, balance, connections, maxStaleMs, clock, random });
@@ -98,8 +95,8 @@ export function channel(options: ChannelOptions): Channel {
 }
 
 /**
- * A typed client of a contract, over a channel or with one of its own. Close its channel (`await using` does) when it is no
- * longer needed.
+ * A typed client of a contract, over a channel or with one of its own. Dispose of it (`await using` does) when it is no longer
+ * needed: that closes a channel of its own, and leaves alone one that was given, since others may use it.
  *
  * ```ts
  * const calculator = client(Calculator, { discover: embedded() });
@@ -107,10 +104,11 @@ export function channel(options: ChannelOptions): Channel {
  * ```
  */
 export function client<C extends Contract>(contract: C, over: Channel | ChannelOptions): Client<C> & AsyncDisposable {
-  const way = "endpoint" in over ? over : channel(over);
+  if ("endpoint" in over) return stub(contract, (method) => over.endpoint(method));
+  const own = channel(over);
   return stub(
     contract,
-    (method) => way.endpoint(method),
-    () => way.close(),
+    (method) => own.endpoint(method),
+    () => own.close(),
   );
 }

@@ -8,24 +8,25 @@ import type { Connection, Connector } from "../endpoint/transport.ts";
 export class Connections {
   readonly #connector: Connector;
   readonly #open = new Map<string, { readonly connection: Connection; users: number }>();
+  /** Those nobody uses any more, until their calls have ended. */
+  readonly #draining = new Set<Connection>();
 
   constructor(connector: Connector) {
     this.#connector = connector;
   }
 
-  /** Whether the connector can reach the address, judged by its scheme. */
-  accepts(address: string): boolean {
-    const { protocol } = this.#connector;
-    return address.startsWith(`${protocol}://`) || address.startsWith(`${protocol}s://`);
-  }
-
-  get size(): number {
-    return this.#open.size;
-  }
-
+  /**
+   * The connection to an address: the one there is, else a new one.
+   *
+   * @throws TypeError when the connector cannot reach the address, judged by its scheme, or refuses it.
+   */
   acquire(address: string): Connection {
     let entry = this.#open.get(address);
     if (entry === undefined) {
+      const { protocol } = this.#connector;
+      if (!address.startsWith(`${protocol}://`) && !address.startsWith(`${protocol}s://`)) {
+        throw new TypeError(`address ${address} is not for the client's transport, which is ${protocol}`);
+      }
       entry = { connection: this.#connector.connect(address), users: 0 };
       this.#open.set(address, entry);
     }
@@ -34,17 +35,24 @@ export class Connections {
   }
 
   /** The last user gone, the connection finishes its calls and closes. */
-  release(address: string): Promise<void> {
+  async release(address: string): Promise<void> {
     const entry = this.#open.get(address);
-    if (entry === undefined || --entry.users > 0) return Promise.resolve();
+    if (entry === undefined || --entry.users > 0) return;
     this.#open.delete(address);
-    return entry.connection.drain();
+    const { connection } = entry;
+    this.#draining.add(connection);
+    try {
+      await connection.drain();
+    } finally {
+      this.#draining.delete(connection);
+    }
   }
 
+  /** Closes every connection, those that are still draining included. */
   async close(): Promise<void> {
-    const entries = [...this.#open.values()];
+    const connections = [...Array.from(this.#open.values(), ({ connection }) => connection), ...this.#draining];
     this.#open.clear();
-    await Promise.all(entries.map(({ connection }) => connection.close()));
+    await Promise.all(connections.map((connection) => connection.close()));
   }
 }
 

@@ -35,7 +35,10 @@ export class Target implements InstanceObserver {
   #known = false;
   #failure: ServiceError | undefined;
   #failingSinceMs = 0;
-  #waiting: (() => void)[] = [];
+  /** Why instances of the last snapshot are left out; undefined when none is. */
+  #unusable: string | undefined;
+  #closed = false;
+  readonly #waiting = new Set<() => void>();
 
   constructor(service: string, deps: TargetDeps) {
     this.#service = service;
@@ -50,18 +53,26 @@ export class Target implements InstanceObserver {
   }
 
   update(instances: readonly Instance[]): void {
+    if (this.#closed) return;
     this.#failure = undefined;
     this.#known = true;
+    this.#unusable = undefined;
     const { connections } = this.#deps;
     const before = this.#peers;
     const after = new Map<string, Peer>();
     for (const instance of instances) {
-      if (!connections.accepts(instance.address)) continue;
       const peer = before.get(instance.id);
       if (peer !== undefined && peer.instance.address === instance.address) {
         peer.instance = instance;
         after.set(instance.id, peer);
-      } else after.set(instance.id, new Peer(instance, connections.acquire(instance.address)));
+        continue;
+      }
+      try {
+        after.set(instance.id, new Peer(instance, connections.acquire(instance.address)));
+      } catch (error) {
+        // One bad address must not cost the others; who finds no instance left is told.
+        this.#unusable = error instanceof Error ? error.message : String(error);
+      }
     }
     this.#peers = after;
     this.#balancer.update([...after.values()]);
@@ -79,22 +90,19 @@ export class Target implements InstanceObserver {
   }
 
   #wake(): void {
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const resume of waiting) resume();
+    for (const resume of this.#waiting) resume();
+    this.#waiting.clear();
   }
 
   /** The endpoint that sends each call of a method to the instance picked for it. */
   endpoint(method: MethodInfo): Endpoint {
     const streams = method.kind === "server_stream" || method.kind === "bidi_stream";
     const send = (ctx: Context, request: unknown): Promise<unknown> => {
-      let peer: Peer;
       try {
-        peer = this.#pick(ctx);
+        return this.#call(this.#pick(ctx), ctx, request, method, streams);
       } catch (error) {
         return Promise.reject(error);
       }
-      return this.#call(peer, ctx, request, method, streams);
     };
     return (ctx, request) =>
       this.#known ? send(ctx, request) : this.#firstSnapshot(ctx).then(() => send(ctx, request));
@@ -110,7 +118,8 @@ export class Target implements InstanceObserver {
     const attempts = ctx.value(attemptsKey);
     const peer = this.#balancer.pick(ctx, attempts?.tried as ReadonlySet<Peer> | undefined);
     if (peer === undefined) {
-      throw new ServiceError("unavailable", `${this.#service}: no instance is known`, { retry: { unprocessed: true } });
+      const why = this.#unusable === undefined ? "no instance is known" : `no instance can be used: ${this.#unusable}`;
+      throw new ServiceError("unavailable", `${this.#service}: ${why}`, { retry: { unprocessed: true } });
     }
     if (attempts !== undefined) {
       attempts.count++;
@@ -123,38 +132,45 @@ export class Target implements InstanceObserver {
     const { clock } = this.#deps;
     const balancer = this.#balancer;
     const startedMs = balancer.done === undefined ? 0 : clock.now();
+    const pending = peer.endpoint(method)(ctx, request);
+    peer.inFlight++;
     const done = (error: unknown): void => {
       peer.inFlight--;
       if (balancer.done === undefined) return;
       balancer.done(peer, clock.now() - startedMs, error === undefined ? undefined : ServiceError.from(error));
     };
-    peer.inFlight++;
-    return peer
-      .endpoint(method)(ctx, request)
-      .then(
-        (response) => {
-          if (streams) return observeStream(response as AsyncIterable<unknown>, done);
-          done(undefined);
-          return response;
-        },
-        (error: unknown) => {
-          done(error);
-          throw error;
-        },
-      );
+    return pending.then(
+      (response) => {
+        if (streams) return observed(ctx, response as AsyncIterable<unknown>, done);
+        done(undefined);
+        return response;
+      },
+      (error: unknown) => {
+        done(error);
+        throw error;
+      },
+    );
   }
 
   /** Waits for the first word of discovery: the first snapshot, or its first failure. */
   async #firstSnapshot(ctx: Context): Promise<void> {
     if (ctx.err !== undefined) throw ctx.err;
-    if (this.#failure !== undefined) throw this.#unreachable(this.#failure);
-    await new Promise<void>((resolve, reject) => {
-      const stop = afterFunc(ctx, () => reject(ctx.err!));
-      this.#waiting.push(() => {
-        stop();
-        resolve();
+    if (!this.#closed && this.#failure === undefined) {
+      await new Promise<void>((resolve, reject) => {
+        const resume = (): void => {
+          stop();
+          resolve();
+        };
+        const stop = afterFunc(ctx, () => {
+          this.#waiting.delete(resume);
+          reject(ctx.err!);
+        });
+        this.#waiting.add(resume);
       });
-    });
+    }
+    if (this.#closed) {
+      throw new ServiceError("unavailable", `${this.#service}: the channel is closed`, { retry: { never: true } });
+    }
     if (!this.#known && this.#failure !== undefined) throw this.#unreachable(this.#failure);
   }
 
@@ -165,8 +181,29 @@ export class Target implements InstanceObserver {
     });
   }
 
+  /** Ends discovery and every wait for it; later calls fail. */
   stop(): void {
     this.#watch.stop();
+    this.#closed = true;
+    this.#known = false;
+    this.#peers = new Map();
     this.#wake();
   }
+}
+
+/** A stream whose call is over when it was read to its end, was left early, or when its context is done. */
+function observed(
+  ctx: Context,
+  stream: AsyncIterable<unknown>,
+  done: (error: unknown) => void,
+): AsyncIterable<unknown> {
+  let over = false;
+  const end = (error: unknown): void => {
+    if (over) return;
+    over = true;
+    stop();
+    done(error);
+  };
+  const stop = afterFunc(ctx, () => end(ctx.err));
+  return observeStream(stream, end);
 }
