@@ -63,7 +63,8 @@ export class Admin {
   /** @throws Error when the port cannot be bound. */
   listen({ port = 0, host = "127.0.0.1" }: AdminOptions): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#server.once("error", (error) => {
+      // Stays: an error nobody hears would end the process.
+      this.#server.on("error", (error) => {
         reject(new Error(`host: cannot open the admin port on ${host}:${port}: ${error.message}`, { cause: error }));
       });
       this.#server.listen(port, host, () => {

@@ -26,15 +26,33 @@ export function readConfig<S extends Schema>(
   schema: S,
   source: Readonly<Record<string, string | undefined>> = process.env,
 ): OutputOf<S> {
-  const set = Object.fromEntries(Object.entries(source).filter(([, value]) => value !== undefined && value !== ""));
+  const set: Record<string, string> = {};
+  for (const [name, value] of Object.entries(source)) if (value !== undefined && value !== "") set[name] = value;
   const result = schema["~standard"].validate(set);
   if (result instanceof Promise) throw new TypeError("readConfig: the schema must be synchronous");
   if (result.issues === undefined) return result.value;
   throw new ConfigError(
     result.issues.map(({ path, message }) => {
-      const name = (path ?? []).map((part) => String(typeof part === "object" ? part.key : part)).join(".");
-      const unset = name !== "" && set[name] === undefined;
-      return `${name || "configuration"}: ${unset ? `is not set (${message})` : message}`;
+      const keys = (path ?? []).map((part) => String(typeof part === "object" ? part.key : part));
+      const variable = keys[0];
+      if (variable === undefined) return `configuration: ${withoutValues(message, Object.values(set))}`;
+      const value = Object.hasOwn(set, variable) ? set[variable] : undefined;
+      const name = keys.join(".");
+      return value === undefined ? `${name}: is not set (${message})` : `${name}: ${withoutValues(message, [value])}`;
     }),
   );
+}
+
+/** Validators like to quote what they got (`received "hunter2"`, `was hunter2`): whole values go, and quoted parts of them. */
+function withoutValues(message: string, values: readonly string[]): string {
+  let text = message.replace(/"((?:[^"\\]|\\.)+)"/g, (quoted, inner: string) =>
+    values.some((value) => value === inner || (inner.length > 3 && value.includes(inner))) ? "(value)" : quoted,
+  );
+  for (const value of values) {
+    // A short one among many says nothing by itself, and would tear words apart.
+    if (values.length > 1 && value.length < 4) continue;
+    const escaped = value.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+    text = text.replace(new RegExp(`(?<![\\w])${escaped}(?![\\w])`, "g"), "(value)");
+  }
+  return text;
 }

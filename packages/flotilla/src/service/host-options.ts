@@ -5,12 +5,7 @@ import type { ErrorReporter } from "../endpoint/report.ts";
 import type { Service } from "../endpoint/service.ts";
 import type { Listener } from "../endpoint/transport.ts";
 import type { AdminOptions, ReadinessCheck } from "./admin.ts";
-
-/** Something to be closed when the host has stopped: a client, a channel, a database. */
-export type Closable =
-  | { close(): unknown }
-  | { [Symbol.asyncDispose](): PromiseLike<void> }
-  | { [Symbol.dispose](): void };
+import type { Closable } from "./closable.ts";
 
 /** A step in the life of a host. */
 export interface LifecycleEvent {

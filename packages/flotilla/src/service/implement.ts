@@ -37,7 +37,11 @@ export function implement<C extends Contract>(
   const validateOutput = options.validateOutput ?? process.env["NODE_ENV"] !== "production";
   const methods = contract.methods.map((info) => {
     const handler = (implementation as Record<string, unknown>)[info.key];
-    if (typeof handler !== "function") {
+    // What every object inherits (`toString`) implements nothing.
+    if (
+      typeof handler !== "function" ||
+      handler === (Object.prototype as unknown as Record<string, unknown>)[info.key]
+    ) {
       throw new TypeError(`implement: the implementation of ${contract.name} has no method "${info.key}"`);
     }
     // Called on the implementation, so that classes find their fields.
