@@ -1,0 +1,105 @@
+import type { Context } from "../../context/context.ts";
+import type { Endpoint } from "../../endpoint/endpoint.ts";
+import type { MethodInfo } from "../../endpoint/method-info.ts";
+import type { Connection } from "../../endpoint/transport.ts";
+import { ServiceError } from "../../errors/service-error.ts";
+import { type ClientCall, SingleCall, StreamCall } from "./client-call.ts";
+import type { MemoryListening } from "./listening.ts";
+import type { MemorySettings } from "./options.ts";
+import { Pipe } from "./pipe.ts";
+import { callHeaders, JSON_TYPE, PROTO_TYPE, type Wire, writeMessage } from "./wire.ts";
+
+/** The way to one listener. There need not be one yet: it is looked for at each call. */
+export class MemoryConnection implements Connection {
+  readonly #address: string;
+  readonly #settings: MemorySettings;
+  readonly #find: () => MemoryListening | undefined;
+  readonly #calls = new Set<ClientCall>();
+  readonly #onEnd = (call: ClientCall): void => this.#ended(call);
+  #closed = false;
+  #onIdle: (() => void)[] = [];
+
+  constructor(address: string, settings: MemorySettings, find: () => MemoryListening | undefined) {
+    this.#address = address;
+    this.#settings = settings;
+    this.#find = find;
+  }
+
+  endpoint(method: MethodInfo): Endpoint {
+    const { maxMessageBytes, maxWaitingMessages, format } = this.#settings;
+    const type = format === "proto" && method.input.binary !== undefined ? PROTO_TYPE : JSON_TYPE;
+    if (method.kind === "unary" || method.kind === "client_stream") {
+      return async (ctx, request) => {
+        const call = new SingleCall(ctx, method, maxMessageBytes, this.#onEnd);
+        this.#begin(call, ctx, method, request, type);
+        return await call.response;
+      };
+    }
+    return async (ctx, request) => {
+      const call = new StreamCall(ctx, method, maxMessageBytes, this.#onEnd, maxWaitingMessages);
+      this.#begin(call, ctx, method, request, type);
+      await call.opened;
+      return call;
+    };
+  }
+
+  /** @throws ServiceError when the call cannot begin. */
+  #begin(call: ClientCall, ctx: Context, method: MethodInfo, request: unknown, type: string): void {
+    const headers = callHeaders(ctx, type);
+    const streams = method.kind === "client_stream" || method.kind === "bidi_stream";
+    const sent = streams
+      ? new Pipe<Wire>(this.#settings.maxWaitingMessages)
+      : writeMessage(method.input, request, type);
+    call.begin(this.#reach().accept(method, headers, sent, call));
+    this.#calls.add(call);
+    if (sent instanceof Pipe) void sendAll(call, method, request as AsyncIterable<unknown>, sent, type);
+  }
+
+  #reach(): MemoryListening {
+    const listening = this.#closed ? undefined : this.#find();
+    if (listening !== undefined) return listening;
+    const why = this.#closed ? `the connection to ${this.#address} is closed` : `nothing listens at ${this.#address}`;
+    throw new ServiceError("unavailable", why, { retry: { unprocessed: true } });
+  }
+
+  #ended(call: ClientCall): void {
+    this.#calls.delete(call);
+    if (this.#calls.size > 0) return;
+    for (const resolve of this.#onIdle.splice(0)) resolve();
+  }
+
+  drain(): Promise<void> {
+    this.#closed = true;
+    if (this.#calls.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#onIdle.push(resolve);
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const call of this.#calls) {
+      call.abandon(new ServiceError("unavailable", `the connection to ${this.#address} was closed`));
+    }
+  }
+}
+
+/** Sends the caller's messages, as fast as the handler reads them. Never rejects. */
+async function sendAll(
+  call: ClientCall,
+  method: MethodInfo,
+  messages: AsyncIterable<unknown>,
+  pipe: Pipe<Wire>,
+  type: string,
+): Promise<void> {
+  try {
+    for await (const message of messages) {
+      // The handler wants no more: leaving the loop ends the caller's generator.
+      if (!(await pipe.write(writeMessage(method.input, message, type)))) return;
+    }
+    pipe.end();
+  } catch (error) {
+    // The caller's own iterator failed: that is the call's error, and the server must hear that the rest will not come.
+    call.abandon(error);
+  }
+}

@@ -1,0 +1,99 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import type { CancelContext, Context } from "../../context/context.ts";
+import { withCancel } from "../../context/with.ts";
+import type { MethodInfo } from "../../endpoint/method-info.ts";
+import type { BoundMethod, Service } from "../../endpoint/service.ts";
+import type { Listening } from "../../endpoint/transport.ts";
+import { ServiceError } from "../../errors/service-error.ts";
+import type { MetadataRecord } from "../../metadata/metadata.ts";
+import type { MemorySettings } from "./options.ts";
+import type { Pipe } from "./pipe.ts";
+import { type Caller, MemoryServerCall, type ServerState } from "./server-call.ts";
+import { PROTO_TYPE, type Wire } from "./wire.ts";
+
+/** A turn of the event loop is given after so many calls, so that an endless loop of calls cannot starve timers. */
+const CALLS_A_TURN = 1024;
+
+/** A listener that is serving. */
+export class MemoryListening implements Listening {
+  readonly protocol = "memory";
+  readonly address: string;
+  readonly #state: ServerState;
+  readonly #scope: CancelContext;
+  readonly #methods = new Map<string, BoundMethod>();
+  readonly #onRefuse: () => void;
+  /** Runs the handlers where `listen` was called: what the caller keeps in an AsyncLocalStorage stays with the caller. */
+  readonly #apart = AsyncLocalStorage.snapshot();
+  #calls = 0;
+  #drained: Promise<void> | undefined;
+
+  /** @param onRefuse - called when it accepts no more: the name is free. */
+  constructor(
+    address: string,
+    settings: MemorySettings,
+    services: readonly Service[],
+    root: Context,
+    onRefuse: () => void,
+  ) {
+    this.address = address;
+    this.#onRefuse = onRefuse;
+    this.#scope = withCancel(root);
+    this.#state = { settings, root: this.#scope, inFlight: 0, onIdle: undefined };
+    for (const { methods } of services) {
+      for (const method of methods) {
+        const { procedure } = method.info;
+        if (this.#methods.has(procedure)) throw new TypeError(`memory: ${procedure} is served twice`);
+        this.#methods.set(procedure, method);
+      }
+    }
+  }
+
+  get inFlight(): number {
+    return this.#state.inFlight;
+  }
+
+  /**
+   * Begins a call, whose handler starts in a later microtask.
+   *
+   * @throws ServiceError when it is refused.
+   */
+  accept(called: MethodInfo, headers: MetadataRecord, request: Wire | Pipe<Wire>, caller: Caller): MemoryServerCall {
+    const { maxConcurrentCalls } = this.#state.settings;
+    if (this.#state.inFlight >= maxConcurrentCalls) {
+      throw new ServiceError("unavailable", `the server is at its limit of ${maxConcurrentCalls} concurrent calls`);
+    }
+    const method = this.#methods.get(called.procedure);
+    if (method === undefined || method.info.kind !== called.kind) {
+      throw new ServiceError("unimplemented", `${called.procedure} is not served at ${this.address} as ${called.kind}`);
+    }
+    if (headers["content-type"] === PROTO_TYPE && method.info.input.binary === undefined) {
+      throw new ServiceError("unimplemented", `${called.procedure} has no protobuf form at ${this.address}`);
+    }
+    const call = new MemoryServerCall(this.#state, method, headers, caller);
+    const start = (): void => call.start(request);
+    if (++this.#calls % CALLS_A_TURN === 0) this.#apart(() => setImmediate(start));
+    else this.#apart(() => queueMicrotask(start));
+    return call;
+  }
+
+  /** There is no connection here to be given up: clients go elsewhere when discovery tells them. */
+  discourage(): void {}
+
+  drain(): Promise<void> {
+    if (this.#drained === undefined) {
+      this.#onRefuse();
+      const state = this.#state;
+      this.#drained = new Promise((resolve) => {
+        if (state.inFlight === 0) resolve();
+        else state.onIdle = resolve;
+      });
+    }
+    return this.#drained;
+  }
+
+  async close(cause?: unknown): Promise<void> {
+    const drained = this.drain();
+    this.#scope.cancel(cause);
+    await drained;
+  }
+}

@@ -1,0 +1,33 @@
+/** Options of {@link memory}. */
+export interface MemoryOptions {
+  /** Form of messages whose contract has a protobuf form. Default `proto`. */
+  readonly format?: "proto" | "json";
+  /** Largest message either way, as serialised, bytes. Default 4 MiB. */
+  readonly maxMessageBytes?: number;
+  /** Messages of a stream that may wait for their reader before the writer has to. Default 16. */
+  readonly maxWaitingMessages?: number;
+  /** Calls in flight at one listener beyond which further ones are refused as `unavailable`. Default 10000. */
+  readonly maxConcurrentCalls?: number;
+  /** What a unary call may take when neither method nor caller sets an earlier deadline, milliseconds. Default 30000. */
+  readonly timeoutMs?: number;
+}
+
+/** Options with every default filled in. */
+export type MemorySettings = Required<MemoryOptions>;
+
+const defaults: MemorySettings = {
+  format: "proto",
+  maxMessageBytes: 4 * 1024 * 1024,
+  maxWaitingMessages: 16,
+  maxConcurrentCalls: 10_000,
+  timeoutMs: 30_000,
+};
+
+/** @throws TypeError naming the option that is not legal. */
+export function settle(options: MemoryOptions): MemorySettings {
+  const settings = { ...defaults, ...options };
+  for (const name of ["maxMessageBytes", "maxWaitingMessages", "maxConcurrentCalls", "timeoutMs"] as const) {
+    if (!(settings[name] > 0)) throw new TypeError(`memory: ${name} must be a number above 0, got ${settings[name]}`);
+  }
+  return settings;
+}

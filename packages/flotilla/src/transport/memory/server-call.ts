@@ -1,0 +1,178 @@
+import { toConnectError } from "../../codec/connect-error.ts";
+import { parseConnectTimeout } from "../../codec/timeout.ts";
+import type { CancelContext, Context } from "../../context/context.ts";
+import { requestContext } from "../../context/request-context.ts";
+import { afterFunc } from "../../context/with.ts";
+import { reportError } from "../../endpoint/report.ts";
+import type { BoundMethod } from "../../endpoint/service.ts";
+import { ServiceError } from "../../errors/service-error.ts";
+import { type ServerCall, serverCallKey } from "../../metadata/call.ts";
+import { Metadata, type MetadataRecord } from "../../metadata/metadata.ts";
+import type { MemorySettings } from "./options.ts";
+import { Pipe } from "./pipe.ts";
+import { copyRecord, readMessage, type Wire, writeMessage } from "./wire.ts";
+
+/** What the calls of one listener share. */
+export interface ServerState {
+  readonly settings: MemorySettings;
+  /** Parent of every call's context. */
+  readonly root: Context;
+  inFlight: number;
+  /** Called when the last call in flight has ended. */
+  onIdle: (() => void) | undefined;
+}
+
+/** The client's side of a call, as the server sees it. */
+export interface Caller {
+  /** Told once, before the first message or the end. */
+  head(headers: MetadataRecord): void;
+  /** Whether more may be sent; see `Pipe.write`. */
+  message(wire: Wire): boolean | Promise<boolean>;
+  /** @param error - as the Connect protocol writes it, JSON text; undefined for a success. */
+  end(error: string | undefined, trailers: MetadataRecord): void;
+}
+
+/** One call at the server: a context of its own, the endpoint, the answer. */
+export class MemoryServerCall implements ServerCall {
+  readonly protocol = "memory";
+  readonly peer = "memory";
+  readonly headers: Metadata;
+  readonly #state: ServerState;
+  readonly #method: BoundMethod;
+  readonly #caller: Caller;
+  readonly #contentType: string;
+  readonly #scope: CancelContext;
+  readonly #headersOut = Object.create(null) as MetadataRecord;
+  readonly #trailersOut = Object.create(null) as MetadataRecord;
+  #stopWatching: (() => boolean) | undefined;
+  #requests: Pipe<Wire> | undefined;
+  #headSent = false;
+  #over = false;
+
+  constructor(state: ServerState, method: BoundMethod, headers: MetadataRecord, caller: Caller) {
+    this.#state = state;
+    this.#method = method;
+    this.#caller = caller;
+    this.headers = new Metadata(headers);
+    this.#contentType = headers["content-type"] as string;
+    const { info } = method;
+    const own = info.timeoutMs ?? (info.kind === "unary" ? state.settings.timeoutMs : Infinity);
+    const asked = headers["connect-timeout-ms"];
+    const timeoutMs = asked === undefined ? own : Math.min(own, parseConnectTimeout(asked as string));
+    this.#scope = requestContext(state.root, timeoutMs, serverCallKey, this);
+    state.inFlight++;
+  }
+
+  get responseHeaders(): Metadata {
+    return new Metadata(this.#headersOut);
+  }
+
+  get responseTrailers(): Metadata {
+    return new Metadata(this.#trailersOut);
+  }
+
+  /** Runs the call. Never throws. */
+  start(request: Wire | Pipe<Wire>): void {
+    if (request instanceof Pipe) this.#requests = request;
+    if (this.#over) return this.#requests?.leave();
+    // The end of the context ends the call, whatever the handler does.
+    this.#stopWatching = afterFunc(this.#scope, () => this.#fail(this.#scope.err));
+    this.#run(request).catch((error: unknown) => this.#fail(error));
+  }
+
+  async #run(request: Wire | Pipe<Wire>): Promise<void> {
+    const { info, endpoint } = this.#method;
+    const { maxMessageBytes } = this.#state.settings;
+    const input = request instanceof Pipe ? this.#received(request) : readMessage(info.input, request, maxMessageBytes);
+    const response = await endpoint(this.#scope, input);
+    if (info.kind === "unary" || info.kind === "client_stream") await this.#send(response);
+    else await this.#sendAll(response as AsyncIterable<unknown>);
+    if (this.#over) return;
+    this.#sendHead();
+    this.#end(undefined, this.#trailersOut);
+  }
+
+  async *#received(requests: Pipe<Wire>): AsyncGenerator {
+    const { input } = this.#method.info;
+    for await (const wire of requests) yield readMessage(input, wire, this.#state.settings.maxMessageBytes);
+  }
+
+  async #sendAll(responses: AsyncIterable<unknown>): Promise<void> {
+    const iterator = responses[Symbol.asyncIterator]();
+    let completed = false;
+    try {
+      for (;;) {
+        const { done, value } = await iterator.next();
+        if (done) {
+          completed = true;
+          return;
+        }
+        if (this.#over || !(await this.#send(value))) return;
+      }
+    } finally {
+      // Stopped early: the handler's own finally blocks must run, but their failure changes nothing any more.
+      if (!completed) await iterator.return?.().then(undefined, () => {});
+    }
+  }
+
+  #send(message: unknown): boolean | Promise<boolean> {
+    if (this.#over) return false;
+    const wire = writeMessage(this.#method.info.output, message, this.#contentType);
+    this.#sendHead();
+    return this.#caller.message(wire);
+  }
+
+  #sendHead(): void {
+    if (this.#headSent) return;
+    this.#headSent = true;
+    this.#caller.head(copyRecord(this.#headersOut));
+  }
+
+  /** The client has gone: nobody is told how the call ends. */
+  abandoned(): void {
+    if (this.#over) return;
+    this.#scope.cancel(new ServiceError("canceled", "the client went away"));
+    this.#close();
+  }
+
+  #fail(thrown: unknown): void {
+    if (this.#over) return;
+    const error = this.#outcome(thrown);
+    if (error.code === "internal" || error.code === "unknown" || error.code === "data_loss") {
+      reportError(this.#scope, error, this.#method.info);
+    }
+    let text: string;
+    try {
+      text = JSON.stringify(toConnectError(error));
+    } catch (failure) {
+      // A detail that cannot be written.
+      reportError(this.#scope, ServiceError.from(failure), this.#method.info);
+      text = JSON.stringify({ code: "internal", message: "internal error" });
+    }
+    this.#sendHead();
+    this.#end(text, { ...this.#trailersOut, ...error.metadata });
+  }
+
+  /** What the call ended with. Once the context is done that counts, not how the handler put it. */
+  #outcome(thrown: unknown): ServiceError {
+    const error = ServiceError.from(thrown);
+    const { err, cause } = this.#scope;
+    if (err === undefined || (error !== err && error.code !== "canceled")) return error;
+    // A listener that closes says why.
+    return cause instanceof ServiceError ? cause : err;
+  }
+
+  #end(error: string | undefined, trailers: MetadataRecord): void {
+    this.#close();
+    this.#caller.end(error, copyRecord(trailers));
+  }
+
+  #close(): void {
+    this.#over = true;
+    this.#stopWatching?.();
+    this.#scope.cancel();
+    this.#requests?.fail(new ServiceError("canceled", "the call is over"));
+    const state = this.#state;
+    if (--state.inFlight === 0) state.onIdle?.();
+  }
+}
