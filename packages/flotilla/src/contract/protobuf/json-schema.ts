@@ -27,7 +27,8 @@ const scalars: Readonly<Record<ScalarType, JsonSchema>> = {
 };
 
 /**
- * The JSON Schema of a message in canonical ProtoJSON, with the messages it uses as `$defs` under their full names.
+ * The JSON Schema of a message in canonical ProtoJSON, with the messages it uses (itself, when it is recursive) as
+ * `$defs` under their full names.
  *
  * Source: https://protobuf.dev/programming-guides/json/
  */
@@ -35,7 +36,7 @@ export function messageSchema(desc: DescMessage): JsonSchema {
   const special = wellKnownSchema(desc.typeName);
   if (special !== undefined) return special;
   const defs = new Map<string, JsonSchema | undefined>();
-  const root = objectSchema(desc, desc, defs);
+  const root = objectSchema(desc, defs);
   if (defs.size === 0) return root;
   const names = [...defs.keys()].sort();
   return { ...root, $defs: Object.fromEntries(names.map((name) => [name, defs.get(name)])) };
@@ -43,8 +44,8 @@ export function messageSchema(desc: DescMessage): JsonSchema {
 
 type Defs = Map<string, JsonSchema | undefined>;
 
-function objectSchema(desc: DescMessage, root: DescMessage, defs: Defs): JsonSchema {
-  const properties = Object.fromEntries(desc.fields.map((field) => [field.jsonName, fieldSchema(field, root, defs)]));
+function objectSchema(desc: DescMessage, defs: Defs): JsonSchema {
+  const properties = Object.fromEntries(desc.fields.map((field) => [field.jsonName, fieldSchema(field, defs)]));
   const exclusive = desc.oneofs.map((oneof) => atMostOne(oneof.fields.map((field) => field.jsonName)));
   return {
     title: desc.name,
@@ -55,31 +56,31 @@ function objectSchema(desc: DescMessage, root: DescMessage, defs: Defs): JsonSch
   };
 }
 
-function fieldSchema(field: DescField, root: DescMessage, defs: Defs): JsonSchema {
-  const schema = valueSchema(field, root, defs);
+function fieldSchema(field: DescField, defs: Defs): JsonSchema {
+  const schema = valueSchema(field, defs);
   return field.deprecated ? { ...schema, deprecated: true } : schema;
 }
 
-function valueSchema(field: DescField, root: DescMessage, defs: Defs): JsonSchema {
+function valueSchema(field: DescField, defs: Defs): JsonSchema {
   switch (field.fieldKind) {
     case "scalar":
       return scalars[field.scalar];
     case "enum":
       return enumSchema(field.enum);
     case "message":
-      return reference(field.message, root, defs);
+      return reference(field.message, defs);
     case "list":
-      return { type: "array", items: elementSchema(field, root, defs) };
+      return { type: "array", items: elementSchema(field, defs) };
     case "map":
-      return { type: "object", ...keySchema(field.mapKey), additionalProperties: elementSchema(field, root, defs) };
+      return { type: "object", ...keySchema(field.mapKey), additionalProperties: elementSchema(field, defs) };
   }
 }
 
 type Container = DescField & { fieldKind: "list" | "map" };
 
-function elementSchema(field: Container, root: DescMessage, defs: Defs): JsonSchema {
+function elementSchema(field: Container, defs: Defs): JsonSchema {
   const kind = field.fieldKind === "list" ? field.listKind : field.mapKind;
-  if (kind === "message") return reference(field.message!, root, defs);
+  if (kind === "message") return reference(field.message!, defs);
   return kind === "enum" ? enumSchema(field.enum!) : scalars[field.scalar!];
 }
 
@@ -94,14 +95,13 @@ function enumSchema(desc: DescEnum): JsonSchema {
   return { type: "string", title: desc.name, enum: [...new Set(desc.values.map((value) => value.name))] };
 }
 
-function reference(desc: DescMessage, root: DescMessage, defs: Defs): JsonSchema {
+function reference(desc: DescMessage, defs: Defs): JsonSchema {
   const special = wellKnownSchema(desc.typeName);
   if (special !== undefined) return special;
-  if (desc.typeName === root.typeName) return { $ref: "#" };
   if (!defs.has(desc.typeName)) {
     // Known before it is described: it may refer to itself.
     defs.set(desc.typeName, undefined);
-    defs.set(desc.typeName, objectSchema(desc, root, defs));
+    defs.set(desc.typeName, objectSchema(desc, defs));
   }
   return { $ref: `#/$defs/${desc.typeName}` };
 }

@@ -6,7 +6,8 @@ const nullableFloat: JsonSchema = {
 };
 
 const schemas: Readonly<Record<string, JsonSchema>> = {
-  Any: { type: "object", properties: { "@type": { type: "string" } }, required: ["@type"], additionalProperties: true },
+  // An Any that holds nothing is an empty object.
+  Any: { type: "object", properties: { "@type": { type: "string" } }, additionalProperties: true },
   BoolValue: nullable({ type: "boolean" }),
   BytesValue: nullable({ type: "string", contentEncoding: "base64" }),
   DoubleValue: nullableFloat,

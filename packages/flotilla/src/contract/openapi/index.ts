@@ -1,0 +1,10 @@
+export type {
+  OpenApiContent,
+  OpenApiDocument,
+  OpenApiOperation,
+  OpenApiParameter,
+  OpenApiPath,
+  OpenApiResponse,
+  OpenApiServer,
+} from "./document.ts";
+export { type OpenApiOptions, openapi } from "./openapi.ts";
