@@ -1,0 +1,20 @@
+import type { ContractTest } from "./balancer-contract.ts";
+import type { TransportUnderTest } from "./transport-bed.ts";
+import { callTests } from "./transport-calls.ts";
+import { endTests } from "./transport-ends.ts";
+import { errorTests } from "./transport-errors.ts";
+import { lifeTests } from "./transport-life.ts";
+import { metadataTests } from "./transport-metadata.ts";
+
+/**
+ * What every transport must do: the four kinds of method, deadline and cancellation both ways, errors, metadata, backpressure
+ * and shutdown. Each test serves and calls a contract of its own through the real stack, on the system's clock, and
+ * closes everything afterwards.
+ *
+ * ```ts
+ * for (const { name, run } of transportContract({ listener: () => http(), connector: () => httpClient() })) test(name, run);
+ * ```
+ */
+export function transportContract(under: TransportUnderTest): ContractTest[] {
+  return [...callTests(under), ...endTests(under), ...errorTests(under), ...metadataTests(under), ...lifeTests(under)];
+}
