@@ -1,15 +1,9 @@
 import assert from "node:assert/strict";
-import { createRequire } from "node:module";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import type { Contract } from "../src/contract/contract.ts";
 import type { OpenApiDocument, OpenApiOperation } from "../src/contract/openapi/document.ts";
 import { openapi } from "../src/contract/openapi/openapi.ts";
-
-// The JSON Schema validator that the OpenAPI validator itself runs on.
-const require = createRequire(import.meta.resolve("@seriousme/openapi-schema-validator"));
-const { default: Ajv } = require("ajv/dist/2020.js") as {
-  default: new (options: object) => { compile(schema: object): (value: unknown) => boolean };
-};
+import { type Accepts, compileSchema } from "./json-schema.ts";
 
 export const info = { title: "Test", version: "1.0.0" };
 
@@ -28,8 +22,8 @@ export async function documentOf(...contracts: Contract[]): Promise<OpenApiDocum
   return document;
 }
 
-export function compile(document: OpenApiDocument, schema: object): (value: unknown) => boolean {
-  return new Ajv({ strict: false, validateFormats: false }).compile({ ...schema, components: document.components });
+export function compile(document: OpenApiDocument, schema: object): Accepts {
+  return compileSchema({ ...schema, components: document.components });
 }
 
 function operations(document: OpenApiDocument): OpenApiOperation[] {

@@ -48,7 +48,7 @@ describe("google.rpc in binary", () => {
   }
 
   it("fields that are not known are skipped, and a wrong wire type is an error", () => {
-    const unknown = Buffer.from("0a0161" + "9a0601ff" + "f80702", "hex");
+    const unknown = Buffer.from("0a01619a0601fff80702", "hex");
     assert.deepEqual(decodeGoogleRpc("google.rpc.ErrorInfo", unknown), { reason: "a", domain: "" });
     assert.throws(
       () => decodeGoogleRpc("google.rpc.ErrorInfo", Buffer.from("0801", "hex")),

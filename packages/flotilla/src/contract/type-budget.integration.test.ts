@@ -9,6 +9,7 @@ import { promisify } from "node:util";
 
 // In the package's own folder, where zod and the sources are found from.
 const root = fileURLToPath(new URL("../..", import.meta.url));
+const src = "../src";
 const tsc = join(dirname(createRequire(import.meta.url).resolve("typescript/package.json")), "bin", "tsc");
 
 describe("the compiler's work on a contract", () => {
@@ -47,9 +48,9 @@ function source(methods: number): string {
   const each = (line: (i: number) => string) => Array.from({ length: methods }, (_, i) => line(i)).join("\n");
   return `
 import { z } from "zod";
-import { type Client, contract, type Implementation } from "../src/contract/contract.ts";
-import { serverStream, unary } from "../src/contract/method.ts";
-import type { Context } from "../src/context/context.ts";
+import { type Client, contract, type Implementation } from "${src}/contract/contract.ts";
+import { serverStream, unary } from "${src}/contract/method.ts";
+import type { Context } from "${src}/context/context.ts";
 
 export const Big = contract("big.v1.Big", {
 ${each(

@@ -78,7 +78,7 @@ export class Components {
     for (const [name, part] of added) {
       const rewritten = mapReferences(part, (reference) => translate(reference, names));
       // `true` and `false` are schemas too.
-      this.#schemas.set(name, (isRecord(rewritten) ? rewritten : rewritten === false ? { not: {} } : {}) as JsonSchema);
+      this.#schemas.set(name, isRecord(rewritten) ? rewritten : rewritten === false ? { not: {} } : {});
     }
     return names.get("#")!;
   }

@@ -63,8 +63,8 @@ export function isText(schema: JsonSchema, resolve: Resolve): boolean {
 function isScalar(schema: JsonSchema, resolve: Resolve, depth = 0): boolean {
   if (depth > 8) return false;
   const found = resolve(schema);
-  const types = [found["type"]].flat();
-  if (types.includes("object") || types.includes("array") || "properties" in found) return false;
+  const types = new Set([found["type"]].flat());
+  if (types.has("object") || types.has("array") || "properties" in found) return false;
   const forms = found["anyOf"] ?? found["oneOf"];
   return !Array.isArray(forms) || (forms as JsonSchema[]).every((form) => isScalar(form, resolve, depth + 1));
 }

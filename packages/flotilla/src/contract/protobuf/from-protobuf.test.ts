@@ -197,7 +197,7 @@ describe("protobuf messages", () => {
   it("do not overflow the stack by their depth", () => {
     const { input } = fromProtobuf(Kinds).methods[0]!;
     const depth = 50_000;
-    const json = `${'{"tree":'}${'{"children":['.repeat(depth)}${"]}".repeat(depth)}}`;
+    const json = `{"tree":${'{"children":['.repeat(depth)}${"]}".repeat(depth)}}`;
     assert.throws(() => input.fromJson(json), failsWith("invalid_argument", /./));
     let tree = create(TreeSchema);
     for (let i = 0; i < 90; i++) tree = create(TreeSchema, { children: [tree] });

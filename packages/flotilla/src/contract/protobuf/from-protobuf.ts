@@ -132,7 +132,7 @@ function methodSpec(method: DescMethod, given: ProtobufMethodOptions<DescMethod>
     input: new ProtobufType(method.input, json),
     output: new ProtobufType(method.output, json),
     wireName: method.name,
-    options: options as MethodSpec["options"],
+    options: options,
   };
 }
 

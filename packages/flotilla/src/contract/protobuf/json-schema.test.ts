@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { createRequire } from "node:module";
 import { describe, it } from "node:test";
 import {
   create,
@@ -12,13 +11,10 @@ import {
 } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import { EverythingSchema, FindRequestSchema, TreeSchema } from "../../../test/gen/test/v1/kinds_pb.ts";
+import { compileSchema } from "../../../test/json-schema.ts";
 import { messageSchema } from "./json-schema.ts";
 
-const require = createRequire(import.meta.resolve("@seriousme/openapi-schema-validator"));
-const { default: Ajv } = require("ajv/dist/2020.js") as {
-  default: new (options: object) => { compile(schema: object): ((value: unknown) => boolean) & { errors?: unknown } };
-};
-const compile = (desc: DescMessage) => new Ajv({ strict: false, validateFormats: false }).compile(messageSchema(desc));
+const compile = (desc: DescMessage) => compileSchema(messageSchema(desc));
 
 const int64 = fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }).map(String);
 const uint64 = fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }).map(String);
@@ -84,7 +80,7 @@ function value(field: DescField, depth: number): fc.Arbitrary<unknown> {
         ? field.enum.name === "NullValue"
           ? fc.constant(null)
           : fc.constantFrom(...field.enum.values.map((item) => item.name))
-        : scalars[field.scalar!];
+        : scalars[field.scalar];
   if (field.fieldKind === "list") return fc.array(one, { maxLength: 3 });
   if (field.fieldKind !== "map") return one;
   const keys = {
