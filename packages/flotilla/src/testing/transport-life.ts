@@ -20,10 +20,10 @@ export function lifeTests(under: TransportUnderTest): ContractTest[] {
       async one(ctx, { n }) {
         if (n === 0) return nothing;
         begun.set();
-        await new Promise<void>((resolve) => {
+        await new Promise<void>((resolve, reject) => {
           void afterFunc(ctx, () => {
             cause = ctx.cause;
-            resolve();
+            reject(ctx.err!);
           });
           void go.value.then(resolve);
         });

@@ -12,15 +12,19 @@ const NEVER_SENT: ReadonlySet<string> = new Set([
   "UND_ERR_CONNECT_TIMEOUT",
 ]);
 
-/** The ServiceError for a connection that could not be opened or that broke. */
-export function connectionError(address: string, error: unknown): ServiceError {
+/**
+ * The ServiceError for a connection that could not be opened or that broke.
+ *
+ * @param unsent - whether it is known that the request was not sent. Default: as the error itself tells.
+ */
+export function connectionError(address: string, error: unknown, unsent = false): ServiceError {
   if (error instanceof ServiceError) return error;
   const code = codeOf(error);
   if (code === "UND_ERR_HEADERS_OVERFLOW") {
     return new ServiceError("resource_exhausted", `${address} sent too many headers`, { cause: error });
   }
   const message = error instanceof Error ? error.message : String(error);
-  const neverSent = code !== undefined && NEVER_SENT.has(code);
+  const neverSent = unsent || (code !== undefined && NEVER_SENT.has(code));
   return new ServiceError(
     "unavailable",
     `${neverSent ? "cannot connect to" : "lost the connection to"} ${address}: ${message}`,
@@ -36,6 +40,8 @@ function codeOf(error: unknown): string | undefined {
   const { code } = error as NodeJS.ErrnoException;
   // With several addresses of one name Node wraps the failures of each.
   if (code === undefined && error instanceof AggregateError) return codeOf(error.errors[0]);
+  // A stream that waited for a connection which never came.
+  if (code === "ERR_HTTP2_STREAM_CANCEL") return codeOf(error.cause) ?? code;
   return code;
 }
 
@@ -50,7 +56,7 @@ export function responseError(status: number, headers: MetadataRecord, body: Buf
       json = undefined;
     }
   }
-  const error = fromConnectError(json, status, trailersOf(headers));
+  const error = fromConnectError(json, status, metadataOf(headers));
   const after = headers["retry-after"];
   if (error.retry?.afterMs !== undefined || typeof after !== "string" || !/^\d{1,9}$/.test(after)) return error;
   return new ServiceError(error.code, error.message, {
@@ -60,10 +66,17 @@ export function responseError(status: number, headers: MetadataRecord, body: Buf
   });
 }
 
-function trailersOf(headers: MetadataRecord): Record<string, string> {
+/** Headers that belong to the protocol or the connection, not to the error. */
+const NOT_METADATA =
+  /^(?:content-.*|date|connection|keep-alive|transfer-encoding|vary|server|retry-after|access-control-.*|accept-.*)$/;
+
+/** What came with a unary error: its headers and its trailers, which are headers with a prefix. */
+function metadataOf(headers: MetadataRecord): Record<string, string> {
   const metadata: Record<string, string> = {};
   for (const [name, value] of Object.entries(headers)) {
-    if (name.startsWith("trailer-") && typeof value === "string") metadata[name.slice("trailer-".length)] = value;
+    if (value === undefined || NOT_METADATA.test(name)) continue;
+    const plain = name.startsWith("trailer-") ? name.slice("trailer-".length) : name;
+    metadata[plain] = typeof value === "string" ? value : value.join(", ");
   }
   return metadata;
 }

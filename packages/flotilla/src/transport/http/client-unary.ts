@@ -162,6 +162,6 @@ class UndiciCall implements Dispatcher.DispatchHandler {
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
     this.#stop();
-    this.#reject(connectionError(this.#address, error));
+    this.#reject(connectionError(this.#address, error, this.#controller === undefined));
   }
 }

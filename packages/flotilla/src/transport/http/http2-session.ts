@@ -15,6 +15,7 @@ export class Http2Peer {
   readonly #clock: Clock;
   /** Each with its number of open streams. */
   readonly #sessions = new Map<ClientHttp2Session, number>();
+  readonly #sessionOf = new WeakMap<ClientHttp2Stream, ClientHttp2Session>();
   #current: ClientHttp2Session | undefined;
   #closed = false;
 
@@ -39,6 +40,7 @@ export class Http2Peer {
     }
     const session = this.#session();
     const stream = session.request(record);
+    this.#sessionOf.set(stream, session);
     session.ref();
     this.#count(session, 1);
     stream.on("close", () => this.#count(session, -1));
@@ -103,6 +105,8 @@ export class Http2Peer {
 
   /** What a broken stream means to its call. */
   failure(stream: ClientHttp2Stream, error: unknown): ServiceError {
+    // A session that ends resets its streams with CANCEL: nobody has cancelled anything.
+    if (this.#sessionOf.get(stream)?.destroyed) return connectionError(this.#address, error);
     switch (stream.rstCode) {
       case constants.NGHTTP2_REFUSED_STREAM:
         return new ServiceError("unavailable", `${this.#address} refused the stream`, {

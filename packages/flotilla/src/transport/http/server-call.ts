@@ -125,7 +125,7 @@ export abstract class HttpServerCall implements ServerCall, Watchable {
   /** Ends the call with whatever was thrown. Later outcomes are ignored. */
   fail(thrown: unknown): void {
     if (this.answered || this.over) return;
-    const error = ServiceError.from(thrown);
+    const error = this.outcome(thrown);
     if (error.code === "internal" || error.code === "unknown" || error.code === "data_loss") {
       reportError(this.ctx, error, this.info);
     }
@@ -138,6 +138,15 @@ export abstract class HttpServerCall implements ServerCall, Watchable {
       this.res.destroy();
     }
     this.end(error.code, error);
+  }
+
+  /** What the call ended with. Once the context is done that counts, not how the handler put it. */
+  private outcome(thrown: unknown): ServiceError {
+    const error = ServiceError.from(thrown);
+    const { err, cause } = this.scope;
+    if (err === undefined || (error !== err && error.code !== "canceled")) return error;
+    // A listener that closes says why.
+    return cause instanceof ServiceError ? cause : err;
   }
 
   /** Headers of the answer that handler and middlewares added, as a flat list of names and values. */

@@ -171,7 +171,8 @@ class HttpListening implements Listening {
     this.discourage();
     const drained = this.drain();
     this.#scope.cancel(cause);
-    // Cancelled calls answer in the next turn; what has not gone by then is cut.
+    // Cancelled calls answer in the next turn, and HTTP/2 sends in the one after; what has not gone by then is cut.
+    await new Promise((resolve) => setImmediate(resolve));
     await new Promise((resolve) => setImmediate(resolve));
     for (const session of this.#sessions) session.destroy();
     (this.#server as Partial<Server>).closeAllConnections?.();

@@ -35,8 +35,10 @@ export function sniff(server: Server, http2: Http2Server, unread: Set<Socket>, t
       if (isPreface && known < PREFACE.byteLength) return;
       forget();
       socket.off("error", ignore);
-      if (isPreface) http2.emit("connection", socket);
-      else serveHttp1!.call(server, socket);
+      if (!isPreface) return serveHttp1!.call(server, socket);
+      // As node:http2 has it: with a half-open socket it never hears that its client has gone.
+      socket.allowHalfOpen = false;
+      http2.emit("connection", socket);
     };
     socket.on("readable", look);
     socket.on("close", forget);

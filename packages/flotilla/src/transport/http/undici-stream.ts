@@ -79,6 +79,6 @@ class UndiciStream implements Dispatcher.DispatchHandler {
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
-    this.#fail(this.#bodyError ?? connectionError(this.#address, error));
+    this.#fail(this.#bodyError ?? connectionError(this.#address, error, this.#controller === undefined));
   }
 }
