@@ -130,7 +130,7 @@ function read(shape: Shape, bytes: Uint8Array): Record<string, unknown> {
     else if (field[1] === "texts") (message[name] as string[]).push(reader.string());
     else if (field[1] === "map") addEntry(message, name, reader.bytes());
     else if (field[1] === "duration") message[name] = readDuration(reader.bytes());
-    else if (field[1] === "list") (message[name] as unknown[]).push(read((field[2])(), reader.bytes()));
+    else if (field[1] === "list") (message[name] as unknown[]).push(read(field[2](), reader.bytes()));
     else message[name] = read((field[2] as () => Shape)(), reader.bytes());
   }
   return message;
