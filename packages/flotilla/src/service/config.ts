@@ -45,14 +45,18 @@ export function readConfig<S extends Schema>(
 
 /** Validators like to quote what they got (`received "hunter2"`, `was hunter2`): whole values go, and quoted parts of them. */
 function withoutValues(message: string, values: readonly string[]): string {
-  let text = message.replace(/"((?:[^"\\]|\\.)+)"/g, (quoted, inner: string) =>
-    values.some((value) => value === inner || (inner.length > 3 && value.includes(inner))) ? "(value)" : quoted,
-  );
+  let text = message;
   for (const value of values) {
     // A short one among many says nothing by itself, and would tear words apart.
     if (values.length > 1 && value.length < 4) continue;
-    const escaped = value.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
-    text = text.replace(new RegExp(`(?<![\\w])${escaped}(?![\\w])`, "g"), "(value)");
+    for (const form of new Set([value, JSON.stringify(value).slice(1, -1)])) {
+      const escaped = form.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+      const start = /^\w/.test(form) ? "(?<!\\w)" : "";
+      const end = /\w$/.test(form) ? "(?!\\w)" : "";
+      text = text.replace(new RegExp(start + escaped + end, "g"), "(value)");
+    }
   }
-  return text;
+  return text.replace(/"((?:[^"\\]|\\.)+)"/g, (quoted, part: string) =>
+    part.length > 3 && values.some((value) => value.includes(part)) ? '"(value)"' : quoted,
+  );
 }

@@ -1,5 +1,5 @@
-import type { Client, Contract } from "../contract/contract.ts";
 import type { Context } from "../context/context.ts";
+import type { Client, Contract } from "../contract/contract.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
 import type { MethodInfo } from "../endpoint/method-info.ts";
 

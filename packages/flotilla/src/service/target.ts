@@ -3,7 +3,7 @@ import type { Clock } from "../clock/clock.ts";
 import type { Random } from "../clock/random.ts";
 import type { Context } from "../context/context.ts";
 import { afterFunc } from "../context/with.ts";
-import type { Instancer, InstanceObserver, Watch } from "../discovery/discovery.ts";
+import type { InstanceObserver, Instancer, Watch } from "../discovery/discovery.ts";
 import { attemptsKey } from "../endpoint/attempt.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
 import type { Instance } from "../endpoint/instance.ts";
