@@ -239,7 +239,7 @@ describe("how often in all", () => {
     let calls = 0;
     const down: Endpoint = async () => {
       calls++;
-      throw unavailable({ unprocessed: true });
+      throw unavailable();
     };
     const other = contract("a.Other", { get: unary({ ...io, idempotent: true }) }).methods[0]!;
     const spend = async (info: MethodInfo): Promise<number> => {
@@ -248,9 +248,22 @@ describe("how often in all", () => {
       for (let i = 0; i < 10; i++) await endpoint(background(), {}).catch(() => {});
       return calls;
     };
+    const put = { ...method("get"), name: "put" };
     assert.ok((await spend(method("get"))) >= 20, "the floor of ten");
-    assert.ok((await spend(method("add"))) <= 13, "used up by get");
+    assert.ok((await spend(put)) <= 13, "used up by get");
     assert.ok((await spend(other)) >= 20, "not used up for the other service");
+  });
+
+  test("the first retry of a call that reached nobody is not counted: no load is added", async () => {
+    let attempts = 0;
+    const refused: Endpoint = async () => {
+      attempts++;
+      throw unavailable({ unprocessed: true });
+    };
+    const budget = new RetryBudget({ floor: 3, ratio: 0, clock: new VirtualClock() });
+    const add = retry({ baseMs: 0, budget })(refused, method("add"));
+    for (let i = 0; i < 20; i++) await add(background(), {}).catch(() => {});
+    assert.equal(attempts, 20 * 2 + 3);
   });
 
   test("a budget given is used by all", async () => {

@@ -32,8 +32,8 @@ export interface RetryOptions {
  * Tries calls again that failed for a passing reason, on another instance where there is one. Calls whose requests stream are
  * not repeated, and a stream of responses is not once it has begun.
  *
- * Retried are idempotent methods, and calls that provably never reached a handler; only within the budget and the
- * deadline; never against the server's word (`retry.never`), and not before the time it names. Waits are random between 0 and
+ * Retried are idempotent methods, and calls that provably never reached a handler; only within the budget (which the first
+ * retry of a call that reached nobody does not use) and the deadline; never against the server's word (`retry.never`), and not before the time it names. Waits are random between 0 and
  * `min(maxMs, baseMs * 2^n)` ("full jitter", AWS Architecture Blog, Exponential Backoff and Jitter), on top of the time named.
  *
  * @throws RangeError when an option is not legal, naming it.
@@ -70,7 +70,10 @@ export function retry(options: RetryOptions = {}): Middleware {
         const jitter = random.next() * Math.min(maxMs, baseMs * 2 ** (attempt - 1));
         // Not the later of the two: all that were told the same time would come back at once.
         const wait = jitter + (error.retry?.afterMs ?? 0);
-        if (ctx.err !== undefined || wait >= remainingMs(ctx) || !budget.withdraw()) throw error;
+        if (ctx.err !== undefined || wait >= remainingMs(ctx)) throw error;
+        // A call that reached nobody has loaded nobody: when an instance dies, all its calls may go elsewhere, once.
+        const free = attempt === 1 && error.retry?.unprocessed === true;
+        if (!free && !budget.withdraw()) throw error;
         await sleep(ctx, wait);
         try {
           return await endpoint(ctx, request);

@@ -117,6 +117,42 @@ describe("balancing", () => {
   });
 });
 
+describe("an instance that is dead", () => {
+  const refuse = (): never => {
+    throw new ServiceError("unavailable", "connection refused", { retry: { unprocessed: true } });
+  };
+
+  test("is avoided while others are left, looked at again later and later, and back with its first success", async () => {
+    const { calc, ctx, clock, transport } = bed({ instances: ["fake://a", "fake://b", "fake://dead"], retry: {} });
+    let dead = true;
+    transport.answer = (address, _ctx, request) => (dead && address === "fake://dead" ? refuse() : request);
+    const calls = async (count: number): Promise<number> => {
+      const before = transport.calls["fake://dead"] ?? 0;
+      for (let i = 0; i < count; i++) {
+        const answer = calc.add(ctx, one);
+        await clock.advance(1);
+        await clock.advance(20);
+        assert.deepEqual(await answer, one, "no call is lost, though it is not idempotent");
+      }
+      return transport.calls["fake://dead"]! - before;
+    };
+    // 21 ms each: a minute and more. Looked at after 0.1, 0.2, 0.4, ... 5 s.
+    const looked = await calls(3000);
+    assert.ok(looked >= 8 && looked <= 22, `called ${looked} times`);
+    dead = false;
+    await clock.advance(5000);
+    assert.ok((await calls(100)) > 10, "it is back");
+  });
+
+  test("is called all the same when no other is left", async () => {
+    const { calc, ctx, transport } = bed({ instances: ["fake://a", "fake://b"] });
+    transport.answer = refuse;
+    for (let i = 0; i < 10; i++) assert.equal((await failureOf(calc.add(ctx, one))).message, "connection refused");
+    transport.answer = (_address, _ctx, request) => request;
+    assert.deepEqual(await calc.add(ctx, one), one);
+  });
+});
+
 describe("discovery", () => {
   test("survivors keep their connection across updates; who comes back gets a new one", async () => {
     const { calc, ctx, registry, transport, way } = bed({ instances: ["fake://a", "fake://b"] });

@@ -56,16 +56,29 @@ export class Connections {
   }
 }
 
+/** How long an instance that cannot be reached is avoided, at first and at most. */
+const AVOID_MS = 100;
+const AVOID_MAX_MS = 5000;
+
 /** An instance as a channel holds it: its connection, the endpoints called over it, and the calls in flight. */
 export class Peer implements Candidate {
   instance: Instance;
   inFlight = 0;
+  /** Calls it has refused in a row, before they were begun; 0 while it is up. */
+  refusals = 0;
+  /** After a refusal: calls go to others until then, on the channel's clock. */
+  avoidUntilMs = 0;
   readonly #connection: Connection;
   readonly #endpoints = new Map<MethodInfo, Endpoint>();
 
   constructor(instance: Instance, connection: Connection) {
     this.instance = instance;
     this.#connection = connection;
+  }
+
+  /** It could not be reached: others are called for a while, longer with each time it goes on. */
+  refused(nowMs: number): void {
+    this.avoidUntilMs = nowMs + Math.min(AVOID_MAX_MS, AVOID_MS * 2 ** this.refusals++);
   }
 
   endpoint(method: MethodInfo): Endpoint {

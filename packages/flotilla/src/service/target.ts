@@ -32,6 +32,8 @@ export class Target implements InstanceObserver {
   readonly #balancer: Balancer<Peer>;
   readonly #watch: Watch;
   #peers = new Map<string, Peer>();
+  /** Those that refused their last call. A dead instance fails fast, and would look like the one with the least to do. */
+  readonly #down = new Set<Peer>();
   #known = false;
   #failure: ServiceError | undefined;
   #failingSinceMs = 0;
@@ -78,7 +80,9 @@ export class Target implements InstanceObserver {
     this.#balancer.update([...after.values()]);
     for (const [id, peer] of before) {
       // Drained in the background: the calls it still serves report their own end.
-      if (after.get(id) !== peer) connections.release(peer.instance.address).catch(() => {});
+      if (after.get(id) === peer) continue;
+      this.#down.delete(peer);
+      connections.release(peer.instance.address).catch(() => {});
     }
     this.#wake();
   }
@@ -116,7 +120,9 @@ export class Target implements InstanceObserver {
       });
     }
     const attempts = ctx.value(attemptsKey);
-    const peer = this.#balancer.pick(ctx, attempts?.tried as ReadonlySet<Peer> | undefined);
+    let tried = attempts?.tried as ReadonlySet<Peer> | undefined;
+    if (this.#down.size > 0) tried = this.#avoiding(tried);
+    const peer = this.#balancer.pick(ctx, tried);
     if (peer === undefined) {
       const why = this.#unusable === undefined ? "no instance is known" : `no instance can be used: ${this.#unusable}`;
       throw new ServiceError("unavailable", `${this.#service}: ${why}`, { retry: { unprocessed: true } });
@@ -126,6 +132,18 @@ export class Target implements InstanceObserver {
       (attempts.tried ??= new Set()).add(peer);
     }
     return peer;
+  }
+
+  /** What was tried, and those that are down; without these when no other instance is left. */
+  #avoiding(tried: ReadonlySet<Peer> | undefined): ReadonlySet<Peer> | undefined {
+    const nowMs = this.#deps.clock.now();
+    const avoided = new Set(tried);
+    for (const peer of this.#down) {
+      if (nowMs < peer.avoidUntilMs) avoided.add(peer);
+      // Time to see whether it is back.
+      else this.#down.delete(peer);
+    }
+    return avoided.size < this.#peers.size ? avoided : tried;
   }
 
   #call(peer: Peer, ctx: Context, request: unknown, method: MethodInfo, streams: boolean): Promise<unknown> {
@@ -141,15 +159,29 @@ export class Target implements InstanceObserver {
     };
     return pending.then(
       (response) => {
+        if (peer.refusals > 0) this.#isUp(peer);
         if (streams) return observed(ctx, response as AsyncIterable<unknown>, done);
         done(undefined);
         return response;
       },
       (error: unknown) => {
+        if (error instanceof ServiceError && error.retry?.unprocessed) this.#isDown(peer);
         done(error);
         throw error;
       },
     );
+  }
+
+  #isUp(peer: Peer): void {
+    peer.refusals = 0;
+    this.#down.delete(peer);
+  }
+
+  #isDown(peer: Peer): void {
+    // One outage, however many calls were on their way into it; and none of an instance that has gone.
+    if (this.#down.has(peer) || this.#peers.get(peer.instance.id) !== peer) return;
+    peer.refused(this.#deps.clock.now());
+    this.#down.add(peer);
   }
 
   /** Waits for the first word of discovery: the first snapshot, or its first failure. */
@@ -187,6 +219,7 @@ export class Target implements InstanceObserver {
     this.#closed = true;
     this.#known = false;
     this.#peers = new Map();
+    this.#down.clear();
     this.#wake();
   }
 }
