@@ -173,9 +173,9 @@ export class StreamCall extends ClientCall implements AsyncIterableIterator<unkn
   }
 
   async return(): Promise<IteratorResult<unknown, undefined>> {
-    this.abandon(new ServiceError("canceled", "the response was not read to its end"));
     this.#outcome = undefined;
     this.#pipe.leave();
+    this.abandon(new ServiceError("canceled", "the response was not read to its end"));
     return { done: true, value: undefined };
   }
 

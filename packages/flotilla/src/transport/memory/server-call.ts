@@ -141,16 +141,8 @@ export class MemoryServerCall implements ServerCall {
     if (error.code === "internal" || error.code === "unknown" || error.code === "data_loss") {
       reportError(this.#scope, error, this.#method.info);
     }
-    let text: string;
-    try {
-      text = JSON.stringify(toConnectError(error));
-    } catch (failure) {
-      // A detail that cannot be written.
-      reportError(this.#scope, ServiceError.from(failure), this.#method.info);
-      text = JSON.stringify({ code: "internal", message: "internal error" });
-    }
     this.#sendHead();
-    this.#end(text, { ...this.#trailersOut, ...error.metadata });
+    this.#end(JSON.stringify(toConnectError(error)), { ...this.#trailersOut, ...error.metadata });
   }
 
   /** What the call ended with. Once the context is done that counts, not how the handler put it. */
