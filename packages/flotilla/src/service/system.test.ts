@@ -1,0 +1,183 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { z } from "zod";
+import { seededRandom } from "../clock/random.ts";
+import { VirtualClock } from "../clock/virtual-clock.ts";
+import type { Context } from "../context/context.ts";
+import { sleep } from "../context/sleep.ts";
+import { afterFunc, background, withCancel, withTimeout } from "../context/with.ts";
+import { contract } from "../contract/contract.ts";
+import { serverStream, unary } from "../contract/method.ts";
+import { ServiceError } from "../errors/service-error.ts";
+import { TestRegistry } from "../testing/test-registry.ts";
+import { failureOf, readAll } from "../testing/transport-bed.ts";
+import { memory } from "../transport/memory/memory.ts";
+import { channel, client } from "./channel.ts";
+import { host } from "./host.ts";
+import { implement } from "./implement.ts";
+
+setFlagsFromString("--expose-gc");
+const collectGarbage = runInNewContext("gc") as () => void;
+
+const message = z.object({ n: z.number() });
+const Work = contract("test.v1.Work", {
+  do: unary({ input: message, output: message, idempotent: true }),
+  list: serverStream({ input: message, output: message }),
+});
+
+/** A system of hosts on one virtual clock: as many replicas as there are handlers. */
+async function system(handlers: readonly ((ctx: Context, request: { n: number }) => Promise<{ n: number }>)[]) {
+  const clock = new VirtualClock();
+  const net = memory();
+  const registry = new TestRegistry();
+  const hosts = await Promise.all(
+    handlers.map((handler, i) =>
+      host({
+        name: `work-${i}`,
+        serve: [
+          implement(Work, {
+            do: handler,
+            async *list(_ctx, { n }) {
+              for (let i = 1; i <= n; i++) yield { n: i };
+            },
+          }),
+        ],
+        listen: [net.listener(`work-${i}`)],
+        register: registry,
+        admin: false,
+        clock,
+        onEvent() {},
+        onError() {},
+      }).start(),
+    ),
+  );
+  const over = channel({ discover: registry, transport: net, clock, random: seededRandom(11) });
+  return { clock, ctx: background(clock), hosts, over, registry, work: client(Work, over) };
+}
+
+/** Lets time pass, a millisecond at a time, until the work is done. */
+async function pass<T>(clock: VirtualClock, work: Promise<T>): Promise<T> {
+  let over = false;
+  const end = (): void => {
+    over = true;
+  };
+  work.then(end, end);
+  while (!over) await clock.advance(1);
+  return work;
+}
+
+describe("a deadline with retries", () => {
+  test("100 ms stay 100 ms though every attempt is slow and fails, and no handler goes on", async () => {
+    const running = new Set<Context>();
+    let begun = 0;
+    const slow = async (ctx: Context): Promise<never> => {
+      begun++;
+      running.add(ctx);
+      void afterFunc(ctx, () => running.delete(ctx));
+      await sleep(ctx, 60);
+      throw new ServiceError("unavailable", "busy");
+    };
+    const { clock, ctx, work } = await system([slow, slow, slow]);
+    const startedMs = clock.now();
+    const error = await pass(clock, failureOf(work.do(withTimeout(ctx, 100), { n: 1 })));
+    const took = clock.now() - startedMs;
+    assert.equal(error.code, "deadline_exceeded");
+    assert.ok(took <= 105, `took ${took} ms`);
+    assert.equal(begun, 2);
+    assert.equal(running.size, 0, "every handler's context is done");
+  });
+
+  test("an attempt that hangs is ended with the deadline, its handler cancelled", async () => {
+    let canceled = false;
+    const { clock, ctx, work } = await system([
+      (inner) =>
+        new Promise((_resolve, reject) => {
+          void afterFunc(inner, () => {
+            canceled = true;
+            reject(inner.err!);
+          });
+        }),
+    ]);
+    const error = await pass(clock, failureOf(work.do(withTimeout(ctx, 100), { n: 1 })));
+    assert.equal(error.code, "deadline_exceeded");
+    assert.ok(clock.now() <= 105, `took ${clock.now()} ms`);
+    assert.equal(canceled, true);
+  });
+
+  test("the next attempt goes to another instance while one is left", async () => {
+    const asked: number[] = [];
+    const busy = (i: number) => async (): Promise<never> => {
+      asked.push(i);
+      throw new ServiceError("unavailable", "busy");
+    };
+    const { clock, ctx, work } = await system([busy(0), busy(1), busy(2)]);
+    // Ten retries, as the budget's floor has it.
+    for (let i = 0; i < 5; i++) {
+      asked.length = 0;
+      await pass(clock, failureOf(work.do(ctx, { n: 1 })));
+      assert.deepEqual([...asked].sort(), [0, 1, 2]);
+    }
+  });
+});
+
+test("a host that stops under load loses no call, and one that comes is used", async () => {
+  const answer = async (ctx: Context, request: { n: number }): Promise<{ n: number }> => {
+    await sleep(ctx, 5);
+    return request;
+  };
+  const { clock, ctx, work, hosts, over } = await system([answer, answer]);
+  let going = true;
+  let calls = 0;
+  const load = Promise.all(
+    Array.from({ length: 20 }, async () => {
+      while (going) {
+        await work.do(ctx, { n: 1 });
+        calls++;
+      }
+    }),
+  );
+  await clock.advance(100);
+  await pass(clock, hosts[0]!.stop());
+  assert.equal(over.instances(Work.name).length, 1);
+  await clock.advance(100);
+  going = false;
+  await pass(clock, load);
+  assert.ok(calls > 1000, `only ${calls} calls`);
+  await pass(clock, hosts[1]!.stop());
+  await over.close();
+  await clock.advance(60_000);
+  assert.equal(clock.pending, 0, "no timer is left");
+});
+
+test("nothing is left of 100,000 calls: heap, timers, calls in flight", async () => {
+  const { clock, ctx, work, over, hosts } = await system([async (_ctx, request) => request, async (_ctx, r) => r]);
+  const scope = withCancel(ctx);
+  const run = async (count: number): Promise<void> => {
+    for (let i = 0; i < count; i += 100) {
+      await Promise.all(Array.from({ length: 98 }, (_, n) => work.do(scope, { n })));
+      await readAll(work.list(scope, { n: 3 }));
+      for await (const _ of work.list(scope, { n: 3 })) break;
+      await clock.advance(1);
+    }
+  };
+  const heap = async (): Promise<number> => {
+    await clock.advance(60_000);
+    collectGarbage();
+    await new Promise((resolve) => setImmediate(resolve));
+    collectGarbage();
+    return process.memoryUsage().heapUsed;
+  };
+  await run(20_000);
+  const before = await heap();
+  await run(100_000);
+  const grown = (await heap()) - before;
+  assert.ok(grown < 500_000, `${grown} bytes are left`);
+  assert.equal(clock.pending, 0);
+  const links = scope as unknown as { listeners: Set<unknown> | undefined; child: unknown; linked: boolean };
+  assert.equal(links.listeners?.size ?? 0, 0, "no listener is left on the caller's context");
+  assert.equal(links.child, undefined, "no child is left on the caller's context");
+  await over.close();
+  for (const running of hosts) await pass(clock, running.stop());
+});
