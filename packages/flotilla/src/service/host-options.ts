@@ -57,3 +57,19 @@ export interface HostOptions {
 /** Options with every default filled in. */
 export type HostSettings = Required<Omit<HostOptions, "register" | "onError">> &
   Pick<HostOptions, "register" | "onError">;
+
+/** A host that serves. */
+export interface RunningHost {
+  /** Addresses of the listeners, in order: `http://127.0.0.1:8080`. */
+  readonly addresses: readonly string[];
+  /** Address of the admin port; undefined without one. */
+  readonly adminAddress: string | undefined;
+  /** Resolves when the host has stopped, rejects when a task failed. */
+  readonly stopped: Promise<void>;
+  /**
+   * Stops in order: unready, deregister, wait, stop accepting, finish what is in flight, close. Idempotent.
+   *
+   * @throws what a task or a resource failed with.
+   */
+  stop(): Promise<void>;
+}

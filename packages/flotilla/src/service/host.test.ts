@@ -10,8 +10,8 @@ import { TestRegistry } from "../testing/test-registry.ts";
 import { failureOf, Notes } from "../testing/transport-bed.ts";
 import { memory } from "../transport/memory/memory.ts";
 import { client } from "./channel.ts";
-import { type Host, host, type RunningHost } from "./host.ts";
-import type { HostOptions, LifecycleEvent } from "./host-options.ts";
+import { type Host, host } from "./host.ts";
+import type { HostOptions, LifecycleEvent, RunningHost } from "./host-options.ts";
 import { implement } from "./implement.ts";
 
 const note = { n: 1, text: "" };

@@ -1,7 +1,7 @@
 import { inspect } from "node:util";
 import { systemClock } from "../clock/system-clock.ts";
 import { ServiceError } from "../errors/service-error.ts";
-import type { HostOptions, HostSettings, LifecycleEvent } from "./host-options.ts";
+import type { HostOptions, HostSettings, LifecycleEvent, RunningHost } from "./host-options.ts";
 import { Running } from "./running-host.ts";
 import { onSignals } from "./signals.ts";
 
@@ -19,22 +19,6 @@ export interface Host {
   run(): Promise<void>;
   /** Starts without minding signals. For tests and for processes with several hosts. */
   start(): Promise<RunningHost>;
-}
-
-/** A host that serves. */
-export interface RunningHost {
-  /** Addresses of the listeners, in order: `http://127.0.0.1:8080`. */
-  readonly addresses: readonly string[];
-  /** Address of the admin port; undefined without one. */
-  readonly adminAddress: string | undefined;
-  /** Resolves when the host has stopped, rejects when a task failed. */
-  readonly stopped: Promise<void>;
-  /**
-   * Stops in order: unready, deregister, wait, stop accepting, finish what is in flight, close. Idempotent.
-   *
-   * @throws what a task or a resource failed with.
-   */
-  stop(): Promise<void>;
 }
 
 /**

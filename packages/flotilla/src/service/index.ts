@@ -2,6 +2,6 @@ export type { AdminOptions, ReadinessCheck } from "./admin.ts";
 export { type Channel, type ChannelOptions, channel, client } from "./channel.ts";
 export type { Closable } from "./closable.ts";
 export { ConfigError, readConfig } from "./config.ts";
-export { type Host, host, type RunningHost } from "./host.ts";
-export type { HostOptions, LifecycleEvent } from "./host-options.ts";
+export { type Host, host } from "./host.ts";
+export type { HostOptions, LifecycleEvent, RunningHost } from "./host-options.ts";
 export { type ImplementOptions, implement } from "./implement.ts";

@@ -9,8 +9,7 @@ import type { Listening } from "../endpoint/transport.ts";
 import { ServiceError } from "../errors/service-error.ts";
 import { Admin } from "./admin.ts";
 import { closeOne } from "./closable.ts";
-import type { RunningHost } from "./host.ts";
-import type { HostSettings, LifecycleEvent } from "./host-options.ts";
+import type { HostSettings, LifecycleEvent, RunningHost } from "./host-options.ts";
 
 const REGISTER_TIMEOUT_MS = 10_000;
 const DEREGISTER_TIMEOUT_MS = 5000;

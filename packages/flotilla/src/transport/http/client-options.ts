@@ -7,7 +7,7 @@ export interface HttpClientOptions {
   readonly http2?: boolean;
   /** Form of messages whose contract has a protobuf form. Default `proto`. */
   readonly format?: "proto" | "json";
-  /** Call idempotent unary methods with GET, so that browsers and proxies may cache. Default false. */
+  /** Call safe unary methods with GET, so that browsers and proxies may cache. Default false. */
   readonly get?: boolean;
   /** Compress requests of at least 1 KiB so, and accept compressed responses. Default: neither. */
   readonly compress?: Encoding;

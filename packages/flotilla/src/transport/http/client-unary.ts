@@ -53,7 +53,7 @@ export function unaryEndpoint(method: MethodInfo, settings: HttpClientSettings, 
     return binary === undefined ? output.fromJson(plain.toString("utf8")) : output.binary!.decode(plain);
   }
 
-  if (settings.get && method.idempotent) {
+  if (settings.get && method.safe) {
     return async function httpGet(ctx, request) {
       const message =
         binary === undefined ? input.toJson(request) : Buffer.from(binary.encode(request)).toString("base64url");

@@ -7,7 +7,7 @@ import type { Connection, Connector } from "../../endpoint/transport.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { type HttpClientOptions, type HttpClientSettings, settleClient } from "./client-options.ts";
 import { type OpenStream, streamEndpoint } from "./client-stream.ts";
-import { type RoundTrip, undiciRoundTrip, unaryEndpoint } from "./client-unary.ts";
+import { type RoundTrip, unaryEndpoint, undiciRoundTrip } from "./client-unary.ts";
 import { http2RoundTrip, http2Stream } from "./http2-call.ts";
 import { Http2Peer } from "./http2-session.ts";
 import { undiciStream } from "./undici-stream.ts";

@@ -3,16 +3,17 @@ import { parseConnectTimeout } from "../../codec/timeout.ts";
 import type { MessageType } from "../../endpoint/message-type.ts";
 import type { BoundMethod } from "../../endpoint/service.ts";
 import { ServiceError } from "../../errors/service-error.ts";
+import type { Request, Response } from "./http-message.ts";
 import type { RequestHead } from "./request-head.ts";
-import type { Request, Response, ServerState } from "./server-call.ts";
+import type { ServerState } from "./server-call.ts";
 import { UnaryCall } from "./unary-call.ts";
 
 /**
- * A unary call of the Connect protocol: POST with the message as the body, or GET with it in the query for idempotent methods.
+ * A unary call of the Connect protocol: POST with the message as the body, or GET with it in the query for safe methods.
  *
  * Source: https://connectrpc.com/docs/protocol/#unary-rpcs
  */
-export class ConnectUnaryCall extends UnaryCall {
+class ConnectUnaryCall extends UnaryCall {
   readonly protocol = "connect";
   private binary = false;
 

@@ -1,5 +1,5 @@
+import type { Response } from "./http-message.ts";
 import type { CorsOptions } from "./options.ts";
-import type { Response } from "./server-call.ts";
 
 const REQUEST_HEADERS = [
   "authorization",

@@ -1,13 +1,17 @@
-import { toConnectError } from "../../codec/connect-error.ts";
 import { parseConnectTimeout } from "../../codec/timeout.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { serveConnectUnary } from "./connect-unary.ts";
 import { Cors } from "./cors.ts";
+import type { Request, Response } from "./http-message.ts";
+import { refuse } from "./refusal.ts";
 import { RequestHead } from "./request-head.ts";
-import { problemJson, RestCall } from "./rest-call.ts";
+import { RestCall } from "./rest-call.ts";
 import type { RestMatch, Router } from "./router.ts";
-import type { Request, Response, ServerState } from "./server-call.ts";
+import type { ServerState } from "./server-call.ts";
 import { serveStream } from "./stream-call.ts";
+
+/** What was framed wrongly leaves nothing certain about where the next request begins. */
+const CLOSE = ["connection", "close"];
 
 /** Sends each request to the call that serves it; refuses what no call should see. */
 export class Dispatcher {
@@ -24,20 +28,21 @@ export class Dispatcher {
   /** Serves one request. Never throws. */
   dispatch(req: Request, res: Response): void {
     const head = new RequestHead(req.rawHeaders);
+    const state = this.#state;
     const malformed = malformation(req, head);
-    if (malformed !== undefined)
-      return refuse(req, res, 400, new ServiceError("invalid_argument", malformed), ["connection", "close"]);
+    if (malformed !== undefined) {
+      return refuse(state, req, res, head, 400, new ServiceError("invalid_argument", malformed), CLOSE);
+    }
     if (head.origin !== undefined && this.#cors !== undefined) {
       this.#cors.mark(res, head.origin);
       if (req.method === "OPTIONS" && req.headers["access-control-request-method"] !== undefined)
         return this.#cors.preflight(res);
     }
-    const state = this.#state;
     if (state.inFlight >= state.settings.maxConcurrentRequests) {
       const limit = `the server is at its limit of ${state.settings.maxConcurrentRequests} concurrent calls`;
-      return refuse(req, res, 503, new ServiceError("unavailable", limit));
+      return refuse(state, req, res, head, 503, new ServiceError("unavailable", limit));
     }
-    const url = req.url!;
+    const url = req.url!.startsWith("/") ? req.url! : originForm(req.url!);
     const mark = url.indexOf("?");
     const path = mark < 0 ? url : url.slice(0, mark);
     const method = this.#router.procedures.get(path);
@@ -46,16 +51,16 @@ export class Dispatcher {
         if (method.info.kind === "unary") return serveConnectUnary(state, method, req, res, head, undefined);
         return serveStream(state, method, req, res, head);
       }
-      const gettable = method.info.kind === "unary" && method.info.idempotent;
+      const gettable = method.info.kind === "unary" && method.info.safe;
       if (req.method === "GET" && gettable) {
         return serveConnectUnary(state, method, req, res, head, mark < 0 ? "" : url.slice(mark + 1));
       }
-      return notAllowed(req, res, gettable ? "POST, GET" : "POST", path);
+      return this.#notAllowed(req, res, head, gettable ? "POST, GET" : "POST", path);
     }
-    const rest = this.#router.findRest(path);
+    const rest = this.#router.findRest(path, verbOf(req));
     if (rest !== undefined)
       return this.#serveRest(rest, req, res, head, path, mark < 0 ? undefined : url.slice(mark + 1));
-    refuse(req, res, 404, new ServiceError("unimplemented", `nothing is served at ${path.slice(0, 256)}`));
+    refuse(state, req, res, head, 404, new ServiceError("unimplemented", `nothing is served at ${path.slice(0, 256)}`));
   }
 
   #serveRest(
@@ -66,19 +71,41 @@ export class Dispatcher {
     path: string,
     query: string | undefined,
   ): void {
-    const target = match.targets.get(req.method === "HEAD" ? "GET" : req.method!);
-    if (target === undefined) return notAllowed(req, res, [...match.targets.keys()].join(", "), path);
+    const target = match.targets.get(verbOf(req));
+    if (target === undefined) {
+      const verbs = [...match.targets.keys()].map((verb) => (verb === "GET" ? "GET, HEAD" : verb));
+      return this.#notAllowed(req, res, head, verbs.join(", "), path);
+    }
     const own = target.method.info.timeoutMs ?? this.#state.settings.timeoutMs;
     let timeoutMs = own;
     if (head.timeout !== undefined) {
       try {
         timeoutMs = Math.min(own, parseConnectTimeout(head.timeout));
       } catch (error) {
-        return refuse(req, res, 400, ServiceError.from(error));
+        return refuse(this.#state, req, res, head, 400, ServiceError.from(error));
       }
     }
     new RestCall(this.#state, target.method, req, res, head, timeoutMs).start(target.input, match.parameters, query);
   }
+
+  #notAllowed(req: Request, res: Response, head: RequestHead, allow: string, path: string): void {
+    const message = `${req.method} is not allowed at ${path.slice(0, 256)}: use ${allow}`;
+    refuse(this.#state, req, res, head, 405, new ServiceError("unimplemented", message), ["allow", allow]);
+  }
+}
+
+/** HEAD is GET without the body (RFC 9110, section 9.3.2); Node leaves the body out. */
+function verbOf(req: Request): string {
+  return req.method === "HEAD" ? "GET" : req.method!;
+}
+
+/**
+ * Path and query of a request target that names the server too (`GET http://host/path`), as a client sends it to a proxy and
+ * every server must take it (RFC 9112, section 3.2.2). What is no such target is left as it is and found nowhere.
+ */
+function originForm(target: string): string {
+  const url = /^https?:\/\//i.test(target) ? URL.parse(target) : null;
+  return url === null ? target : url.pathname + url.search;
 }
 
 /**
@@ -94,33 +121,4 @@ function malformation(req: Request, head: RequestHead): string | undefined {
     return undefined;
   }
   return req.httpVersionMajor < 1 ? "the request line has no HTTP version" : undefined;
-}
-
-function notAllowed(req: Request, res: Response, allow: string, path: string): void {
-  refuse(req, res, 405, new ServiceError("unimplemented", `${req.method} is not allowed at ${path}: use ${allow}`), [
-    "allow",
-    allow,
-  ]);
-}
-
-/** What Connect calls unimplemented, REST calls not found. */
-function notFound(error: ServiceError): ServiceError {
-  return new ServiceError("not_found", error.message);
-}
-
-/** Answers without a call: in the form of Connect to who speaks it, else as problem+json. */
-function refuse(req: Request, res: Response, status: number, error: ServiceError, extra: readonly string[] = []): void {
-  req.on("error", () => {});
-  const type = req.headers["content-type"];
-  const connect =
-    req.headers["connect-protocol-version"] !== undefined || type?.startsWith("application/connect+") === true;
-  const body = connect
-    ? JSON.stringify(toConnectError(error))
-    : problemJson(status === 404 ? notFound(error) : error, status);
-  const headers = [...extra, "content-type", connect ? "application/json" : "application/problem+json"];
-  headers.push("content-length", String(Buffer.byteLength(body)));
-  if (req.httpVersionMajor >= 2 && extra[0] === "connection") headers.splice(0, 2);
-  req.resume();
-  res.writeHead(status, headers);
-  res.end(body);
 }

@@ -62,32 +62,38 @@ export class Router {
     node.targets.set(rest.method, { method, input: new RestInput(method.info, rest) });
   }
 
-  /** The REST targets of a path (without query), or undefined. */
-  findRest(path: string): RestMatch | undefined {
+  /**
+   * The REST targets of a path (without query), or undefined. Where several routes match, one that has the verb goes before one
+   * that has not: `POST /cargos/express` does not hide `GET /cargos/{id}` from `GET /cargos/express`.
+   */
+  findRest(path: string, verb: string): RestMatch | undefined {
+    if (!path.startsWith("/")) return undefined;
     const segments = path.slice(1).split("/", MAX_SEGMENTS + 1);
     if (segments.length > MAX_SEGMENTS) return undefined;
     const parameters: string[] = [];
-    const targets = walk(this.#rest, segments, 0, parameters);
+    const targets = walk(this.#rest, segments, 0, parameters, verb) ?? walk(this.#rest, segments, 0, parameters, "");
     return targets === undefined ? undefined : { targets, parameters };
   }
 }
 
+/** @param verb - what the targets must have; `""` for any. */
 function walk(
   node: RestNode,
   segments: readonly string[],
   at: number,
   parameters: string[],
+  verb: string,
 ): ReadonlyMap<string, RestTarget> | undefined {
-  if (at === segments.length) return node.targets;
+  if (at === segments.length) return verb === "" || node.targets?.has(verb) ? node.targets : undefined;
   const segment = segments[at]!;
   const literal = node.literals.get(segment);
   if (literal !== undefined) {
-    const found = walk(literal, segments, at + 1, parameters);
+    const found = walk(literal, segments, at + 1, parameters, verb);
     if (found !== undefined) return found;
   }
   if (node.parameter === undefined || segment === "") return undefined;
   parameters.push(segment);
-  const found = walk(node.parameter, segments, at + 1, parameters);
+  const found = walk(node.parameter, segments, at + 1, parameters, verb);
   if (found === undefined) parameters.pop();
   return found;
 }

@@ -1,4 +1,3 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
 import type { CancelContext, Context } from "../../context/context.ts";
 import { requestContext } from "../../context/request-context.ts";
 import { afterFunc } from "../../context/with.ts";
@@ -8,14 +7,11 @@ import type { Code } from "../../errors/code.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { type ServerCall, serverCallKey } from "../../metadata/call.ts";
 import { Metadata, type MetadataRecord } from "../../metadata/metadata.ts";
+import type { Request, Response } from "./http-message.ts";
+import { linger } from "./linger.ts";
 import type { HttpServerSettings } from "./options.ts";
 import type { RequestHead } from "./request-head.ts";
 import { UNWATCHED_MS, type Watchable, type WatchList } from "./watch-list.ts";
-
-/** A request of either HTTP version: node:http2's compatibility objects have everything used here of node:http's. */
-export type Request = IncomingMessage;
-/** A response of either HTTP version. */
-export type Response = ServerResponse;
 
 /** What the calls of one listener share. */
 export interface ServerState {
@@ -30,9 +26,6 @@ export interface ServerState {
   /** Called when the last call in flight has ended. */
   onIdle: (() => void) | undefined;
 }
-
-/** How long the rest of a request that was answered early may still arrive before its connection is cut, milliseconds. */
-const LINGER_MS = 2000;
 
 /**
  * One call on its way through the server: its context, its bookkeeping, its one answer. What differs between unary
@@ -172,7 +165,7 @@ export abstract class HttpServerCall implements ServerCall, Watchable {
     res.writeHead(status, headers);
     if (body === undefined) res.end();
     else res.end(body);
-    if (!this.req.complete) this.linger();
+    if (!this.req.complete) linger(this.req, this.state.root.clock);
   }
 
   /** Everything the caller was owed has been handed over: lets go of the context and counts the call as done. */
@@ -211,19 +204,6 @@ export abstract class HttpServerCall implements ServerCall, Watchable {
     const error = new ServiceError("canceled", "the client went away");
     this.scope.cancel(error);
     this.end("canceled", error);
-  }
-
-  /**
-   * The answer is out but the request is still coming in (too large, too late). Closing at once would reset the connection under
-   * the answer, so the rest is thrown away for a moment first.
-   */
-  protected linger(): void {
-    const { req } = this;
-    req.resume();
-    const timer = this.state.root.clock.schedule(LINGER_MS, () => req.destroy());
-    timer.unref();
-    req.once("close", () => timer.cancel());
-    req.once("end", () => timer.cancel());
   }
 }
 

@@ -1,7 +1,7 @@
 import { createServer, type Server } from "node:http";
 import {
-  createSecureServer,
   createServer as createHttp2Server,
+  createSecureServer,
   type Http2Server,
   type Http2ServerRequest,
   type Http2ServerResponse,
@@ -13,9 +13,10 @@ import { withCancel } from "../../context/with.ts";
 import type { Service } from "../../endpoint/service.ts";
 import type { Listener, Listening } from "../../endpoint/transport.ts";
 import { Dispatcher } from "./dispatch.ts";
+import type { Request, Response } from "./http-message.ts";
 import { type HttpServerOptions, type HttpServerSettings, settle } from "./options.ts";
 import { Router } from "./router.ts";
-import type { Request, Response, ServerState } from "./server-call.ts";
+import type { ServerState } from "./server-call.ts";
 import { sniff } from "./sniff.ts";
 import { WatchList } from "./watch-list.ts";
 

@@ -6,15 +6,17 @@ import type { BoundMethod } from "../../endpoint/service.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { readBody } from "./body-reader.ts";
 import { baseType } from "./connect-unary.ts";
+import type { Request, Response } from "./http-message.ts";
+import { linger } from "./linger.ts";
 import type { RequestHead } from "./request-head.ts";
-import { HttpServerCall, type Request, type Response, type ServerState } from "./server-call.ts";
+import { HttpServerCall, type ServerState } from "./server-call.ts";
 
 /**
  * A streaming call of the Connect protocol: messages in envelopes both ways, the outcome in the last one.
  *
  * Source: https://connectrpc.com/docs/protocol/#streaming-rpcs
  */
-export class StreamCall extends HttpServerCall {
+class StreamCall extends HttpServerCall {
   readonly protocol = "connect";
   private readonly method: BoundMethod;
   private binary = false;
@@ -176,7 +178,7 @@ export class StreamCall extends HttpServerCall {
   protected sendError(error: ServiceError): void {
     this.writeHead();
     this.finish(error);
-    if (!this.req.complete) this.linger();
+    if (!this.req.complete) linger(this.req, this.state.root.clock);
   }
 
   private refuse(status: number, headers: string[], message: string): void {

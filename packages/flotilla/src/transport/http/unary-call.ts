@@ -2,8 +2,9 @@ import { chooseEncoding, compress, decompress, type Encoding, parseEncoding } fr
 import { httpStatus, toConnectError } from "../../codec/connect-error.ts";
 import type { BoundMethod } from "../../endpoint/service.ts";
 import { ServiceError } from "../../errors/service-error.ts";
+import type { Request, Response } from "./http-message.ts";
 import type { RequestHead } from "./request-head.ts";
-import { HttpServerCall, type Request, type Response, type ServerState } from "./server-call.ts";
+import { HttpServerCall, type ServerState } from "./server-call.ts";
 
 /** A call of a unary method: the whole request is read, the endpoint called once, the whole answer written. */
 export abstract class UnaryCall extends HttpServerCall {

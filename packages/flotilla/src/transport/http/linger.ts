@@ -1,0 +1,25 @@
+import { constants, type Http2ServerRequest } from "node:http2";
+import type { Clock } from "../../clock/clock.ts";
+import type { Request } from "./http-message.ts";
+
+/** How long the rest of a request that was answered early may still arrive before it is cut off, milliseconds. */
+const LINGER_MS = 2000;
+
+/**
+ * The answer is out but the request is still coming in (too large, too late). Closing at once would reset the connection under
+ * the answer, so the rest is thrown away for a moment first.
+ */
+export function linger(req: Request, clock: Clock): void {
+  // Whoever read it so far reads no more, and would keep it from flowing.
+  req.removeAllListeners("readable");
+  req.resume();
+  const timer = clock.schedule(LINGER_MS, () => {
+    if (req.httpVersionMajor < 2) req.destroy();
+    // RFC 9113, section 8.1: the answer counts, and the client need not send the rest.
+    else (req as unknown as Http2ServerRequest).stream.close(constants.NGHTTP2_NO_ERROR);
+  });
+  timer.unref();
+  const arrived = (): void => timer.cancel();
+  req.once("close", arrived);
+  req.once("end", arrived);
+}
