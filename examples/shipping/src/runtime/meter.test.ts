@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { FinishedCall } from "flotilla/http";
+import type { FinishedCall } from "flotilla/endpoint";
 import { countOf } from "./histogram.ts";
 import { createMeter } from "./meter.ts";
 

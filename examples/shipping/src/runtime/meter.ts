@@ -1,5 +1,5 @@
+import type { FinishedCall } from "flotilla/endpoint";
 import type { Code } from "flotilla/errors";
-import type { FinishedCall } from "flotilla/http";
 import { createHistogram, type Histogram, record } from "./histogram.ts";
 
 /** What a process has served since its start. */

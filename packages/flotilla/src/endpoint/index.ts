@@ -1,7 +1,16 @@
 export { chain, type Endpoint, type Middleware } from "./endpoint.ts";
+export type { FinishedCall } from "./finished-call.ts";
 export type { Instance } from "./instance.ts";
 export type { JsonSchema, MessageType, Validated } from "./message-type.ts";
 export type { MethodInfo, MethodKind, RestRoute } from "./method-info.ts";
+export {
+  type MethodObserver,
+  type OutgoingCall,
+  observersOf,
+  outgoingCallKey,
+  type ServerObserver,
+  serverObserverKey,
+} from "./observer.ts";
 export { type ErrorReporter, errorReporterKey, reportError } from "./report.ts";
 export type { BoundMethod, Service } from "./service.ts";
 export { observeStream } from "./stream.ts";

@@ -2,11 +2,18 @@ import type { Context } from "../context/context.ts";
 import { type ContextKey, contextKey } from "../context/key.ts";
 import { withValue } from "../context/with.ts";
 import { Metadata } from "./metadata.ts";
+import type { Observation } from "./observation.ts";
 
 /** What a transport knows about an incoming call. Read it in a handler or middleware with {@link serverCall}. */
 export interface ServerCall {
   /** The request's headers. */
   readonly headers: Metadata;
+  /** The header `traceparent` as it came, valid or not. */
+  readonly traceparent: string | undefined;
+  /** The header `tracestate` as it came; several are joined by commas. */
+  readonly tracestate: string | undefined;
+  /** What observes the call; undefined when nothing does. */
+  readonly observation: Observation | undefined;
   /** Headers to send with the response; set them before the first message of a stream is sent. */
   readonly responseHeaders: Metadata;
   /** Trailers to send after the response. */

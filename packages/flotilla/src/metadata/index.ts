@@ -1,4 +1,6 @@
 export { type Baggage, baggage, formatBaggage, parseBaggage, withBaggage } from "./baggage.ts";
 export { type ResponseObserver, type ServerCall, serverCall, withHeaders, withResponseObserver } from "./call.ts";
 export { Metadata, type MetadataRecord } from "./metadata.ts";
-export { currentTrace, isTraceparent, type TraceHeaders, withTrace } from "./trace.ts";
+export type { Observation } from "./observation.ts";
+export { currentTrace, incomingTrace, isTraceparent, withTrace } from "./trace.ts";
+export type { TraceHeaders } from "./trace-headers.ts";

@@ -9,8 +9,12 @@ import { Metadata, type MetadataRecord } from "./metadata.ts";
 import { currentTrace, isTraceparent, withTrace } from "./trace.ts";
 
 function incoming(headers: MetadataRecord): Context {
+  const metadata = new Metadata(headers);
   return withValue(background(), serverCallKey, {
-    headers: new Metadata(headers),
+    headers: metadata,
+    traceparent: metadata.get("traceparent"),
+    tracestate: metadata.get("tracestate"),
+    observation: undefined,
     responseHeaders: new Metadata(),
     responseTrailers: new Metadata(),
     peer: "127.0.0.1:1",

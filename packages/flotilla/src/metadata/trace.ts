@@ -1,15 +1,8 @@
 import type { Context } from "../context/context.ts";
 import { type ContextKey, contextKey } from "../context/key.ts";
 import { withValue } from "../context/with.ts";
-import { serverCallKey } from "./call.ts";
-
-/** W3C Trace Context as it goes over the wire. */
-export interface TraceHeaders {
-  /** `00-<32 hex>-<16 hex>-<2 hex>`, valid by the specification. */
-  readonly traceparent: string;
-  /** Vendor list, passed on as it came; undefined when absent. */
-  readonly tracestate: string | undefined;
-}
+import { type ServerCall, serverCallKey } from "./call.ts";
+import type { TraceHeaders } from "./trace-headers.ts";
 
 const traceKey: ContextKey<TraceHeaders | undefined> = contextKey<TraceHeaders>("flotilla.trace");
 
@@ -34,10 +27,14 @@ export function withTrace(ctx: Context, trace: TraceHeaders): Context {
 export function currentTrace(ctx: Context): TraceHeaders | undefined {
   const set = ctx.value(traceKey);
   if (set !== undefined) return set;
-  const headers = ctx.value(serverCallKey)?.headers;
-  const traceparent = headers?.get("traceparent");
+  const call = ctx.value(serverCallKey);
+  if (call === undefined) return undefined;
+  return call.observation?.trace ?? incomingTrace(call);
+}
+
+/** The position in a trace that a call came with; undefined when it came with none, or with a malformed one. */
+export function incomingTrace({ traceparent, tracestate }: ServerCall): TraceHeaders | undefined {
   if (traceparent === undefined || !isTraceparent(traceparent)) return undefined;
-  const tracestate = headers!.get("tracestate");
   return {
     traceparent,
     tracestate: tracestate !== undefined && tracestate.length <= MAX_TRACESTATE ? tracestate : undefined,

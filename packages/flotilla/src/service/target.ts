@@ -8,6 +8,7 @@ import { attemptsKey } from "../endpoint/attempt.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
 import type { Instance } from "../endpoint/instance.ts";
 import type { MethodInfo } from "../endpoint/method-info.ts";
+import { outgoingCallKey } from "../endpoint/observer.ts";
 import { observeStream } from "../endpoint/stream.ts";
 import { ServiceError } from "../errors/service-error.ts";
 import { type Connections, Peer } from "./peer.ts";
@@ -146,7 +147,9 @@ export class Target implements InstanceObserver {
     return avoided.size < this.#peers.size ? avoided : tried;
   }
 
-  #call(peer: Peer, ctx: Context, request: unknown, method: MethodInfo, streams: boolean): Promise<unknown> {
+  #call(peer: Peer, outer: Context, request: unknown, method: MethodInfo, streams: boolean): Promise<unknown> {
+    const observer = outer.value(outgoingCallKey);
+    const ctx = observer === undefined ? outer : observer.attempt(outer, peer.instance);
     const { clock } = this.#deps;
     const balancer = this.#balancer;
     const startedMs = balancer.done === undefined ? 0 : clock.now();
@@ -166,6 +169,7 @@ export class Target implements InstanceObserver {
       },
       (error: unknown) => {
         if (error instanceof ServiceError && error.retry?.unprocessed) this.#isDown(peer);
+        observer?.attemptFailed(error);
         done(error);
         throw error;
       },
@@ -188,13 +192,16 @@ export class Target implements InstanceObserver {
   async #firstSnapshot(ctx: Context): Promise<void> {
     if (ctx.err !== undefined) throw ctx.err;
     if (!this.#closed && this.#failure === undefined) {
+      const waited = ctx.value(outgoingCallKey)?.waits("discovery");
       await new Promise<void>((resolve, reject) => {
         const resume = (): void => {
           stop();
+          waited?.(this.#failure);
           resolve();
         };
         const stop = afterFunc(ctx, () => {
           this.#waiting.delete(resume);
+          waited?.(ctx.err);
           reject(ctx.err!);
         });
         this.#waiting.add(resume);

@@ -1,7 +1,6 @@
 import type { SecureServerOptions } from "node:http2";
 import type { Context } from "../../context/context.ts";
-import type { MethodInfo } from "../../endpoint/method-info.ts";
-import type { Code } from "../../errors/code.ts";
+import type { FinishedCall } from "../../endpoint/finished-call.ts";
 import type { ServiceError } from "../../errors/service-error.ts";
 import type { ServerCall } from "../../metadata/call.ts";
 
@@ -17,23 +16,6 @@ export interface CorsOptions {
   readonly exposeHeaders?: readonly string[];
   /** How long a browser may keep a preflight answer, seconds. Default 7200. */
   readonly maxAgeS?: number;
-}
-
-/** What a finished call looked like to the transport. */
-export interface FinishedCall {
-  /** The method; undefined when the request matched none. */
-  readonly method: MethodInfo | undefined;
-  /** `connect` or `rest`. */
-  readonly protocol: string;
-  /** `ok`, or the code of the failure. */
-  readonly code: "ok" | Code;
-  /** HTTP status; 0 when nothing was sent. */
-  readonly status: number;
-  /** Body bytes as they went over the wire, headers not counted. */
-  readonly requestBytes: number;
-  readonly responseBytes: number;
-  readonly durationMs: number;
-  readonly error: ServiceError | undefined;
 }
 
 /** An HTTP answer in place of the one the protocol prescribes for an error. */

@@ -1,4 +1,5 @@
 import { toConnectError } from "../../codec/connect-error.ts";
+import type { FinishedCall } from "../../endpoint/finished-call.ts";
 import { reportError } from "../../endpoint/report.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import type { Request, Response } from "./http-message.ts";
@@ -33,17 +34,19 @@ export function refuse(
   res.end(body);
   if (req.complete) req.resume();
   else linger(req, state.root.clock);
+  const call: FinishedCall = {
+    method: undefined,
+    protocol: connect ? "connect" : "rest",
+    code: error.code,
+    status,
+    requestBytes: 0,
+    responseBytes,
+    durationMs: 0,
+    error,
+  };
+  state.observers.get(undefined)?.begin(undefined, state.root, state.root.clock.now()).end(call);
   try {
-    state.settings.hooks.finalize?.(state.root, {
-      method: undefined,
-      protocol: connect ? "connect" : "rest",
-      code: error.code,
-      status,
-      requestBytes: 0,
-      responseBytes,
-      durationMs: 0,
-      error,
-    });
+    state.settings.hooks.finalize?.(state.root, call);
   } catch (failure) {
     reportError(state.root, ServiceError.from(failure));
   }

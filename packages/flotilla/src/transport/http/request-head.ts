@@ -4,6 +4,7 @@
  */
 export class RequestHead {
   hosts = 0;
+  #traceparents = 0;
   contentType: string | undefined = undefined;
   contentLength: string | undefined = undefined;
   contentEncoding: string | undefined = undefined;
@@ -15,6 +16,9 @@ export class RequestHead {
   streamAcceptEncoding: string | undefined = undefined;
   origin: string | undefined = undefined;
   ifNoneMatch: string | undefined = undefined;
+  /** Undefined when there are several: which one counts is anybody's guess (W3C Trace Context level 2, section 3.2). */
+  traceparent: string | undefined = undefined;
+  tracestate: string | undefined = undefined;
 
   constructor(raw: readonly string[]) {
     for (let i = 0; i < raw.length; i += 2) {
@@ -26,6 +30,14 @@ export class RequestHead {
           break;
         case 6:
           if (is(name, "origin")) this.origin = raw[i + 1];
+          break;
+        case 10:
+          if (is(name, "tracestate")) this.tracestate = joined(this.tracestate, raw[i + 1]!);
+          break;
+        case 11:
+          if (is(name, "traceparent")) {
+            this.traceparent = ++this.#traceparents === 1 ? raw[i + 1] : undefined;
+          }
           break;
         case 12:
           if (is(name, "content-type")) this.contentType = raw[i + 1];
@@ -58,6 +70,11 @@ export class RequestHead {
       }
     }
   }
+}
+
+/** Several headers of one name are one list (RFC 9110, section 5.3). */
+function joined(before: string | undefined, value: string): string {
+  return before === undefined ? value : `${before},${value}`;
 }
 
 function is(name: string, expected: string): boolean {

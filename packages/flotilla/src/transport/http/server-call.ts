@@ -1,12 +1,15 @@
 import type { CancelContext, Context } from "../../context/context.ts";
 import { requestContext } from "../../context/request-context.ts";
 import { afterFunc } from "../../context/with.ts";
+import type { FinishedCall } from "../../endpoint/finished-call.ts";
 import type { MethodInfo } from "../../endpoint/method-info.ts";
+import type { MethodObserver } from "../../endpoint/observer.ts";
 import { reportError } from "../../endpoint/report.ts";
 import type { Code } from "../../errors/code.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { type ServerCall, serverCallKey } from "../../metadata/call.ts";
 import { Metadata, type MetadataRecord } from "../../metadata/metadata.ts";
+import type { Observation } from "../../metadata/observation.ts";
 import type { Request, Response } from "./http-message.ts";
 import { linger } from "./linger.ts";
 import type { HttpServerSettings } from "./options.ts";
@@ -19,6 +22,8 @@ export interface ServerState {
   /** Parent of every call's context. */
   readonly root: Context;
   inFlight: number;
+  /** By method, when calls are observed; undefined as the key for requests that match none. */
+  readonly observers: ReadonlyMap<MethodInfo | undefined, MethodObserver>;
   /** Calls too young to be watched. */
   readonly young: WatchList;
   /** Answers tell HTTP/1.1 clients to come back on another connection. */
@@ -45,6 +50,7 @@ export abstract class HttpServerCall implements ServerCall, Watchable {
   newer: Watchable | undefined = undefined;
   older: Watchable | undefined = undefined;
   generation: Watchable["generation"] = undefined;
+  readonly observation: Observation | undefined;
   private readonly scope: CancelContext;
   private readonly startedMs: number;
   /** Ended, whether answered or abandoned. */
@@ -64,13 +70,23 @@ export abstract class HttpServerCall implements ServerCall, Watchable {
     this.head = head;
     this.scope = requestContext(state.root, timeoutMs, serverCallKey, this);
     this.ctx = this.scope;
-    this.startedMs = state.settings.hooks.finalize === undefined ? 0 : state.root.clock.now();
+    const observer = state.observers.get(info);
+    this.startedMs = observer === undefined && state.settings.hooks.finalize === undefined ? 0 : state.root.clock.now();
+    this.observation = observer?.begin(this, state.root, this.startedMs);
     state.inFlight++;
     res.on("close", () => this.closed());
   }
 
   get headers(): Metadata {
     return (this.requestHeaders ??= new Metadata(this.req.headers));
+  }
+
+  get traceparent(): string | undefined {
+    return this.head.traceparent;
+  }
+
+  get tracestate(): string | undefined {
+    return this.head.tracestate;
   }
 
   get responseHeaders(): Metadata {
@@ -177,24 +193,31 @@ export abstract class HttpServerCall implements ServerCall, Watchable {
     this.stopWatching?.();
     this.scope.cancel();
     state.inFlight--;
-    const { finalize } = state.settings.hooks;
-    if (finalize !== undefined) {
-      try {
-        finalize(this.ctx, {
-          method: this.info,
-          protocol: this.protocol,
-          code,
-          status: this.res.headersSent ? this.res.statusCode : 0,
-          requestBytes: this.requestBytes,
-          responseBytes: this.responseBytes,
-          durationMs: state.root.clock.now() - this.startedMs,
-          error,
-        });
-      } catch (failure) {
-        reportError(this.ctx, ServiceError.from(failure), this.info);
-      }
-    }
+    if (this.observation !== undefined || state.settings.hooks.finalize !== undefined) this.told(code, error);
     if (state.inFlight === 0) state.onIdle?.();
+  }
+
+  /** Tells of the end. */
+  private told(code: "ok" | Code, error: ServiceError | undefined): void {
+    const { state } = this;
+    const call: FinishedCall = {
+      method: this.info,
+      protocol: this.protocol,
+      code,
+      status: this.res.headersSent ? this.res.statusCode : 0,
+      requestBytes: this.requestBytes,
+      responseBytes: this.responseBytes,
+      durationMs: state.root.clock.now() - this.startedMs,
+      error,
+    };
+    this.observation?.end(call);
+    const { finalize } = state.settings.hooks;
+    if (finalize === undefined) return;
+    try {
+      finalize(this.ctx, call);
+    } catch (failure) {
+      reportError(this.ctx, ServiceError.from(failure), this.info);
+    }
   }
 
   private closed(): void {

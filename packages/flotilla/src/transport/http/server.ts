@@ -10,6 +10,7 @@ import {
 import type { AddressInfo, Socket } from "node:net";
 import type { CancelContext, Context } from "../../context/context.ts";
 import { withCancel } from "../../context/with.ts";
+import { observersOf } from "../../endpoint/observer.ts";
 import type { Service } from "../../endpoint/service.ts";
 import type { Listener, Listening } from "../../endpoint/transport.ts";
 import { Dispatcher } from "./dispatch.ts";
@@ -52,6 +53,7 @@ class HttpListening implements Listening {
     this.#state = {
       settings,
       root: this.#scope,
+      observers: observersOf(services, root),
       inFlight: 0,
       young: new WatchList(root.clock),
       discouraging: false,

@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import type { CancelContext, Context } from "../../context/context.ts";
 import { withCancel } from "../../context/with.ts";
 import type { MethodInfo } from "../../endpoint/method-info.ts";
+import { observersOf } from "../../endpoint/observer.ts";
 import type { BoundMethod, Service } from "../../endpoint/service.ts";
 import type { Listening } from "../../endpoint/transport.ts";
 import { ServiceError } from "../../errors/service-error.ts";
@@ -38,7 +39,13 @@ export class MemoryListening implements Listening {
     this.address = address;
     this.#onRefuse = onRefuse;
     this.#scope = withCancel(root);
-    this.#state = { settings, root: this.#scope, inFlight: 0, onIdle: undefined };
+    this.#state = {
+      settings,
+      root: this.#scope,
+      observers: observersOf(services, root),
+      inFlight: 0,
+      onIdle: undefined,
+    };
     for (const { methods } of services) {
       for (const method of methods) {
         const { procedure } = method.info;

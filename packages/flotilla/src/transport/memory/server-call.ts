@@ -3,11 +3,14 @@ import { parseConnectTimeout } from "../../codec/timeout.ts";
 import type { CancelContext, Context } from "../../context/context.ts";
 import { requestContext } from "../../context/request-context.ts";
 import { afterFunc } from "../../context/with.ts";
+import type { MethodInfo } from "../../endpoint/method-info.ts";
+import type { MethodObserver } from "../../endpoint/observer.ts";
 import { reportError } from "../../endpoint/report.ts";
 import type { BoundMethod } from "../../endpoint/service.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { type ServerCall, serverCallKey } from "../../metadata/call.ts";
 import { Metadata, type MetadataRecord } from "../../metadata/metadata.ts";
+import type { Observation } from "../../metadata/observation.ts";
 import type { MemorySettings } from "./options.ts";
 import { Pipe } from "./pipe.ts";
 import { copyRecord, readMessage, type Wire, writeMessage } from "./wire.ts";
@@ -17,6 +20,8 @@ export interface ServerState {
   readonly settings: MemorySettings;
   /** Parent of every call's context. */
   readonly root: Context;
+  /** By method, when calls are observed. */
+  readonly observers: ReadonlyMap<MethodInfo | undefined, MethodObserver>;
   inFlight: number;
   /** Called when the last call in flight has ended. */
   onIdle: (() => void) | undefined;
@@ -37,6 +42,7 @@ export class MemoryServerCall implements ServerCall {
   readonly protocol = "memory";
   readonly peer = "memory";
   readonly headers: Metadata;
+  readonly observation: Observation | undefined;
   readonly #state: ServerState;
   readonly #method: BoundMethod;
   readonly #caller: Caller;
@@ -48,6 +54,7 @@ export class MemoryServerCall implements ServerCall {
   #requests: Pipe<Wire> | undefined;
   #headSent = false;
   #over = false;
+  readonly #startedMs: number;
 
   constructor(state: ServerState, method: BoundMethod, headers: MetadataRecord, caller: Caller) {
     this.#state = state;
@@ -60,7 +67,17 @@ export class MemoryServerCall implements ServerCall {
     const asked = headers["connect-timeout-ms"];
     const timeoutMs = asked === undefined ? own : Math.min(own, parseConnectTimeout(asked as string));
     this.#scope = requestContext(state.root, timeoutMs, serverCallKey, this);
+    this.#startedMs = state.root.clock.now();
+    this.observation = state.observers.get(info)?.begin(this, state.root, this.#startedMs);
     state.inFlight++;
+  }
+
+  get traceparent(): string | undefined {
+    return this.headers.get("traceparent");
+  }
+
+  get tracestate(): string | undefined {
+    return this.headers.get("tracestate");
   }
 
   get responseHeaders(): Metadata {
@@ -89,7 +106,7 @@ export class MemoryServerCall implements ServerCall {
     else await this.#sendAll(response as AsyncIterable<unknown>);
     if (this.#over) return;
     this.#sendHead();
-    this.#end(undefined, this.#trailersOut);
+    this.#end(undefined, this.#trailersOut, undefined);
   }
 
   async *#received(requests: Pipe<Wire>): AsyncGenerator {
@@ -131,8 +148,9 @@ export class MemoryServerCall implements ServerCall {
   /** The client has gone: nobody is told how the call ends. */
   abandoned(): void {
     if (this.#over) return;
-    this.#scope.cancel(new ServiceError("canceled", "the client went away"));
-    this.#close();
+    const error = new ServiceError("canceled", "the client went away");
+    this.#scope.cancel(error);
+    this.#close(error);
   }
 
   #fail(thrown: unknown): void {
@@ -142,7 +160,7 @@ export class MemoryServerCall implements ServerCall {
       reportError(this.#scope, error, this.#method.info);
     }
     this.#sendHead();
-    this.#end(JSON.stringify(toConnectError(error)), { ...this.#trailersOut, ...error.metadata });
+    this.#end(JSON.stringify(toConnectError(error)), { ...this.#trailersOut, ...error.metadata }, error);
   }
 
   /** What the call ended with. Once the context is done that counts, not how the handler put it. */
@@ -154,17 +172,27 @@ export class MemoryServerCall implements ServerCall {
     return cause instanceof ServiceError ? cause : err;
   }
 
-  #end(error: string | undefined, trailers: MetadataRecord): void {
-    this.#close();
-    this.#caller.end(error, copyRecord(trailers));
+  #end(text: string | undefined, trailers: MetadataRecord, error: ServiceError | undefined): void {
+    this.#close(error);
+    this.#caller.end(text, copyRecord(trailers));
   }
 
-  #close(): void {
+  #close(error: ServiceError | undefined): void {
     this.#over = true;
     this.#stopWatching?.();
     this.#scope.cancel();
     this.#requests?.fail(new ServiceError("canceled", "the call is over"));
     const state = this.#state;
+    this.observation?.end({
+      method: this.#method.info,
+      protocol: this.protocol,
+      code: error?.code ?? "ok",
+      status: 0,
+      requestBytes: 0,
+      responseBytes: 0,
+      durationMs: state.root.clock.now() - this.#startedMs,
+      error,
+    });
     if (--state.inFlight === 0) state.onIdle?.();
   }
 }
