@@ -11,6 +11,7 @@ import type { Request, Response } from "./http-message.ts";
 import { linger } from "./linger.ts";
 import type { HttpServerSettings } from "./options.ts";
 import type { RequestHead } from "./request-head.ts";
+import { type OnSocket, unwatchClose, watchClose } from "./socket-calls.ts";
 import { UNWATCHED_MS, type Watchable, type WatchList } from "./watch-list.ts";
 
 /** What the calls of one listener share. */
@@ -31,7 +32,7 @@ export interface ServerState {
  * One call on its way through the server: its context, its bookkeeping, its one answer. What differs between unary
  * Connect, REST and streams is in the subclasses.
  */
-export abstract class HttpServerCall implements ServerCall, Watchable {
+export abstract class HttpServerCall implements ServerCall, Watchable, OnSocket {
   abstract readonly protocol: string;
   readonly state: ServerState;
   readonly info: MethodInfo;
@@ -66,7 +67,7 @@ export abstract class HttpServerCall implements ServerCall, Watchable {
     this.ctx = this.scope;
     this.startedMs = state.settings.hooks.finalize === undefined ? 0 : state.root.clock.now();
     state.inFlight++;
-    res.on("close", () => this.closed());
+    watchClose(req, res, this);
   }
 
   get headers(): Metadata {
@@ -172,6 +173,7 @@ export abstract class HttpServerCall implements ServerCall, Watchable {
   protected end(code: "ok" | Code, error: ServiceError | undefined): void {
     if (this.over) return;
     this.over = true;
+    unwatchClose(this.req, this);
     const { state } = this;
     state.young.remove(this);
     this.stopWatching?.();
@@ -197,7 +199,7 @@ export abstract class HttpServerCall implements ServerCall, Watchable {
     if (state.inFlight === 0) state.onIdle?.();
   }
 
-  private closed(): void {
+  closed(): void {
     if (this.over) return;
     // Before the answer was complete: the client has gone, or the connection broke.
     this.answered = true;
