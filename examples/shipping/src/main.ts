@@ -34,14 +34,17 @@ if ("wrong" in options) {
   }
 }
 
+/** A Ctrl-C comes from the terminal and again through npm: one signal, told twice. */
+const sameSignalMs = 300;
+
 /** Resolves at the first SIGINT or SIGTERM. The second ends the launcher at once; the processes notice, and stop by themselves. */
 function untilSignal(): Promise<void> {
   return new Promise((resolve) => {
-    let seen = false;
+    let firstMs: number | undefined;
     for (const signal of ["SIGINT", "SIGTERM"] as const) {
       process.on(signal, () => {
-        if (seen) process.exit(130);
-        seen = true;
+        firstMs ??= systemClock.now();
+        if (systemClock.now() - firstMs >= sameSignalMs) process.exit(130);
         resolve();
       });
     }
