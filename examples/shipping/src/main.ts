@@ -7,6 +7,9 @@ import { launch } from "./runtime/launch.ts";
 import { parseOptions, usage } from "./runtime/options.ts";
 import { inWords } from "./runtime/report.ts";
 
+/** A Ctrl-C comes from the terminal and again through npm: one signal, told twice. */
+const sameSignalMs = 300;
+
 // Starts the whole system, lets customers at it, shows how it fares, and stops it. `npm start -- --help` says how.
 
 const options = parseOptions(process.argv.slice(2));
@@ -33,9 +36,6 @@ if ("wrong" in options) {
     process.exitCode = 1;
   }
 }
-
-/** A Ctrl-C comes from the terminal and again through npm: one signal, told twice. */
-const sameSignalMs = 300;
 
 /** Resolves at the first SIGINT or SIGTERM. The second ends the launcher at once; the processes notice, and stop by themselves. */
 function untilSignal(): Promise<void> {
