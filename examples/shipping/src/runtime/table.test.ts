@@ -53,9 +53,9 @@ test("colours change nothing but the colours, and what does not fit is cut", () 
 });
 
 test("a command that is too long goes on in the next line, as a shell takes it", () => {
-  const notes = ["curl http://127.0.0.1:8080/cargos --json '{}' --silent"];
-  const lines = renderView({ ...view, notes }, 36, false).slice(-2);
-  assert.deepEqual(lines, ["curl http://127.0.0.1:8080/cargos \\", "  --json '{}' --silent"]);
+  const notes = ["  curl http://127.0.0.1:8080/cargos --json '{}' --silent"];
+  const lines = renderView({ ...view, notes }, 38, false).slice(-2);
+  assert.deepEqual(lines, ["  curl http://127.0.0.1:8080/cargos \\", "    --json '{}' --silent"]);
 });
 
 test("the whole table in one plain line", () => {
