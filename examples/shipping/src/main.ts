@@ -7,6 +7,9 @@ import { launch } from "./runtime/launch.ts";
 import { parseOptions, usage } from "./runtime/options.ts";
 import { inWords } from "./runtime/report.ts";
 
+/** A Ctrl-C comes from the terminal and again through npm: one signal, told twice. */
+const sameSignalMs = 300;
+
 // Starts the whole system, lets customers at it, shows how it fares, and stops it. `npm start -- --help` says how.
 
 const options = parseOptions(process.argv.slice(2));
@@ -37,11 +40,11 @@ if ("wrong" in options) {
 /** Resolves at the first SIGINT or SIGTERM. The second ends the launcher at once; the processes notice, and stop by themselves. */
 function untilSignal(): Promise<void> {
   return new Promise((resolve) => {
-    let seen = false;
+    let firstMs: number | undefined;
     for (const signal of ["SIGINT", "SIGTERM"] as const) {
       process.on(signal, () => {
-        if (seen) process.exit(130);
-        seen = true;
+        firstMs ??= systemClock.now();
+        if (systemClock.now() - firstMs >= sameSignalMs) process.exit(130);
         resolve();
       });
     }

@@ -37,13 +37,14 @@ export function createRelay({ outbox, deliver, clock, timeoutMs = 2000, everyMs 
   let stopped = false;
 
   async function carry(message: Message): Promise<void> {
-    using ctx = withTimeout(background(clock), timeoutMs);
+    const ctx = withTimeout(background(clock), timeoutMs);
     try {
       await deliver(ctx, message);
       outbox.remove(message.id);
     } catch {
       failures++;
     } finally {
+      ctx.cancel();
       underWay.delete(message.id);
     }
   }

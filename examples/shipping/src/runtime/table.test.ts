@@ -52,6 +52,12 @@ test("colours change nothing but the colours, and what does not fit is cut", () 
   for (const line of plain) assert.ok(line.length <= 40);
 });
 
+test("a command that is too long goes on in the next line, as a shell takes it", () => {
+  const notes = ["  curl http://127.0.0.1:8080/cargos --json '{}' --silent"];
+  const lines = renderView({ ...view, notes }, 38, false).slice(-2);
+  assert.deepEqual(lines, ["  curl http://127.0.0.1:8080/cargos \\", "    --json '{}' --silent"]);
+});
+
 test("the whole table in one plain line", () => {
   assert.equal(renderLine(view), "booking x1 12/s p99 123 err 0 | routing x2 3/s p99 45.7 err 1");
 });

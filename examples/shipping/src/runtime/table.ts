@@ -33,9 +33,24 @@ export function renderView({ title, rows, notes }: View, columns: number, colour
   const cells = rows.map((row) => cellsOf(row, paint));
   const widths = headings.map((heading, i) => Math.max(heading.length, ...cells.map((line) => width(line[i] ?? ""))));
   const line = (texts: readonly string[]) => texts.map((text, i) => pad(text, widths[i] ?? 0, isLeft(i))).join("  ");
-  return [paint("bold", title), "", paint("dim", line(headings)), ...cells.map(line), "", ...notes].map((text) =>
+  const under = notes.flatMap((note) => (/^ *curl /.test(note) ? folded(note, columns) : [note]));
+  return [paint("bold", title), "", paint("dim", line(headings)), ...cells.map(line), "", ...under].map((text) =>
     cut(text, columns),
   );
+}
+
+/** A command that is longer than a line, as a shell takes it over several: what is cut off could not be copied. */
+function folded(command: string, columns: number): string[] {
+  const lines: string[] = [];
+  const indent = " ".repeat(command.length - command.trimStart().length + 2);
+  let rest = command;
+  while (rest.length > columns) {
+    const space = rest.lastIndexOf(" ", columns - 2);
+    if (space <= indent.length) break;
+    lines.push(`${rest.slice(0, space)} \\`);
+    rest = indent + rest.slice(space + 1);
+  }
+  return [...lines, rest];
 }
 
 function cellsOf(row: ServiceRow, paint: Paint): string[] {

@@ -44,7 +44,7 @@ function failing(errors: readonly unknown[], options: RetryOptions = {}, key = "
   const outcome = async (ctx = background(clock)): Promise<unknown> => {
     let result: unknown;
     let over = false;
-    retrying(ctx, {})
+    void retrying(ctx, {})
       .catch((error: unknown) => error)
       .then((value) => {
         result = value;

@@ -44,7 +44,8 @@ export function retry(options: RetryOptions = {}): Middleware {
   if (!(baseMs >= 0)) throw new RangeError(`retry: baseMs must be 0 or more, got ${baseMs}`);
   if (!(maxMs >= 0)) throw new RangeError(`retry: maxMs must be 0 or more, got ${maxMs}`);
   const codes: ReadonlySet<Code> = new Set(options.codes ?? ["unavailable"]);
-  for (const code of codes) if (!isCode(code)) throw new RangeError(`retry: codes has ${code}, which is no code`);
+  for (const code of codes)
+    if (!isCode(code)) throw new RangeError(`retry: codes has ${String(code)}, which is no code`);
   const budgets = new Map<string, RetryBudget>();
 
   return (next, method) => {

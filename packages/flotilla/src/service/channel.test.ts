@@ -374,7 +374,7 @@ describe("the end", () => {
   test("a stop of waiting leaves no listener on the context", async () => {
     const { way, ctx } = bed({ discover: { watch: () => ({ stop() {} }) }, timeoutMs: false });
     const scope = withCancel(ctx);
-    const failure = failureOf(way.endpoint(Calc.methods[0]!)(scope, one) as Promise<unknown>);
+    const failure = failureOf(way.endpoint(Calc.methods[0]!)(scope, one));
     await way.close();
     await failure;
     let fired = 0;

@@ -120,7 +120,7 @@ describe("signals", () => {
       });
     });
 
-    test(`a second signal exits at once (${signal})`, async () => {
+    test(`a second signal exits at once, the same one told twice does not (${signal})`, async () => {
       const child = new Child({});
       const over = channel({ discover: [await child.heard("address")], retry: false });
       const call = client(Sleeper, over)
@@ -129,6 +129,11 @@ describe("signals", () => {
       await child.heard("stuck");
       child.process.kill(signal);
       await child.heard("event", "draining");
+      const first = systemClock.now();
+      child.process.kill(signal);
+      // Time is what the rule is about.
+      await new Promise<void>((resolve) => systemClock.schedule(400 - (systemClock.now() - first), resolve));
+      assert.equal(child.process.exitCode, null);
       child.process.kill(signal);
       assert.equal(await child.exit, signal === "SIGTERM" ? 143 : 130);
       assert.ok(!child.told.some(({ closed }) => closed));

@@ -30,7 +30,7 @@ const quiet: ShopService = {
 const ctx = background();
 
 function endpoint(
-  key: keyof ShopService & string,
+  key: keyof ShopService,
   methods: Partial<ShopService>,
   options: ImplementOptions = {},
 ): Endpoint<unknown, never> {

@@ -69,7 +69,8 @@ export class Peer implements Candidate {
   /** After a refusal: calls go to others until then, on the channel's clock. */
   avoidUntilMs = 0;
   readonly #connection: Connection;
-  readonly #endpoints = new Map<MethodInfo, Endpoint>();
+  /** By the number their target gave the method. */
+  readonly #endpoints: (Endpoint | undefined)[] = [];
 
   constructor(instance: Instance, connection: Connection) {
     this.instance = instance;
@@ -81,12 +82,8 @@ export class Peer implements Candidate {
     this.avoidUntilMs = nowMs + Math.min(AVOID_MAX_MS, AVOID_MS * 2 ** this.refusals++);
   }
 
-  endpoint(method: MethodInfo): Endpoint {
-    let endpoint = this.#endpoints.get(method);
-    if (endpoint === undefined) {
-      endpoint = this.#connection.endpoint(method);
-      this.#endpoints.set(method, endpoint);
-    }
-    return endpoint;
+  /** @param slot - the number of the method: small, and the same for it every time. */
+  endpoint(method: MethodInfo, slot: number): Endpoint {
+    return (this.#endpoints[slot] ??= this.#connection.endpoint(method));
   }
 }

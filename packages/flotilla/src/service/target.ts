@@ -32,6 +32,8 @@ export class Target implements InstanceObserver {
   readonly #deps: TargetDeps;
   readonly #balancer: Balancer<Peer>;
   readonly #watch: Watch;
+  /** Those that endpoints were asked for, once each. */
+  readonly #methods: MethodInfo[] = [];
   #peers = new Map<string, Peer>();
   /** Those that refused their last call. A dead instance fails fast, and would look like the one with the least to do. */
   readonly #down = new Set<Peer>();
@@ -101,10 +103,12 @@ export class Target implements InstanceObserver {
 
   /** The endpoint that sends each call of a method to the instance picked for it. */
   endpoint(method: MethodInfo): Endpoint {
+    let slot = this.#methods.indexOf(method);
+    if (slot < 0) slot = this.#methods.push(method) - 1;
     const streams = method.kind === "server_stream" || method.kind === "bidi_stream";
     const send = (ctx: Context, request: unknown): Promise<unknown> => {
       try {
-        return this.#call(this.#pick(ctx), ctx, request, method, streams);
+        return this.#call(this.#pick(ctx), ctx, request, method, slot, streams);
       } catch (error) {
         return Promise.reject(error);
       }
@@ -147,13 +151,20 @@ export class Target implements InstanceObserver {
     return avoided.size < this.#peers.size ? avoided : tried;
   }
 
-  #call(peer: Peer, outer: Context, request: unknown, method: MethodInfo, streams: boolean): Promise<unknown> {
+  #call(
+    peer: Peer,
+    outer: Context,
+    request: unknown,
+    method: MethodInfo,
+    slot: number,
+    streams: boolean,
+  ): Promise<unknown> {
     const observer = outer.value(outgoingCallKey);
     const ctx = observer === undefined ? outer : observer.attempt(outer, peer.instance);
     const { clock } = this.#deps;
     const balancer = this.#balancer;
     const startedMs = balancer.done === undefined ? 0 : clock.now();
-    const pending = peer.endpoint(method)(ctx, request);
+    const pending = peer.endpoint(method, slot)(ctx, request);
     peer.inFlight++;
     const done = (error: unknown): void => {
       peer.inFlight--;

@@ -88,6 +88,8 @@ export function transportTest(
       };
       const listening = await under.listener().listen([implement(Notes, implementation, { use })], root);
       const connection = under.connector().connect(listening.address);
+      // Deadlines keep no process alive, and a transport without sockets has nothing else that would.
+      const alive = ctx.clock.schedule(60_000, () => {});
       try {
         await body({
           client: stub(Notes, (method) => connection.endpoint(method)),
@@ -97,6 +99,7 @@ export function transportTest(
           reported,
         });
       } finally {
+        alive.cancel();
         ctx.cancel();
         await connection.close();
         await listening.close();

@@ -33,7 +33,7 @@ export function callTests(under: TransportUnderTest): ContractTest[] {
     transportTest(
       "unary: the answer is the handler's, whatever the text",
       under,
-      () => ({ one: (_ctx, { n, text }) => ({ n: n * 2, text: [...text].toReversed().join("") }) }),
+      () => ({ one: (_ctx, { n, text }) => ({ n: n * 2, text: Array.from(text).toReversed().join("") }) }),
       async ({ client, ctx }) => {
         assert.deepEqual(await client.one(ctx, { n: 21, text: 'añ😀"\\\u2028' }), { n: 42, text: '\u2028\\"😀ña' });
         const text = "ü".repeat(300_000);

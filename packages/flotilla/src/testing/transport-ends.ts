@@ -16,7 +16,7 @@ function ended(ctx: Context): Promise<ServiceError> {
 async function* stalling(ctx: Context): AsyncGenerator<Note> {
   yield nothing;
   await ended(ctx);
-  throw ctx.err;
+  throw ctx.err!;
 }
 
 /** Deadline, cancellation and early exit, from either side. */

@@ -39,7 +39,7 @@ async function main({ registry, leak, ...limits }: Setup): Promise<void> {
     },
     stuck(ctx) {
       say({ stuck: true });
-      void afterFunc(ctx, () => say({ cut: String((ctx.cause as Error).message) }));
+      void afterFunc(ctx, () => say({ cut: (ctx.cause as Error).message }));
       return new Promise(() => {});
     },
   });

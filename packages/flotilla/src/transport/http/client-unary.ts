@@ -63,7 +63,7 @@ export function unaryEndpoint(method: MethodInfo, settings: HttpClientSettings, 
         ...(binary !== undefined && { base64: "1" }),
         message,
       });
-      return read(ctx, await roundTrip(ctx, "GET", `${path}?${query}`, callHeaders(ctx, accept), undefined));
+      return read(ctx, await roundTrip(ctx, "GET", `${path}?${query.toString()}`, callHeaders(ctx, accept), undefined));
     };
   }
   return async function httpPost(ctx, request) {

@@ -145,7 +145,10 @@ for (const [name, { flag, version }] of Object.entries(versions)) {
       const answer = await call(
         `${address}/test.v1.Freight/echo`,
         ...json,
-        ...["--header", "content-encoding: gzip", "--data-binary", `@${path}`],
+        "--header",
+        "content-encoding: gzip",
+        "--data-binary",
+        `@${path}`,
       );
       assert.equal(answer.body, '{"text":"packed"}');
     });
@@ -161,7 +164,12 @@ for (const [name, { flag, version }] of Object.entries(versions)) {
         const { headers, body } = await call(
           `${address}/test.v1.Freight/echo`,
           ...json,
-          ...["--data-binary", `@${path}`, "--header", `accept-encoding: ${accept}`, "--output", `${path}.out`],
+          "--data-binary",
+          `@${path}`,
+          "--header",
+          `accept-encoding: ${accept}`,
+          "--output",
+          `${path}.out`,
         );
         assert.equal(body, "");
         assert.equal(headers["content-encoding"], accept);
@@ -187,7 +195,10 @@ for (const [name, { flag, version }] of Object.entries(versions)) {
         const answer = await call(
           `${address}/test.v1.Freight/hang`,
           ...json,
-          ...["--header", `connect-timeout-ms: ${timeout}`, "--data", "{}"],
+          "--header",
+          `connect-timeout-ms: ${timeout}`,
+          "--data",
+          "{}",
         );
         assert.equal(answer.status, 504);
         assert.equal((JSON.parse(answer.body) as { code: string }).code, "deadline_exceeded");
@@ -196,7 +207,10 @@ for (const [name, { flag, version }] of Object.entries(versions)) {
         const answer = await call(
           `${address}/test.v1.Freight/hang`,
           ...json,
-          ...["--header", `connect-timeout-ms: ${timeout}`, "--data", "{}"],
+          "--header",
+          `connect-timeout-ms: ${timeout}`,
+          "--data",
+          "{}",
         );
         assert.equal(answer.status, 400, timeout);
         assert.match(answer.body, /connect-timeout-ms must be a whole number/);
@@ -210,7 +224,10 @@ for (const [name, { flag, version }] of Object.entries(versions)) {
       const answer = await call(
         `${address}/test.v1.Freight/echo`,
         ...json,
-        ...["--header", "expect: 100-continue", "--data-binary", `@${path}`],
+        "--header",
+        "expect: 100-continue",
+        "--data-binary",
+        `@${path}`,
       );
       assert.equal(answer.status, 200);
       assert.equal((JSON.parse(answer.body) as { text: string }).text, text);
@@ -221,7 +238,10 @@ for (const [name, { flag, version }] of Object.entries(versions)) {
       const path = await file(t, Buffer.concat([Buffer.from([0, 0, 0, 0, 8]), Buffer.from('{"to":2}')]));
       const answer = await call(
         `${address}/test.v1.Freight/count`,
-        ...["--header", "content-type: application/connect+json", "--data-binary", `@${path}`],
+        "--header",
+        "content-type: application/connect+json",
+        "--data-binary",
+        `@${path}`,
       );
       assert.equal(answer.status, 200);
       assert.equal(answer.headers["content-type"], "application/connect+json");

@@ -14,6 +14,7 @@ import type { Request, Response } from "./http-message.ts";
 import { linger } from "./linger.ts";
 import type { HttpServerSettings } from "./options.ts";
 import type { RequestHead } from "./request-head.ts";
+import { type OnSocket, unwatchClose, watchClose } from "./socket-calls.ts";
 import { UNWATCHED_MS, type Watchable, type WatchList } from "./watch-list.ts";
 
 /** What the calls of one listener share. */
@@ -36,7 +37,7 @@ export interface ServerState {
  * One call on its way through the server: its context, its bookkeeping, its one answer. What differs between unary
  * Connect, REST and streams is in the subclasses.
  */
-export abstract class HttpServerCall implements ServerCall, Watchable {
+export abstract class HttpServerCall implements ServerCall, Watchable, OnSocket {
   abstract readonly protocol: string;
   readonly state: ServerState;
   readonly info: MethodInfo;
@@ -74,7 +75,7 @@ export abstract class HttpServerCall implements ServerCall, Watchable {
     this.startedMs = observer === undefined && state.settings.hooks.finalize === undefined ? 0 : state.root.clock.now();
     this.observation = observer?.begin(this, state.root, this.startedMs);
     state.inFlight++;
-    res.on("close", () => this.closed());
+    watchClose(req, res, this);
   }
 
   get headers(): Metadata {
@@ -188,6 +189,7 @@ export abstract class HttpServerCall implements ServerCall, Watchable {
   protected end(code: "ok" | Code, error: ServiceError | undefined): void {
     if (this.over) return;
     this.over = true;
+    unwatchClose(this.req, this);
     const { state } = this;
     state.young.remove(this);
     this.stopWatching?.();
@@ -220,7 +222,7 @@ export abstract class HttpServerCall implements ServerCall, Watchable {
     }
   }
 
-  private closed(): void {
+  closed(): void {
     if (this.over) return;
     // Before the answer was complete: the client has gone, or the connection broke.
     this.answered = true;

@@ -19,7 +19,8 @@ export function curl(...args: string[]): Promise<CurlAnswer> {
       ["--silent", "--show-error", "--max-time", "20", "--write-out", write, ...args],
       { encoding: "buffer", maxBuffer: 64 * 1024 * 1024 },
       (error, stdout, stderr) => {
-        if (error !== null && error.code !== 0) return reject(new Error(`curl: ${stderr}`, { cause: error }));
+        if (error !== null && error.code !== 0)
+          return reject(new Error(`curl: ${stderr.toString()}`, { cause: error }));
         const said = stderr.toString("utf8");
         const [line, ...json] = said.split("\n");
         const [status, version] = line!.split(" ");

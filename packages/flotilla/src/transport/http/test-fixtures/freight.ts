@@ -59,7 +59,7 @@ export function freight(): Implementation<typeof Freight> {
     },
     async hang(ctx) {
       await done(ctx);
-      throw ctx.err;
+      throw ctx.err!;
     },
     brief: () => new Promise(() => {}),
     async *count(_ctx, { to, failAfter = Infinity }) {
