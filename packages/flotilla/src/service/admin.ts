@@ -1,7 +1,10 @@
-import { createServer, type Server } from "node:http";
+import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { httpStatus } from "../codec/connect-error.ts";
 import type { Context } from "../context/context.ts";
 import { afterFunc, withTimeout } from "../context/with.ts";
+import type { AdminResponse, AdminRoute } from "../endpoint/telemetry-port.ts";
+import { ServiceError } from "../errors/service-error.ts";
 
 /** Options of the admin port. */
 export interface AdminOptions {
@@ -16,6 +19,9 @@ export type ReadinessCheck = (ctx: Context) => void | Promise<void>;
 
 /** A check may take so long before it counts as failed. */
 const CHECK_TIMEOUT_MS = 2000;
+
+/** Largest body of a request to the admin port, bytes. */
+const MAX_BODY_BYTES = 65_536;
 
 /** What the probes report. */
 export interface Health {
@@ -32,20 +38,37 @@ export class Admin {
   readonly #server: Server;
   #address = "";
 
-  /** @param root - parent of the contexts that checks run under. */
-  constructor(root: Context, health: () => Health) {
+  /**
+   * @param root - parent of the contexts that checks run under.
+   * @param routes - further pages by path.
+   */
+  constructor(root: Context, health: () => Health, routes: Readonly<Record<string, AdminRoute>> = {}) {
     this.#server = createServer((req, res) => {
-      const path = req.url!.split("?", 1)[0];
-      const reply = (status: number, body: object): void => {
-        const text = `${JSON.stringify(body)}\n`;
-        res.writeHead(status, { "content-type": "application/json", "content-length": Buffer.byteLength(text) });
-        res.end(text);
+      const [path = "", query] = req.url!.split("?", 2);
+      const send = ({ status, contentType, body }: AdminResponse): void => {
+        res.writeHead(status, { "content-type": contentType, "content-length": Buffer.byteLength(body) });
+        res.end(body);
       };
+      const reply = (status: number, body: object): void =>
+        send({ status, contentType: "application/json", body: `${JSON.stringify(body)}\n` });
+      if (Object.hasOwn(routes, path)) {
+        visit(routes[path]!, req, query).then(send, (error: unknown) => {
+          // The rest of a body that is too large is not waited for.
+          if (!req.complete) res.setHeader("connection", "close");
+          reply(error instanceof ServiceError ? httpStatus(error) : 500, {
+            error: error instanceof Error ? error.message : String(error),
+          });
+        });
+        return;
+      }
       if (req.method !== "GET" && req.method !== "HEAD") return reply(405, { error: "use GET" });
       if (path === "/livez") return reply(200, { status: "ok" });
       if (path === "/startupz")
         return reply(health().started ? 200 : 503, { status: health().started ? "ok" : "starting" });
-      if (path !== "/readyz") return reply(404, { error: `nothing is at ${path}: try /livez, /readyz, /startupz` });
+      if (path !== "/readyz") {
+        const pages = ["/livez", "/readyz", "/startupz", ...Object.keys(routes)].join(", ");
+        return reply(404, { error: `nothing is at ${path}: try ${pages}` });
+      }
       readiness(root, health()).then(
         (report) => reply(report.status === "ok" ? 200 : 503, report),
         (error: unknown) => reply(503, { status: String(error) }),
@@ -81,6 +104,18 @@ export class Admin {
       this.#server.closeAllConnections();
     });
   }
+}
+
+async function visit(route: AdminRoute, req: IncomingMessage, query: string | undefined): Promise<AdminResponse> {
+  let body = "";
+  req.setEncoding("utf8");
+  for await (const chunk of req) {
+    body += chunk as string;
+    if (body.length > MAX_BODY_BYTES) {
+      throw new ServiceError("resource_exhausted", `the body is over the limit of ${MAX_BODY_BYTES} bytes`);
+    }
+  }
+  return route({ method: req.method!, query: new URLSearchParams(query), headers: req.headers, body });
 }
 
 interface Readiness {

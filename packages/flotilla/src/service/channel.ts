@@ -9,6 +9,7 @@ import { fixed } from "../discovery/fixed.ts";
 import { chain, type Endpoint, type Middleware } from "../endpoint/endpoint.ts";
 import type { Instance } from "../endpoint/instance.ts";
 import type { MethodInfo } from "../endpoint/method-info.ts";
+import type { TelemetryPort } from "../endpoint/telemetry-port.ts";
 import type { Connector } from "../endpoint/transport.ts";
 import { deadline } from "../resilience/deadline.ts";
 import { type RetryOptions, retry } from "../resilience/retry.ts";
@@ -25,6 +26,8 @@ export interface ChannelOptions {
   readonly transport?: Connector;
   /** Which one is called. Default `leastRequest()`. */
   readonly balance?: BalancerFactory;
+  /** Tracing, metrics and logs of all calls that are made: `telemetry()`. Default none. */
+  readonly telemetry?: TelemetryPort;
   /** Middlewares around every call, the first outermost; they see a call once, however often it is tried. Default none. */
   readonly use?: readonly Middleware[];
   /** Deadline of unary calls whose caller sets no earlier one, milliseconds; `false` for none. Default 10000. */
@@ -51,7 +54,7 @@ export interface Channel extends AsyncDisposable {
 }
 
 /**
- * Opens a channel. The stack of each call, outermost first: `use`, deadline, retry, balancer, transport.
+ * Opens a channel. The stack of each call, outermost first: telemetry, `use`, deadline, retry, balancer, transport.
  *
  * @throws TypeError or RangeError when an option is not legal, naming it.
  */
@@ -64,6 +67,7 @@ export function channel(options: ChannelOptions): Channel {
   const connections = new Connections(transport);
   const targets = new Map<string, Target>();
   const around = chain(
+    ...(options.telemetry === undefined ? [] : [options.telemetry.client]),
     ...use,
     ...(timeoutMs === false ? [] : [deadline(timeoutMs)]),
     ...(options.retry === false ? [] : [retry({ random, clock, ...options.retry })]),

@@ -3,6 +3,7 @@ import type { Context } from "../context/context.ts";
 import type { Registrar } from "../discovery/discovery.ts";
 import type { ErrorReporter } from "../endpoint/report.ts";
 import type { Service } from "../endpoint/service.ts";
+import type { TelemetryPort } from "../endpoint/telemetry-port.ts";
 import type { Listener } from "../endpoint/transport.ts";
 import type { AdminOptions, ReadinessCheck } from "./admin.ts";
 import type { Closable } from "./closable.ts";
@@ -34,6 +35,8 @@ export interface HostOptions {
   };
   /** The port of the probes; `false` for none. Default: a free port on loopback. */
   readonly admin?: AdminOptions | false;
+  /** Tracing, metrics and logs of all calls that are served: `telemetry()`. Closed last. Default none. */
+  readonly telemetry?: TelemetryPort;
   /** Conditions of readiness by name. Default none. */
   readonly checks?: Readonly<Record<string, ReadinessCheck>>;
   /**
@@ -47,7 +50,10 @@ export interface HostOptions {
   readonly drainDelayMs?: number;
   /** How long calls in flight, and then tasks, may take to end before they are cancelled, milliseconds. Default 20000. */
   readonly drainTimeoutMs?: number;
-  /** Told of failures whose cause the caller must not see. Default: a JSON line to standard error. */
+  /**
+   * Told of failures whose cause the caller must not see. Default: the log of `telemetry`, else a JSON line to
+   * standard error.
+   */
   readonly onError?: ErrorReporter;
   /** Told of each step of the life of the host. Default: a line to standard error. */
   readonly onEvent?: (event: LifecycleEvent) => void;
@@ -55,8 +61,8 @@ export interface HostOptions {
 }
 
 /** Options with every default filled in. */
-export type HostSettings = Required<Omit<HostOptions, "register" | "onError">> &
-  Pick<HostOptions, "register" | "onError">;
+export type HostSettings = Required<Omit<HostOptions, "register" | "onError" | "telemetry">> &
+  Pick<HostOptions, "register" | "onError" | "telemetry">;
 
 /** A host that serves. */
 export interface RunningHost {

@@ -4,6 +4,7 @@ import { sleep } from "../context/sleep.ts";
 import { background, withCancel, withTimeout, withValue } from "../context/with.ts";
 import type { Registration } from "../discovery/discovery.ts";
 import type { Instance } from "../endpoint/instance.ts";
+import { serverObserverKey } from "../endpoint/observer.ts";
 import { errorReporterKey } from "../endpoint/report.ts";
 import type { Listening } from "../endpoint/transport.ts";
 import { ServiceError } from "../errors/service-error.ts";
@@ -38,8 +39,11 @@ export class Running implements RunningHost {
   constructor(settings: HostSettings) {
     this.#settings = settings;
     this.#id = `${settings.name}-${randomUUID().slice(0, 8)}`;
-    const top = background(settings.clock);
-    this.#root = withCancel(settings.onError === undefined ? top : withValue(top, errorReporterKey, settings.onError));
+    const { telemetry, onError = telemetry?.onError } = settings;
+    let top = background(settings.clock);
+    if (onError !== undefined) top = withValue(top, errorReporterKey, onError);
+    if (telemetry !== undefined) top = withValue(top, serverObserverKey, telemetry.server);
+    this.#root = withCancel(top);
     this.#startScope = withCancel(this.#root);
     this.#tasksScope = withCancel(this.#root);
     this.stopped = new Promise((resolve, reject) => {
@@ -50,11 +54,15 @@ export class Running implements RunningHost {
     this.#admin =
       settings.admin === false
         ? undefined
-        : new Admin(this.#root, () => ({
-            started: this.#started,
-            draining: this.#stopping !== undefined,
-            checks: settings.checks,
-          }));
+        : new Admin(
+            this.#root,
+            () => ({
+              started: this.#started,
+              draining: this.#stopping !== undefined,
+              checks: settings.checks,
+            }),
+            telemetry?.admin,
+          );
   }
 
   get addresses(): readonly string[] {
@@ -178,6 +186,8 @@ export class Running implements RunningHost {
     for (const closable of close.toReversed()) await this.#close("a resource", () => closeOne(closable));
     await this.#admin?.close();
     if (this.#started) this.#event("stopped", "stopped");
+    const { telemetry } = this.#settings;
+    if (telemetry !== undefined) await this.#close("telemetry", () => telemetry.close());
     if (this.#failure === undefined) return this.#settle.resolve();
     this.#settle.reject(this.#failure.error);
     throw this.#failure.error;

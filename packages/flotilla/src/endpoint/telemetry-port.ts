@@ -1,0 +1,37 @@
+import type { Middleware } from "./endpoint.ts";
+import type { ServerObserver } from "./observer.ts";
+import type { ErrorReporter } from "./report.ts";
+
+/** A request to the admin port. */
+export interface AdminRequest {
+  readonly method: string;
+  /** What follows the `?`. */
+  readonly query: URLSearchParams;
+  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
+  /** At most 64 KiB of text; empty for GET. */
+  readonly body: string;
+}
+
+/** The answer of the admin port. */
+export interface AdminResponse {
+  readonly status: number;
+  readonly contentType: string;
+  readonly body: string;
+}
+
+/** A page of the admin port: one path, every method. */
+export type AdminRoute = (request: AdminRequest) => AdminResponse | Promise<AdminResponse>;
+
+/** What a host and a channel need of telemetry; `telemetry()` makes one. */
+export interface TelemetryPort {
+  /** Observes the calls a host serves. */
+  readonly server: ServerObserver;
+  /** Observes the calls a channel makes; goes around all its other middlewares. */
+  readonly client: Middleware;
+  /** Pages of the admin port by path: `/metrics`. */
+  readonly admin: Readonly<Record<string, AdminRoute>>;
+  /** Told of failures whose cause the caller must not see. */
+  readonly onError: ErrorReporter;
+  /** Sends what is still held. Called when the host has stopped; a second call does nothing. */
+  close(): Promise<void>;
+}
