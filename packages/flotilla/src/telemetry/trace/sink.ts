@@ -11,7 +11,7 @@ export interface LocalTrace {
 /** A span that has ended, and where it belongs in this process. */
 export interface FinishedSpan extends SpanData {
   /** The first span that the trace had here, its parent being remote or none. The span itself when it is that. */
-  readonly localRoot: LocalTrace & SpanData;
+  readonly localRoot: FinishedSpan & LocalTrace;
 }
 
 /** Where spans go when they end. Nothing here may throw or take long: it runs inside the request. */
