@@ -14,8 +14,11 @@ import { UnaryCall } from "./unary-call.ts";
  * Source: https://connectrpc.com/docs/protocol/#unary-rpcs
  */
 class ConnectUnaryCall extends UnaryCall {
-  readonly protocol = "connect";
   private binary = false;
+
+  get protocol(): string {
+    return "connect";
+  }
 
   /** Starts a POST. */
   post(): void {

@@ -9,10 +9,13 @@ import { UnaryCall } from "./unary-call.ts";
 
 /** A call of a declared REST route: fields from path, query and JSON body; errors as problem+json (RFC 9457). */
 export class RestCall extends UnaryCall {
-  readonly protocol = "rest";
   private input!: RestInput;
   private parameters: readonly string[] = [];
   private query: string | undefined = undefined;
+
+  get protocol(): string {
+    return "rest";
+  }
 
   start(input: RestInput, parameters: readonly string[], query: string | undefined): void {
     this.input = input;

@@ -38,7 +38,8 @@ export interface ServerState {
  * Connect, REST and streams is in the subclasses.
  */
 export abstract class HttpServerCall implements ServerCall, Watchable, OnSocket {
-  abstract readonly protocol: string;
+  /** On the prototype: it must be there before the constructors of subclasses have run. */
+  abstract get protocol(): string;
   readonly state: ServerState;
   readonly info: MethodInfo;
   readonly req: Request;

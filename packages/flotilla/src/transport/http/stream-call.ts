@@ -17,7 +17,6 @@ import { HttpServerCall, type ServerState } from "./server-call.ts";
  * Source: https://connectrpc.com/docs/protocol/#streaming-rpcs
  */
 class StreamCall extends HttpServerCall {
-  readonly protocol = "connect";
   private readonly method: BoundMethod;
   private binary = false;
   private requestEncoding: Encoding | undefined = undefined;
@@ -33,6 +32,10 @@ class StreamCall extends HttpServerCall {
   ) {
     super(state, method.info, req, res, head, timeoutMs);
     this.method = method;
+  }
+
+  get protocol(): string {
+    return "connect";
   }
 
   start(): void {

@@ -1,0 +1,170 @@
+import { SpanKind, SpanStatusCode } from "@opentelemetry/api";
+import type { Context } from "../../context/context.ts";
+import { afterFunc, withValue } from "../../context/with.ts";
+import type { Middleware } from "../../endpoint/endpoint.ts";
+import type { Instance } from "../../endpoint/instance.ts";
+import type { MethodInfo } from "../../endpoint/method-info.ts";
+import { type OutgoingCall, outgoingCallKey } from "../../endpoint/observer.ts";
+import { observeStream } from "../../endpoint/stream.ts";
+import { ServiceError } from "../../errors/service-error.ts";
+import { serverCall } from "../../metadata/call.ts";
+import { currentTrace, withTrace } from "../../metadata/trace.ts";
+import type { AttributeList } from "../model.ts";
+import type { ActiveSpan } from "../trace/active-span.ts";
+import type { MethodMeter } from "./ports.ts";
+import { nameOf, presetOf } from "./rpc-attributes.ts";
+import { type CallInstruments, ServerObservation } from "./server-observer.ts";
+
+const NO_PRESET: AttributeList = [];
+
+/**
+ * Observes the calls a channel makes: a span and the RED metrics of each, a child span for every further attempt and every wait.
+ * The first attempt is told by the call's own span, so that the usual call has one span a side.
+ */
+export function clientObserver({ starter, meter }: Omit<CallInstruments, "log">): Middleware {
+  return (next, method) => {
+    const name = nameOf(method);
+    const preset = presetOf(method, "connect");
+    const streams = method.kind === "server_stream" || method.kind === "bidi_stream";
+    const bound = meter?.method(method, "client");
+    return function observing(ctx, request) {
+      const startedMs = ctx.clock.now();
+      const span = starter?.start(name, SpanKind.CLIENT, currentTrace(ctx), preset, startedMs);
+      bound?.begin();
+      const call = new ObservedCall(ctx, method, span, bound, startedMs);
+      const inner = withValue(span === undefined ? ctx : withTrace(ctx, span), outgoingCallKey, call);
+      return next(inner, request).then(
+        (response) => {
+          if (streams) return call.stream(response as AsyncIterable<unknown>) as typeof response;
+          call.end(undefined);
+          return response;
+        },
+        (error: unknown) => {
+          call.end(error);
+          throw error;
+        },
+      );
+    };
+  };
+}
+
+class ObservedCall implements OutgoingCall {
+  readonly #ctx: Context;
+  readonly #method: MethodInfo;
+  readonly #span: ActiveSpan | undefined;
+  readonly #meter: MethodMeter | undefined;
+  readonly #startedMs: number;
+  #attempts = 0;
+  /** Why the last attempt failed. */
+  #failure: ServiceError | undefined;
+  #over = false;
+  /** The span of a further attempt that runs. */
+  #attempt: ActiveSpan | undefined;
+
+  constructor(
+    ctx: Context,
+    method: MethodInfo,
+    span: ActiveSpan | undefined,
+    meter: MethodMeter | undefined,
+    startedMs: number,
+  ) {
+    this.#ctx = ctx;
+    this.#method = method;
+    this.#span = span;
+    this.#meter = meter;
+    this.#startedMs = startedMs;
+  }
+
+  waits(what: string): (error?: unknown) => void {
+    const span = this.#span?.isRecording()
+      ? this.#span.starter.start(`wait for ${what}`, SpanKind.INTERNAL, this.#span, NO_PRESET)
+      : undefined;
+    return (error) => {
+      if (span === undefined) return;
+      if (error !== undefined) failed(span, ServiceError.from(error));
+      span.finish();
+    };
+  }
+
+  attempt(ctx: Context, instance: Instance): Context {
+    this.#attempts++;
+    const span = this.#span;
+    if (span === undefined || !span.isRecording()) return ctx;
+    if (this.#attempts === 1) {
+      addInstance(span, instance);
+      return ctx;
+    }
+    // The first attempt has no span of its own: how it ended is told when it was not the last.
+    if (this.#attempts === 2 && this.#failure !== undefined) {
+      const { code, message } = this.#failure;
+      span.addEvent("attempt failed", { "rpc.response.status_code": code, "error.message": message });
+    }
+    const attempt = span.starter.start(`attempt ${nameOf(this.#method)}`, SpanKind.CLIENT, span, NO_PRESET);
+    attempt.setAttribute("rpc.attempt", this.#attempts);
+    addInstance(attempt, instance);
+    this.#attempt = attempt;
+    return withTrace(ctx, attempt);
+  }
+
+  attemptFailed(thrown: unknown): void {
+    const span = this.#span;
+    if (span === undefined || !span.isRecording()) return;
+    const error = ServiceError.from(thrown);
+    this.#failure = error;
+    const attempt = this.#attempt;
+    if (attempt === undefined) return;
+    this.#attempt = undefined;
+    failed(attempt, error);
+    attempt.finish();
+  }
+
+  /** A stream of responses: the call is over when it was read to its end, was left early, or when its context is done. */
+  stream(responses: AsyncIterable<unknown>): AsyncIterable<unknown> {
+    const stop = afterFunc(this.#ctx, () => this.end(this.#ctx.err));
+    return observeStream(responses, (error) => {
+      stop();
+      this.end(error);
+    });
+  }
+
+  /** Told of the end; `error` undefined for a success. */
+  end(thrown: unknown): void {
+    if (this.#over) return;
+    this.#over = true;
+    const endedMs = this.#ctx.clock.now();
+    const error = thrown === undefined ? undefined : ServiceError.from(thrown);
+    const code = error?.code ?? "ok";
+    const span = this.#span;
+    this.#meter?.end(code, endedMs - this.#startedMs, 0, 0, span);
+    // The handler that made this call tells in its line how often it had to ask.
+    const observation = serverCall(this.#ctx)?.observation;
+    if (observation instanceof ServerObservation) observation.attempts += this.#attempts;
+    if (span === undefined) return;
+    this.#attempt?.finish(endedMs);
+    if (span.isRecording()) {
+      span.setAttribute("rpc.response.status_code", code);
+      if (this.#attempts > 1) span.setAttribute("rpc.attempts", this.#attempts);
+      if (error !== undefined) failed(span, error);
+    }
+    span.finish(endedMs);
+  }
+}
+
+function failed(span: ActiveSpan, error: ServiceError): void {
+  span.setAttribute("error.type", error.code);
+  span.setStatus({ code: SpanStatusCode.ERROR, message: error.message });
+}
+
+/** Host and port by instance: an address is parsed once. */
+const hosts = new WeakMap<Instance, { readonly host: string; readonly port: number }>();
+
+function addInstance(span: ActiveSpan, instance: Instance): void {
+  let where = hosts.get(instance);
+  if (where === undefined) {
+    const match = /^[a-z+]+:\/\/(\[[^\]]*\]|[^:/]*)(?::(\d+))?/i.exec(instance.address);
+    where = { host: match?.[1]?.replace(/^\[|\]$/g, "") ?? instance.address, port: Number(match?.[2] ?? 0) };
+    hosts.set(instance, where);
+  }
+  span.setAttribute("server.address", where.host);
+  if (where.port > 0) span.setAttribute("server.port", where.port);
+}
