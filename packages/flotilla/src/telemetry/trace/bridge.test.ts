@@ -106,8 +106,15 @@ describe("bridge", () => {
 
   test("keeps what else is in the active context", () => {
     const managed = bridge();
-    managed.with(ROOT_CONTEXT.setValue(key, 1), () => {
-      managed.run(background(), () => assert.equal(managed.active().getValue(key), 1));
+    const { tracer } = bed();
+    const [outer, call] = [tracer.start("outer", 0, undefined, []), tracer.start("call", 1, undefined, [])];
+    managed.with(trace.setSpan(ROOT_CONTEXT.setValue(key, 1), outer), () => {
+      managed.run(withSpan(background(), call), () => {
+        assert.equal(managed.active().getValue(key), 1);
+        assert.equal(trace.getSpan(managed.active()), call);
+      });
+      // A context without a span hides none.
+      managed.run(background(), () => assert.equal(trace.getSpan(managed.active()), outer));
     });
   });
 

@@ -9,6 +9,7 @@ import {
 } from "@opentelemetry/api";
 import type { Context } from "../../context/context.ts";
 import type { Middleware } from "../../endpoint/endpoint.ts";
+import { currentTrace } from "../../metadata/trace.ts";
 import { currentSpan, withSpan } from "./current-span.ts";
 
 /**
@@ -101,7 +102,8 @@ class AsyncLocalBridge implements Bridge {
   };
 
   #contextOf(ctx: Context): OtelContext {
-    return trace.setSpan(this.active(), currentSpan(ctx));
+    const active = this.active();
+    return currentTrace(ctx) === undefined ? active : trace.setSpan(active, currentSpan(ctx));
   }
 
   /** The body of a generator runs in the context of whoever asks for the next message. */

@@ -126,6 +126,10 @@ describe("tracer", () => {
     assert.notEqual(provider.getTracer("a"), provider.getTracer("a", "1"));
     const { scope } = provider.getTracer("a", "1", { schemaUrl: "u" });
     assert.deepEqual(scope, { name: "a", version: "1", schemaUrl: "u" });
+    assert.equal(provider.getTracer(undefined as never).scope.name, "");
+    for (let i = 0; i < 2_000; i++) provider.getTracer(`t${i}`);
+    assert.equal(provider.getTracer("t10"), provider.getTracer("t10"));
+    assert.notEqual(provider.getTracer("t1999"), provider.getTracer("t1999"));
   });
 
   test("flush and shutdown go to the sink; bad limits are refused", async () => {
@@ -291,6 +295,8 @@ describe("the OpenTelemetry API", () => {
       span.end();
       return result;
     };
+    tracer.startSpan("null", null as never).end();
+    sink.spans.length = 0;
     assert.equal(tracer.startActiveSpan("one", end("1")), "1");
     assert.equal(tracer.startActiveSpan("two", { kind: SpanKind.SERVER }, end("2")), "2");
     assert.equal(tracer.startActiveSpan("three", { attributes: { a: 1 } }, parent, end("3")), "3");

@@ -66,7 +66,9 @@ class Provider implements LeanTracerProvider {
     };
   }
 
-  getTracer(name: string, version?: string, options?: TracerOptions): LeanTracer {
+  getTracer(given: string, version?: string, options?: TracerOptions): LeanTracer {
+    // The specification: a name that is none is the empty string.
+    const name = typeof given === "string" ? given : "";
     const schemaUrl = options?.schemaUrl;
     const key = JSON.stringify([name, version, schemaUrl]);
     let tracer = this.#tracers.get(key);

@@ -120,13 +120,15 @@ export function shareBound(share: number): number {
 /** The four words of a trace id, exclusive-or: evenly spread if any of them is. */
 export function traceHash(traceId: string): number {
   let hash = 0;
-  for (let i = 0; i < 32; i += 8) {
-    let word = 0;
-    for (let j = i; j < i + 8; j++) {
-      const char = traceId.charCodeAt(j);
-      word = (word << 4) | (char < 0x3a ? char - 0x30 : char - 0x57);
-    }
-    hash ^= word;
+  for (let i = 0; i < 8; i++) {
+    const digits = digit(traceId, i) ^ digit(traceId, i + 8) ^ digit(traceId, i + 16) ^ digit(traceId, i + 24);
+    hash = (hash << 4) | digits;
   }
   return hash >>> 0;
+}
+
+/** The value of a hex digit: letters have the bit 64, and their low bits count from 1. */
+function digit(hex: string, at: number): number {
+  const char = hex.charCodeAt(at);
+  return ((char & 15) + 9 * (char >> 6)) & 15;
 }

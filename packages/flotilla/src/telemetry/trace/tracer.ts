@@ -97,7 +97,9 @@ export class LeanTracer implements Tracer, SpanMaker {
     );
   }
 
-  startSpan(name: string, options: SpanOptions = {}, parent: Context = context.active()): Span {
+  startSpan(name: string, given: SpanOptions = {}, parent: Context = context.active()): Span {
+    // Untyped callers pass null.
+    const options = (given as SpanOptions | null) ?? {};
     let span: LeanSpan | UnsampledSpan;
     if (parent.getValue(SUPPRESSED) === true) return trace.wrapSpanContext(INVALID_SPAN_CONTEXT);
     const above = options.root === true ? undefined : trace.getSpan(parent);
