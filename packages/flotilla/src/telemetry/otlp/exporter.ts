@@ -1,10 +1,10 @@
-import { validateHeaderName, validateHeaderValue } from "node:http";
 import type { Clock } from "../../clock/clock.ts";
 import { type Random, systemRandom } from "../../clock/random.ts";
 import { systemClock } from "../../clock/system-clock.ts";
 import type { ServiceError } from "../../errors/service-error.ts";
 import type { Exporter, LogData, MetricData, Resource, SpanData } from "../model.ts";
 import { type Compression, Delivery, type DeliveryCounters } from "./delivery.ts";
+import { headerProblem } from "./headers.ts";
 import { httpSender, type OtlpTls } from "./http-sender.ts";
 import { logEncoder } from "./logs.ts";
 import { metricEncoder } from "./metrics.ts";
@@ -66,7 +66,10 @@ export function otlpExporter<S extends OtlpSignal>(options: OtlpExporterOptions<
     throw new RangeError(`otlpExporter: maxRequestBytes must be 1024 or more, got ${maxRequestBytes}`);
   if (compression !== "none" && compression !== "gzip")
     throw new RangeError(`otlpExporter: compression must be "gzip" or "none", got ${JSON.stringify(compression)}`);
-  checkHeaders(headers);
+  for (const [name, value] of Object.entries(headers)) {
+    const problem = headerProblem(name, value);
+    if (problem !== undefined) throw new RangeError(`otlpExporter: headers ${problem}`);
+  }
   const sender = httpSender(parseUrl(url), options.tls, timeoutMs, clock);
   const onError = (error: ServiceError): void => options.onError?.(error);
   const delivery = new Delivery(sender.send, {
@@ -96,28 +99,6 @@ function parseUrl(text: string): URL {
       `otlpExporter: url must be an absolute http or https URL without credentials, got ${JSON.stringify(text)}`,
     );
   return url;
-}
-
-/** Headers that say how a message is sent are not the caller's to set. */
-const reserved =
-  /^(?:connection|content-(?:encoding|length|type)|expect|host|keep-alive|te|trailer|transfer-encoding|upgrade)$/i;
-
-function checkHeaders(headers: Readonly<Record<string, string>>): void {
-  for (const [name, value] of Object.entries(headers)) {
-    if (reserved.test(name)) throw new RangeError(`otlpExporter: headers must not have ${name}`);
-    try {
-      validateHeaderName(name);
-      validateHeaderValue(name, value);
-    } catch (cause) {
-      // The value may be a key: not repeated.
-      throw new RangeError(
-        `otlpExporter: headers has ${JSON.stringify(name)}, whose name or value is not valid in HTTP`,
-        {
-          cause,
-        },
-      );
-    }
-  }
 }
 
 class OtlpHttpExporter<T extends SpanData | MetricData | LogData> implements OtlpExporter<T> {
