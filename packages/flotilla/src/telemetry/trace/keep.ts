@@ -103,7 +103,7 @@ class Keep implements KeepSink {
   #wants(span: SpanData, root: LocalTrace): boolean {
     if (span.durationMs >= this.#slowMs || (this.#errors && span.statusCode === SpanStatusCode.ERROR)) return true;
     // For a trace that holds spans the answer was no.
-    return root.held === undefined && traceHash(span.traceId) < this.#bound;
+    return this.#bound > 0 && root.held === undefined && traceHash(span.traceId) < this.#bound;
   }
 
   #keep(span: FinishedSpan, root: LocalTrace): void {
