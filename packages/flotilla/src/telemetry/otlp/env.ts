@@ -145,7 +145,7 @@ class EnvReader {
       const value = decode(member.slice(at + 1).trim());
       const problem =
         name === "" || value === undefined
-          ? "has a member that is not name=value with a percent-encoded value"
+          ? `has ${name === "" ? "a member" : JSON.stringify(name.slice(0, 64))}, which is not name=value with a percent-encoded value`
           : headerProblem(name, value);
       // Never the value: it may be a key.
       if (problem !== undefined) this.errors.push(`${variable} ${problem}: it is left out`);
