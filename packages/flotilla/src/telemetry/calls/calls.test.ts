@@ -75,7 +75,7 @@ async function system(backs: readonly Partial<Implementation<typeof Back>>[]) {
 }
 
 function one(sink: RecordingSink, name: string, kind: SpanKind): FinishedSpan {
-  const found = sink.spans.filter((span) => span.name === name && span.kind === kind);
+  const found = sink.spans.filter((span) => span.name === name && (span.kind as SpanKind) === kind);
   assert.equal(found.length, 1, `${name} of kind ${kind} among ${sink.names.join(", ")}`);
   return found[0]!;
 }
@@ -124,7 +124,7 @@ describe("spans of calls", () => {
     assert.deepEqual(await pass(clock, front.ask(ctx, { n: 1 })), { n: 7 });
     const call = one(sink, "test.v1.Back/do", SpanKind.CLIENT);
     const again = one(sink, "attempt test.v1.Back/do", SpanKind.CLIENT);
-    const served = sink.spans.filter(({ name, kind }) => name === "test.v1.Back/do" && kind === SpanKind.SERVER);
+    const served = sink.spans.filter(({ name, kind }) => name === "test.v1.Back/do" && (kind as SpanKind) === SpanKind.SERVER);
     assert.equal(again.parentSpanId, call.spanId);
     assert.deepEqual(
       served.map(({ parentSpanId }) => parentSpanId),
