@@ -153,7 +153,12 @@ export type MetricData = {
   readonly unit: string;
   readonly scope: Scope;
 } & (
-  | { readonly type: "sum"; readonly monotonic: boolean; readonly delta: boolean; readonly points: readonly NumberPoint[] }
+  | {
+      readonly type: "sum";
+      readonly monotonic: boolean;
+      readonly delta: boolean;
+      readonly points: readonly NumberPoint[];
+    }
   | { readonly type: "gauge"; readonly points: readonly NumberPoint[] }
   | { readonly type: "histogram"; readonly delta: boolean; readonly points: readonly HistogramPoint[] }
   | { readonly type: "exponential"; readonly delta: boolean; readonly points: readonly ExponentialPoint[] }
@@ -170,4 +175,3 @@ export interface Exporter<T> {
   /** Releases sockets and files. */
   close(): Promise<void>;
 }
-

@@ -8,6 +8,8 @@ import { contract, type Implementation } from "../../contract/contract.ts";
 import { serverStream, unary } from "../../contract/method.ts";
 import type { TelemetryPort } from "../../endpoint/telemetry-port.ts";
 import { ServiceError } from "../../errors/service-error.ts";
+import { type ServerCall, serverCall } from "../../metadata/call.ts";
+import { Metadata } from "../../metadata/metadata.ts";
 import { channel, client } from "../../service/channel.ts";
 import { host } from "../../service/host.ts";
 import { implement } from "../../service/implement.ts";
@@ -30,9 +32,9 @@ const Back = contract("test.v1.Back", {
 });
 
 /** Two services, the first calling the second, and everything traced. */
-async function system(backs: readonly Partial<Implementation<typeof Back>>[]) {
+async function system(backs: readonly Partial<Implementation<typeof Back>>[], b3?: "single" | "multi") {
   const { clock, sink, tracer } = bed();
-  const instruments = { starter: tracer, meter: undefined, log: undefined };
+  const instruments = { starter: tracer, meter: undefined, log: undefined, b3 };
   const telemetry: TelemetryPort = {
     server: serverObserver(instruments),
     client: clientObserver(instruments),
@@ -124,7 +126,9 @@ describe("spans of calls", () => {
     assert.deepEqual(await pass(clock, front.ask(ctx, { n: 1 })), { n: 7 });
     const call = one(sink, "test.v1.Back/do", SpanKind.CLIENT);
     const again = one(sink, "attempt test.v1.Back/do", SpanKind.CLIENT);
-    const served = sink.spans.filter(({ name, kind }) => name === "test.v1.Back/do" && (kind as SpanKind) === SpanKind.SERVER);
+    const served = sink.spans.filter(
+      ({ name, kind }) => name === "test.v1.Back/do" && (kind as SpanKind) === SpanKind.SERVER,
+    );
     assert.equal(again.parentSpanId, call.spanId);
     assert.deepEqual(
       served.map(({ parentSpanId }) => parentSpanId),
@@ -218,5 +222,32 @@ describe("spans of calls", () => {
     assert.equal(failure.code, "invalid_argument");
     const served = one(sink, "test.v1.Front/ask", SpanKind.SERVER);
     assert.equal(attributesOf(served.attributes)["rpc.response.status_code"], "invalid_argument");
+  });
+
+  test("B3 headers, when asked for, are written beside W3C's and read where these are missing", async () => {
+    for (const b3 of ["single", "multi"] as const) {
+      let seen: string | undefined;
+      const { sink, front, ctx } = await system(
+        [
+          {
+            do(inner, request) {
+              seen = serverCall(inner)!.headers.get(b3 === "single" ? "b3" : "x-b3-traceid");
+              return request;
+            },
+          },
+        ],
+        b3,
+      );
+      await front.ask(ctx, { n: 1 });
+      const { traceId } = one(sink, "test.v1.Back/do", SpanKind.SERVER);
+      assert.equal(seen?.slice(0, 32), traceId);
+      sink.spans.length = 0;
+      const zipkin = { b3: "80f198ee56343ba864fe8b2a57d3eff7-e457b5a2e4d86bd1-1" };
+      const { tracer } = bed();
+      const observed = serverObserver({ starter: tracer, meter: undefined, log: undefined, b3 }).method(undefined);
+      const headers = new Metadata(zipkin);
+      const call = { headers, traceparent: undefined, tracestate: undefined, protocol: "memory" } as ServerCall;
+      assert.match(observed.begin(call, ctx, 0).trace!.traceparent, /^00-80f198ee56343ba864fe8b2a57d3eff7-/);
+    }
   });
 });

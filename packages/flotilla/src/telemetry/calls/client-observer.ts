@@ -7,10 +7,11 @@ import type { MethodInfo } from "../../endpoint/method-info.ts";
 import { type OutgoingCall, outgoingCallKey } from "../../endpoint/observer.ts";
 import { observeStream } from "../../endpoint/stream.ts";
 import { ServiceError } from "../../errors/service-error.ts";
-import { serverCall } from "../../metadata/call.ts";
+import { serverCall, withHeaders } from "../../metadata/call.ts";
 import { currentTrace, withTrace } from "../../metadata/trace.ts";
 import type { AttributeList } from "../model.ts";
 import type { ActiveSpan } from "../trace/active-span.ts";
+import { b3Headers, formatB3 } from "../trace/b3.ts";
 import type { MethodMeter } from "./ports.ts";
 import { nameOf, presetOf } from "./rpc-attributes.ts";
 import { type CallInstruments, ServerObservation } from "./server-observer.ts";
@@ -21,7 +22,7 @@ const NO_PRESET: AttributeList = [];
  * Observes the calls a channel makes: a span and the RED metrics of each, a child span for every further attempt and every wait.
  * The first attempt is told by the call's own span, so that the usual call has one span a side.
  */
-export function clientObserver({ starter, meter }: Omit<CallInstruments, "log">): Middleware {
+export function clientObserver({ starter, meter, b3 }: Omit<CallInstruments, "log">): Middleware {
   return (next, method) => {
     const name = nameOf(method);
     const preset = presetOf(method, "connect");
@@ -32,7 +33,10 @@ export function clientObserver({ starter, meter }: Omit<CallInstruments, "log">)
       const span = starter?.start(name, SpanKind.CLIENT, currentTrace(ctx), preset, startedMs);
       bound?.begin();
       const call = new ObservedCall(ctx, method, span, bound, startedMs);
-      const inner = withValue(span === undefined ? ctx : withTrace(ctx, span), outgoingCallKey, call);
+      let inner = withValue(span === undefined ? ctx : withTrace(ctx, span), outgoingCallKey, call);
+      if (b3 !== undefined && span !== undefined) {
+        inner = withHeaders(inner, b3 === "single" ? { b3: formatB3(span) } : b3Headers(span));
+      }
       return next(inner, request).then(
         (response) => {
           if (streams) return call.stream(response as AsyncIterable<unknown>) as typeof response;

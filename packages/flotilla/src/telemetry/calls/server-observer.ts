@@ -7,6 +7,7 @@ import type { ServerCall } from "../../metadata/call.ts";
 import type { Observation } from "../../metadata/observation.ts";
 import type { AttributeList } from "../model.ts";
 import type { ActiveSpan, SpanStarter } from "../trace/active-span.ts";
+import { readB3 } from "../trace/b3.ts";
 import type { CallLog, CallMeter, LoggedCall, MethodLog, MethodMeter } from "./ports.ts";
 import { isServersFault, nameOf, presetOf } from "./rpc-attributes.ts";
 
@@ -15,6 +16,8 @@ export interface CallInstruments {
   readonly starter: SpanStarter | undefined;
   readonly meter: CallMeter | undefined;
   readonly log: CallLog | undefined;
+  /** Whether Zipkin's headers are read where W3C's are missing, and written beside them, and in which form. */
+  readonly b3?: "single" | "multi" | undefined;
 }
 
 /** Observes the calls a host serves: a span, the RED metrics and one line each, from one reading of the clock at either end. */
@@ -27,10 +30,12 @@ class ServerMethod implements MethodObserver {
   readonly starter: SpanStarter | undefined;
   readonly meter: MethodMeter | undefined;
   readonly log: MethodLog | undefined;
+  readonly #b3: boolean;
   readonly #method: MethodInfo | undefined;
   readonly #presets = new Map<string, AttributeList>();
 
-  constructor(method: MethodInfo | undefined, { starter, meter, log }: CallInstruments) {
+  constructor(method: MethodInfo | undefined, { starter, meter, log, b3 }: CallInstruments) {
+    this.#b3 = b3 !== undefined;
     this.#method = method;
     this.name = nameOf(method);
     this.starter = starter;
@@ -39,16 +44,19 @@ class ServerMethod implements MethodObserver {
   }
 
   begin(call: ServerCall | undefined, ctx: Context, startedMs: number): Observation {
-    const span = this.starter?.startRemote(
-      this.name,
-      SpanKind.SERVER,
-      call?.traceparent,
-      call?.tracestate,
-      this.#preset(call?.protocol ?? "http"),
-      startedMs,
-    );
+    const span = this.#start(call, startedMs);
     this.meter?.begin();
     return new ServerObservation(span, this.meter, this.log?.begin(call, ctx, span), startedMs);
+  }
+
+  #start(call: ServerCall | undefined, startedMs: number): ActiveSpan | undefined {
+    const { starter, name } = this;
+    if (starter === undefined) return undefined;
+    const preset = this.#preset(call?.protocol ?? "http");
+    if (this.#b3 && call !== undefined && call.traceparent === undefined) {
+      return starter.start(name, SpanKind.SERVER, readB3(call.headers), preset, startedMs);
+    }
+    return starter.startRemote(name, SpanKind.SERVER, call?.traceparent, call?.tracestate, preset, startedMs);
   }
 
   #preset(protocol: string): AttributeList {
