@@ -9,10 +9,11 @@ import { chain } from "./scenarios/chain.ts";
 import { client } from "./scenarios/client.ts";
 import { context } from "./scenarios/context.ts";
 import { discovery } from "./scenarios/discovery.ts";
+import { full } from "./scenarios/full.ts";
 import { http } from "./scenarios/http.ts";
 
 /** Every scenario: one file each in scenarios/. */
-const scenarios: readonly Scenario[] = [http, client, chain, context, discovery];
+const scenarios: readonly Scenario[] = [http, client, full, chain, context, discovery];
 
 const progress = (text: string): void => {
   process.stderr.write(`${styleText("dim", text, { stream: process.stderr })}\n`);

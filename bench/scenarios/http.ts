@@ -14,8 +14,8 @@ export interface Server {
 }
 
 /** Starts servers/`row`.ts; it tells its port when it accepts connections. */
-export async function openServer(row: string, machine: Machine): Promise<Server> {
-  const child = new Child(row, machine.subjectCpus, join(folder, `${row}.ts`));
+export async function openServer(row: string, machine: Machine, args: readonly string[] = []): Promise<Server> {
+  const child = new Child(row, machine.subjectCpus, join(folder, `${row}.ts`), args);
   try {
     const { port } = await child.ask<{ port: number }>(undefined);
     return { child, origin: `http://127.0.0.1:${port}` };
@@ -47,21 +47,33 @@ function measuring(server: Server, load: (seconds: number) => Promise<Load>, sto
   };
 }
 
-async function underWrk(row: string, wrk: string, machine: Machine): Promise<Subject> {
-  const server = await openServer(row, machine);
+async function underWrk(row: string, wrk: string, machine: Machine, args: readonly string[]): Promise<Subject> {
+  const server = await openServer(row, machine, args);
   const load = async (seconds: number): Promise<Load> =>
     loadWithWrk(wrk, await checkSum(server.origin), seconds, machine);
   return measuring(server, load, () => {});
 }
 
-async function underFineLoad(row: string, machine: Machine): Promise<Subject> {
-  const server = await openServer(row, machine);
+async function underFineLoad(row: string, machine: Machine, args: readonly string[]): Promise<Subject> {
+  const server = await openServer(row, machine, args);
   const load = new FineLoad(Number(new URL(server.origin).port));
   return measuring(
     server,
     (seconds) => load.load(seconds),
     () => load.close(),
   );
+}
+
+/** Opens servers under the load generator of the run. */
+export type OpenLoaded = (row: string, args?: readonly string[]) => Promise<Subject>;
+
+export function loadedServers(machine: Machine, fine: boolean): OpenLoaded {
+  if (fine) {
+    pinGenerator(machine);
+    return (row, args = []) => underFineLoad(row, machine, args);
+  }
+  const wrk = findWrk();
+  return (row, args = []) => underWrk(row, wrk, machine, args);
 }
 
 export const http: Scenario = {
@@ -83,11 +95,7 @@ export const http: Scenario = {
   rounds: 31,
   fine: true,
   stage(machine, fine) {
-    if (fine) {
-      pinGenerator(machine);
-      return Promise.resolve({ open: (row) => underFineLoad(row, machine), close: nothingToClose });
-    }
-    const wrk = findWrk();
-    return Promise.resolve({ open: (row) => underWrk(row, wrk, machine), close: nothingToClose });
+    const open = loadedServers(machine, fine);
+    return Promise.resolve({ open: (row) => open(row), close: nothingToClose });
   },
 };
