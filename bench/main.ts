@@ -11,9 +11,11 @@ import { context } from "./scenarios/context.ts";
 import { discovery } from "./scenarios/discovery.ts";
 import { full } from "./scenarios/full.ts";
 import { http } from "./scenarios/http.ts";
+import { telemetry } from "./scenarios/telemetry.ts";
+import { telemetryExport } from "./scenarios/telemetry-export.ts";
 
 /** Every scenario: one file each in scenarios/. */
-const scenarios: readonly Scenario[] = [http, client, full, chain, context, discovery];
+const scenarios: readonly Scenario[] = [http, client, full, chain, context, discovery, telemetry, telemetryExport];
 
 const progress = (text: string): void => {
   process.stderr.write(`${styleText("dim", text, { stream: process.stderr })}\n`);
@@ -22,7 +24,7 @@ const progress = (text: string): void => {
 function listScenarios(): string {
   const lines = scenarios.map(({ name, summary, rows, reference }) => {
     const names = Object.keys(rows).map((row) => (row === reference ? `${row} (reference)` : row));
-    return `  ${styleText("bold", name.padEnd(10), { stream: process.stdout })} ${summary}\n             rows: ${names.join(", ")}`;
+    return `  ${styleText("bold", name.padEnd(16), { stream: process.stdout })} ${summary}\n                   rows: ${names.join(", ")}`;
   });
   return `${usage}\n\nScenarios\n${lines.join("\n")}\n`;
 }

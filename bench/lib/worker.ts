@@ -23,9 +23,13 @@ export type Loop = (iterations: number) => unknown;
 const sink = { last: undefined as unknown };
 const BATCH_SECONDS = 0.02;
 
-/** Serves microseconds a call of `loop`, called in batches long enough that reading the time costs nothing. */
-export function serveLoop(loop: Loop): void {
-  let batch = 1;
+/**
+ * Serves microseconds a call of `loop`, called in batches long enough that reading the time costs nothing.
+ *
+ * @param least - calls that a batch has at least, and a multiple of.
+ */
+export function serveLoop(loop: Loop, least = 1): void {
+  let batch = least;
   answerMeasurements(async (seconds) => {
     const cpu = cpuMicros();
     const start = performance.now();

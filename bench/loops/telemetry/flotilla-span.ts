@@ -1,0 +1,6 @@
+import { leanTracing } from "../../lib/lean-tracing.ts";
+import { endSpan, spanLoop } from "../../lib/spans.ts";
+import { serveLoop } from "../../lib/worker.ts";
+
+const { tracer, flush } = leanTracing(true);
+serveLoop(spanLoop((i) => endSpan(tracer, i), flush));

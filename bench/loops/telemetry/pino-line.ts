@@ -1,0 +1,14 @@
+import { pino } from "pino";
+import { serveLoop } from "../../lib/worker.ts";
+
+const log = pino({ level: "info" }, pino.destination({ dest: "/dev/null", sync: false, minLength: 4096 }));
+
+serveLoop((iterations) => {
+  for (let i = 0; i < iterations; i++) {
+    log.info(
+      { "rpc.method": "calc.v1.Calculator/sum", "rpc.response.status_code": "ok", duration_ms: i / 1000 },
+      "call",
+    );
+  }
+  return log;
+});
