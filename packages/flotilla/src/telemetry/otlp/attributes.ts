@@ -4,6 +4,8 @@ import { SHORT_TEXT, varintSize, type Wire } from "./wire.ts";
 /** Names whose bytes are kept; when there are more, all are forgotten before the next request. */
 const KEEP_NAMES = 2048;
 const KEEP_NAME_BYTES = 256 * 1024;
+/** Characters of a value whose bytes may be kept. */
+const MAX_KEPT_VALUE = 256;
 const TWO_63 = 2 ** 63;
 
 // Fields of AnyValue (opentelemetry/proto/common/v1/common.proto) as tags.
@@ -23,6 +25,9 @@ interface Name {
   readonly bytes: Uint8Array;
   /** The serial number of the last set of attributes it was seen in: finds names that occur twice. */
   seenIn: number;
+  /** The value it had last, and its whole KeyValue without the tag once that value has come twice in a row. */
+  lastValue: unknown;
+  lastPair: Uint8Array | undefined;
 }
 
 /** A list of attributes that is the same every time. */
@@ -122,7 +127,7 @@ export class AttributeWriter {
     const wire = this.#wire;
     const start = wire.pos;
     wire.text(0x0a, String(text));
-    const name: Name = { bytes: wire.copy(start), seenIn: 0 };
+    const name: Name = { bytes: wire.copy(start), seenIn: 0, lastValue: undefined, lastPair: undefined };
     wire.pos = start;
     this.#names.set(text, name);
     this.#nameBytes += name.bytes.length;
@@ -130,6 +135,28 @@ export class AttributeWriter {
   }
 
   #keyValue(tag: number, name: Name, value: unknown): void {
+    if (value !== name.lastValue) {
+      // Numbers mostly change, and are quick to write.
+      if (typeof value === "string" && value.length <= MAX_KEPT_VALUE) {
+        name.lastValue = value;
+        name.lastPair = undefined;
+      }
+      this.#pair(tag, name, value);
+      return;
+    }
+    const wire = this.#wire;
+    if (name.lastPair === undefined) {
+      const start = wire.pos;
+      this.#pair(tag, name, value);
+      name.lastPair = wire.copy(start + 1);
+      return;
+    }
+    wire.reserve(1);
+    wire.byte(tag);
+    wire.raw(name.lastPair);
+  }
+
+  #pair(tag: number, name: Name, value: unknown): void {
     switch (typeof value) {
       case "string":
         this.#stringPair(tag, name, value);

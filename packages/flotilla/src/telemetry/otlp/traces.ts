@@ -2,7 +2,7 @@ import { SpanStatusCode } from "@opentelemetry/api";
 import type { Resource, SpanData, SpanEvent, SpanLink } from "../model.ts";
 import type { AttributeWriter } from "./attributes.ts";
 import { type Encode, requestEncoder } from "./request.ts";
-import type { Wire } from "./wire.ts";
+import type { LastText, Wire } from "./wire.ts";
 
 // Bits 8 and 9 of a span's flags: whether it is known where the parent is, and whether it is remote.
 const REMOTE_KNOWN = 0x100;
@@ -16,10 +16,11 @@ const FIXED_BYTES = 120;
  * attribute names and `preset` lists are kept from one request to the next.
  */
 export function traceEncoder(resource: Resource): Encode<SpanData> {
-  return requestEncoder(resource, writeSpan);
+  const lastName: LastText = { text: undefined, bytes: undefined };
+  return requestEncoder(resource, (wire, attributes, span) => writeSpan(wire, attributes, lastName, span));
 }
 
-function writeSpan(wire: Wire, attributes: AttributeWriter, span: SpanData): void {
+function writeSpan(wire: Wire, attributes: AttributeWriter, lastName: LastText, span: SpanData): void {
   const start = wire.begin(0x12, 2);
   wire.reserve(FIXED_BYTES);
   wire.byte(0x0a);
@@ -43,7 +44,7 @@ function writeSpan(wire: Wire, attributes: AttributeWriter, span: SpanData): voi
   if (span.droppedAttributes > 0) count(wire, 0x50, span.droppedAttributes);
   if (span.droppedEvents > 0) count(wire, 0x60, span.droppedEvents);
   if (span.droppedLinks > 0) count(wire, 0x70, span.droppedLinks);
-  wire.text(0x2a, span.name);
+  wire.repeatedText(0x2a, span.name, lastName);
   if (span.traceState !== undefined) wire.text(0x1a, span.traceState);
   attributes.writeWithPreset(0x4a, span.preset, span.attributes);
   const { events, links } = span;

@@ -14,6 +14,12 @@ for (let i = 0; i < 16; i++) {
   hexDigits[i.toString(16).toUpperCase().charCodeAt(0)] = i;
 }
 
+/** A string that mostly is the same as the time before, and its bytes as a field. */
+export interface LastText {
+  text: string | undefined;
+  bytes: Uint8Array | undefined;
+}
+
 /** Bytes of `value` as a varint; `value` is a whole number from 0 to 2^32 - 1. */
 export function varintSize(value: number): number {
   if (value < 0x80) return 1;
@@ -196,6 +202,19 @@ export class Wire {
     this.pos = start + 1;
     this.varint(Buffer.byteLength(text));
     this.utf8(text);
+  }
+
+  /** A string field whose bytes are kept in `last` once it has come twice in a row. */
+  repeatedText(tag: number, text: string, last: LastText): void {
+    if (text !== last.text) {
+      last.text = text;
+      last.bytes = undefined;
+      this.text(tag, text);
+    } else if (last.bytes === undefined) {
+      const start = this.pos;
+      this.text(tag, text);
+      last.bytes = this.copy(start);
+    } else this.raw(last.bytes);
   }
 
   /** Leaves room for the length of what follows, `guess` bytes of it, and returns where that begins. */
