@@ -163,7 +163,7 @@ export class ServiceWatch {
       await Promise.all(kept.slice(i, i + BATCH).map((name) => this.#lookAt(name)));
     }
     const all = new Set(kept);
-    for (const { name } of [...this.#book.entries]) if (!all.has(name)) this.#book.drop(name);
+    for (const { name } of this.#book.entries) if (!all.has(name)) this.#book.drop(name);
     for (const name of this.#ignored.keys()) if (!all.has(name)) this.#ignored.delete(name);
     this.#report(leases.length > maxInstances || names.length > limit, foreign);
     await this.#sweep(names.filter(isDraft));
