@@ -1,5 +1,6 @@
 // Connect's own client for Node against Flotilla's server.
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { describe, type TestContext, test } from "node:test";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { type Client, createClient } from "@connectrpc/connect";
@@ -35,7 +36,7 @@ async function bed(t: TestContext, flavour: Flavour, client: Options = {}, serve
   const finished: FinishedCall[] = [];
   const hooks = { finalize: (_ctx: unknown, call: FinishedCall) => void finished.push(call) };
   const { address } = await serve(t, { ...server, hooks }, implement(EchoContract, service));
-  const transport = createConnectTransport({ baseUrl: address, ...flavour, ...client } as ConnectTransportOptions);
+  const transport = createConnectTransport({ baseUrl: address, ...flavour, ...client });
   return { service, echo: createClient(Echo, transport), finished } satisfies Bed;
 }
 
@@ -272,5 +273,5 @@ for (const flavour of flavours) {
 /** One number, and then nothing until the caller gives up. */
 async function* endless(signal: AbortSignal): AsyncGenerator<{ number: number }> {
   yield { number: 1 };
-  await new Promise((resolve) => void signal.addEventListener("abort", resolve, { once: true }));
+  await once(signal, "abort");
 }

@@ -30,3 +30,9 @@ export async function rejection(work: Promise<unknown>): Promise<ConnectError> {
 export function nameOf(code: ConnectCode): string {
   return ConnectCode[code].replace(/(?<!^)[A-Z]/g, (letter) => `_${letter}`).toLowerCase();
 }
+
+/** 5 for `not_found`. */
+export function codeOf(name: string): ConnectCode {
+  const key = name.replace(/(?:^|_)([a-z])/g, (_, letter: string) => letter.toUpperCase());
+  return ConnectCode[key as keyof typeof ConnectCode];
+}
