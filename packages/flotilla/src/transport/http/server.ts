@@ -12,6 +12,7 @@ import type { CancelContext, Context } from "../../context/context.ts";
 import { withCancel } from "../../context/with.ts";
 import type { Service } from "../../endpoint/service.ts";
 import type { Listener, Listening } from "../../endpoint/transport.ts";
+import { Cors } from "./cors.ts";
 import { Dispatcher } from "./dispatch.ts";
 import type { Request, Response } from "./http-message.ts";
 import { type HttpServerOptions, type HttpServerSettings, settle } from "./options.ts";
@@ -55,6 +56,7 @@ class HttpListening implements Listening {
       inFlight: 0,
       young: new WatchList(root.clock),
       discouraging: false,
+      cors: settings.cors === undefined ? undefined : new Cors(settings.cors),
       onIdle: undefined,
     };
     const dispatcher = new Dispatcher(this.#state, new Router(services));

@@ -22,7 +22,7 @@ export const EchoContract = fromProtobuf(Echo);
 export const SERIAL = 2n ** 60n + 1n;
 
 /** What {@link EchoService} fails with when it is told to. */
-export function asked(code: string): ServiceError {
+function asked(code: string): ServiceError {
   return new ServiceError(code as Code, `asked for ${code}`, {
     details: [protobufDetail(ErrorInfoSchema, { reason: "ASKED", domain: "echo.example", metadata: { code } })],
     metadata: { "x-reason": "asked" },
