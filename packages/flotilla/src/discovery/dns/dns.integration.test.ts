@@ -144,14 +144,25 @@ describe("dns with dnsmasq", { skip }, () => {
   });
 
   test("a server that refuses, or fails, is an error too, and no absence", async (t) => {
-    const hosts = { "calc.test": ["127.0.0.2"] };
-    const { server, seen } = await setUp(t, { hosts });
-    await shows(seen, "http://127.0.0.2:8080");
-    await server.restart({ config: [] });
-    await until("a refusal", () => seen.errors.some(({ message }) => message.includes("(EREFUSED)")));
-    await server.restart({ hosts, config: local });
+    const [front, refusing, knowing] = await Promise.all([
+      Dnsmasq.start(),
+      Dnsmasq.start(),
+      Dnsmasq.start({ config: local, hosts: { "calc.test": ["127.0.0.2"] } }),
+    ]);
+    t.after(() => Promise.all([front, refusing, knowing].map((server) => server.stop())));
+    await front.forwardTo(knowing);
+    const seen = new SnapshotRecorder();
+    const instancer = dns({ name: "calc.test", servers: [front.address], refreshMs: 20, jitter: 0 });
+    const watch = instancer.watch("calc", seen);
+    t.after(() => watch.stop());
+    await shows(seen, "http://127.0.0.2");
+    const before = seen.errors.length;
+    await front.forwardTo(refusing);
+    await until("a failure", () => seen.errors.length > before);
+    assert.match(seen.errors.at(-1)!.message, /the name server (refuses|failed).*\((EREFUSED|ESERVFAIL)\)/);
+    await front.forwardTo(knowing);
     await until("it is back", () => seen.told.at(-1) === seen.last);
-    assert.ok(seen.snapshots.every((snapshot) => snapshot === seen.snapshots[0]));
+    assert.equal(new Set(seen.snapshots).size, 1, "the one snapshot stood all the time");
   });
 
   test("a server that is silent is given up in time; a second one is asked within that time", async (t) => {
