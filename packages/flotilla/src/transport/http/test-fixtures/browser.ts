@@ -84,22 +84,28 @@ export interface Surfer extends AsyncDisposable {
   readonly page: Page;
 }
 
-/** Starts Chromium with one page, which is loaded. */
-export async function surf(): Promise<Surfer> {
+/** Starts Chromium with one page, which is loaded. With `beside`: a page of another origin in the same browser. */
+export async function surf(beside?: Surfer): Promise<Surfer> {
   const server = createServer((req, res) => {
     answer(req, res).catch((error: unknown) => res.writeHead(500).end(String(error)));
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   let browser: Browser | undefined;
+  let page: Page | undefined;
   const close = async (): Promise<void> => {
+    if (page !== undefined) await page.close();
     await browser?.close();
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
   };
   try {
-    browser = await chromium.launch({ executablePath: await serverPath("chromium"), args: ["--no-sandbox"] });
-    const page = await browser.newPage();
+    let context = beside?.page.context();
+    if (context === undefined) {
+      browser = await chromium.launch({ executablePath: await serverPath("chromium"), args: ["--no-sandbox"] });
+      context = await browser.newContext();
+    }
+    page = await context.newPage();
     await page.goto(origin);
     await page.waitForFunction(() => "kit" in globalThis);
     return { origin, page, [Symbol.asyncDispose]: close };
