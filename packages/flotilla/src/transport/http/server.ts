@@ -7,6 +7,7 @@ import {
   type Http2ServerResponse,
   type ServerHttp2Session,
 } from "node:http2";
+import { createServer as createHttpsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import type { CancelContext, Context } from "../../context/context.ts";
 import { withCancel } from "../../context/with.ts";
@@ -70,13 +71,12 @@ class HttpListening implements Listening {
       requestTimeout: 0,
       settings: { maxConcurrentStreams: settings.maxConcurrentStreams, maxHeaderListSize: settings.maxHeaderBytes },
     };
-    if (settings.tls !== undefined) {
-      const secure = createSecureServer({
-        ...common,
-        allowHTTP1: true,
-        ...(!settings.http2 && { ALPNProtocols: ["http/1.1"] }),
-        ...settings.tls,
-      });
+    if (settings.tls !== undefined && !settings.http2) {
+      // node:http2's server would offer HTTP/2 whatever it is told.
+      this.#server = createHttpsServer({ ...common, ...settings.tls }, serve);
+      this.#http2 = undefined;
+    } else if (settings.tls !== undefined) {
+      const secure = createSecureServer({ ...common, allowHTTP1: true, ...settings.tls });
       secure.on("request", serve as unknown as Http2Handler);
       this.#track(secure);
       // A secure server that also speaks HTTP/1.1 has all that is used here of one.
