@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { contextKey } from "../../context/key.ts";
 import { background, withValue } from "../../context/with.ts";
-import { ServiceError } from "../../errors/service-error.ts";
+import type { ServiceError } from "../../errors/service-error.ts";
 import { failureOf, readAll } from "../../testing/transport-bed.ts";
 import type { HttpClientOptions } from "./client-options.ts";
 import type { FinishedCall, HttpServerHooks } from "./options.ts";
@@ -162,7 +162,7 @@ test("finalize is told of requests that no call was made of, and of a client tha
 test("REST: no body for 204, HEAD and 304; routes that share a path by verb", async (t) => {
   const { finished, hooks } = noting();
   const { address } = await serveFreight(t, { hooks });
-  const ask = (path: string, init: RequestInit = {}): Promise<Response> =>
+  const ask = (path: string, init: { method?: string; headers?: Record<string, string> } = {}): Promise<Response> =>
     fetch(`${address}${path}`, { ...init, headers: { connection: "close", ...init.headers } });
   const dropped = await ask("/cargos/C-1", { method: "DELETE" });
   assert.deepEqual([dropped.status, await dropped.text(), dropped.headers.get("content-type")], [204, "", null]);
