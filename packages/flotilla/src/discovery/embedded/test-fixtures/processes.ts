@@ -23,6 +23,19 @@ export interface ProcessOptions {
 
 const script = fileURLToPath(new URL("instance-process.ts", import.meta.url));
 
+const endings = new WeakMap<TestContext, (() => Promise<void>)[]>();
+
+/** Does it when the test ends, the last thing first: a folder is removed after those who write to it are gone. */
+function atEnd(t: TestContext, action: () => Promise<void>): void {
+  const actions = endings.get(t);
+  if (actions !== undefined) return void actions.push(action);
+  const list = [action];
+  endings.set(t, list);
+  t.after(async () => {
+    for (const each of list.toReversed()) await each();
+  });
+}
+
 /** Starts one; it is gone when the test ends. */
 export function startProcess(t: TestContext, args: readonly string[], options: ProcessOptions = {}): InstanceProcess {
   const { uid, env = {} } = options;
@@ -40,7 +53,7 @@ export function startProcess(t: TestContext, args: readonly string[], options: P
   });
   child.on("error", (error) => lines.push(`error ${error.message}`));
   const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
-  t.after(async () => {
+  atEnd(t, async () => {
     child.kill("SIGKILL");
     await ended;
   });
@@ -51,6 +64,6 @@ export function startProcess(t: TestContext, args: readonly string[], options: P
 export async function makeFolder(t: TestContext): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "flotilla-faults-"));
   await chmod(folder, 0o755);
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  atEnd(t, () => rm(folder, { recursive: true, force: true }));
   return folder;
 }
