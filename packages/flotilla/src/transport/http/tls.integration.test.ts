@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createSecureServer, type ServerHttp2Session } from "node:http2";
 import { createServer } from "node:https";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect as connectPlain } from "node:net";
 import { describe, type TestContext, test } from "node:test";
 import { connect, type TLSSocket } from "node:tls";
 import { createClient } from "@connectrpc/connect";
@@ -48,6 +48,15 @@ async function chosen(port: number, offered: string[]): Promise<string | false |
   const { alpnProtocol } = socket;
   socket.destroy();
   return alpnProtocol;
+}
+
+/** All that a server says to a request, until it closes the connection. */
+async function said(port: number, text: string): Promise<string> {
+  const socket = connect({ port, host: "127.0.0.1", ca: cert, ALPNProtocols: ["http/1.1"] });
+  socket.write(text);
+  let answer = "";
+  for await (const chunk of socket.setEncoding("utf8")) answer += chunk as string;
+  return answer;
 }
 
 describe("TLS", { skip }, () => {
@@ -127,6 +136,40 @@ describe("TLS", { skip }, () => {
         const echo = echoAt(t, address, { http2, tls: { ca: cert } });
         await assert.rejects(async () => echo.say(ctx, {}), { code: "unavailable" }, address);
       }
+    });
+  }
+
+  for (const http2 of [true, false]) {
+    const name = http2 ? "both versions" : "HTTP/1.1 alone";
+
+    test(`limits hold for HTTP/1.1 on a server of ${name}`, { timeout: 10_000 }, async (t) => {
+      const { port } = await serveTls(t, { http2, headersTimeoutMs: 300, maxHeaderBytes: 2000 });
+      assert.match(await said(port, "GET / HTTP/1.1\r\nhost: a\r\nx: "), /^(?:HTTP\/1.1 408 |$)/);
+      const long = `GET / HTTP/1.1\r\nhost: a\r\nx: ${"y".repeat(3000)}\r\n\r\n`;
+      assert.match(await said(port, long), /^HTTP\/1.1 431 /);
+    });
+
+    test(`an idle connection is closed in time by a server of ${name}`, { timeout: 10_000 }, async (t) => {
+      const { port } = await serveTls(t, { http2, idleTimeoutMs: 300 });
+      const started = performance.now();
+      assert.match(await said(port, "GET /none HTTP/1.1\r\nhost: a\r\n\r\n"), /^HTTP\/1.1 404 /);
+      assert.ok(performance.now() - started < 4000, "it would be 5 s by Node's own default");
+    });
+
+    test(`half a request and half a handshake do not hold up the close of a server of ${name}`, {
+      timeout: 10_000,
+    }, async (t) => {
+      const { port, listening } = await serveTls(t, { http2 });
+      const half = connect({ port, host: "127.0.0.1", ca: cert, ALPNProtocols: ["http/1.1"] });
+      const silent = connectPlain(port, "127.0.0.1");
+      for (const socket of [half, silent]) socket.on("error", () => {});
+      t.after(() => void (half.destroy(), silent.destroy()));
+      await once(half, "secureConnect");
+      half.write("GET / HTTP/1.1\r\nhost: a\r\n");
+      // Its answer shows that the server has seen what came before it.
+      const echo = echoAt(t, `https://127.0.0.1:${port}`, { tls: { ca: cert } });
+      await echo.say(ctx, {});
+      await listening.close();
     });
   }
 
