@@ -83,6 +83,20 @@ describe("LeaseBook", () => {
     );
   });
 
+  test("a heartbeat between which and the look the wall clock jumped counts in full", async () => {
+    for (const jumpMs of [3_600_000, -3_600_000]) {
+      const machine = new Machine();
+      machine.look();
+      machine.jumpedMs = 1;
+      machine.heartbeat();
+      await machine.time.advance(LOOK_MS);
+      machine.jumpedMs = jumpMs;
+      assert.equal(machine.look(), true);
+      const found = await machine.run(TTL_MS);
+      assert.equal(found.indexOf(false), TTL_MS / LOOK_MS - 1);
+    }
+  });
+
   test("a lease seen first when it had long run out is not alive; one from the future has its ttl", async () => {
     const old = new Machine();
     await old.time.advance(60_000);
