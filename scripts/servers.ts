@@ -16,6 +16,7 @@ const packages = {
   curl: "curl",
   dnsmasq: "dnsmasq-base",
   h2load: "nghttp2-client",
+  openssl: "openssl",
   wrk: "wrk",
 } as const;
 
@@ -79,7 +80,7 @@ async function locateOrInstall(name: ServerName): Promise<Found> {
       maxBuffer: 16 * 1024 * 1024,
     });
   } catch (error) {
-    const last = String((error as { stderr?: string }).stderr ?? error)
+    const last = String((error as { stderr?: string }).stderr || error)
       .trim()
       .split("\n")
       .at(-1);

@@ -79,7 +79,8 @@ export class Broadcast {
   #all(event: "update", value: readonly Instance[]): void;
   #all(event: "error", value: ServiceError): void;
   #all(event: "update" | "error", value: readonly Instance[] | ServiceError): void {
-    for (const listener of [...this.#listeners]) if (!listener.fresh) tell(listener, event, value);
+    // A copy: who is told may add an observer, which hears in its own first turn.
+    for (const listener of Array.from(this.#listeners)) if (!listener.fresh) tell(listener, event, value);
   }
 }
 

@@ -11,7 +11,7 @@ export function serviceFault(service: unknown): string | undefined {
 }
 
 /** What is wrong with an address, in words; undefined when nothing is. */
-export function addressFault(address: unknown): string | undefined {
+function addressFault(address: unknown): string | undefined {
   const shown = `address ${show(address)}`;
   const wanted = "must be a URL with a scheme and a host, like http://127.0.0.1:8080";
   if (typeof address !== "string" || !/^[a-z][a-z0-9+.-]*:\/\/[^/?#]/i.test(address)) return `${shown} ${wanted}`;

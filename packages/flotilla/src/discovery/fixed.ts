@@ -59,7 +59,7 @@ function byService(targets: Readonly<Record<string, FixedTargets>>): (service: s
 
 function snapshotOf(targets: FixedTargets, where: string): readonly Instance[] {
   if (!Array.isArray(targets))
-    throw new TypeError(`${where}: give a list of addresses or instances, got ${String(targets)}`);
+    throw new TypeError(`${where}: give a list of addresses or instances, got ${typeof targets}`);
   const instances = new Map<string, Instance>();
   targets.forEach((target: string | Instance, index) => {
     const instance = typeof target === "string" ? { id: target, address: target } : target;

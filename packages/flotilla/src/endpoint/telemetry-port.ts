@@ -30,8 +30,8 @@ export interface TelemetryPort {
   readonly client: Middleware;
   /** Pages of the admin port by path: `/metrics`. */
   readonly admin: Readonly<Record<string, AdminRoute>>;
-  /** Told of failures whose cause the caller must not see. */
-  readonly onError: ErrorReporter;
+  /** Told of failures whose cause the caller must not see. Default: a JSON line to standard error. */
+  readonly onError?: ErrorReporter;
   /** Sends what is still held. Called when the host has stopped; a second call does nothing. */
   close(): Promise<void>;
 }

@@ -1,10 +1,10 @@
-import type { Attributes, AttributeValue, SpanContext, SpanStatusCode } from "@opentelemetry/api";
+import type { Attributes, SpanContext, SpanStatusCode } from "@opentelemetry/api";
 
 /**
  * Attributes as one flat list: name, value, name, value. Cheaper to fill than an object, and what an encoder walks anyway. A name that
  * occurs twice counts with its last value.
  */
-export type AttributeList = readonly (string | AttributeValue)[];
+export type AttributeList = readonly unknown[];
 
 /** Who emits telemetry: `service.name` and the like, the same for all that a process sends. */
 export interface Resource {

@@ -42,7 +42,7 @@ export interface TracingSetting {
   readonly clock: Clock;
   readonly random: Random;
   /** Told of what could not be exported. */
-  onError(error: Error): void;
+  readonly onError: (error: Error) => void;
 }
 
 /** Tracing of one process. */
@@ -144,6 +144,6 @@ function batchSink(batch: Batcher<SpanData>): SpanSink {
 }
 
 function b3FromEnv(env: Environment): "single" | "multi" | undefined {
-  const names = (env["OTEL_PROPAGATORS"] ?? "").split(",").map((name) => name.trim().toLowerCase());
-  return names.includes("b3") ? "single" : names.includes("b3multi") ? "multi" : undefined;
+  const names = new Set((env["OTEL_PROPAGATORS"] ?? "").split(",").map((name) => name.trim().toLowerCase()));
+  return names.has("b3") ? "single" : names.has("b3multi") ? "multi" : undefined;
 }

@@ -11,7 +11,7 @@ export interface InstancerBed {
    * Makes the source hold exactly these instances of a service. Absent where the source cannot change. Ids and metadata may be
    * the source's own: the suite compares addresses.
    */
-  set?(service: string, instances: readonly Instance[]): Promise<void>;
+  readonly set?: (service: string, instances: readonly Instance[]) => Promise<void>;
   /** Ends everything the bed has started. */
   close(): Promise<void>;
 }

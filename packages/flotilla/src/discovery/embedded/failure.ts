@@ -28,7 +28,7 @@ export function errno(error: unknown): string | undefined {
  * @param doing - what was tried: `write the lease of calc/7`.
  */
 export function folderError(doing: string, path: string, error: unknown): ServiceError {
-  if (error instanceof ServiceError) return error as ServiceError;
+  if (error instanceof ServiceError) return error;
   const code = errno(error);
   const why =
     (code === undefined ? undefined : remedies[code]) ?? (error instanceof Error ? error.message : String(error));

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { constants, type Stats } from "node:fs";
-import { type FileHandle, lstat, lutimes, mkdir, open, opendir, rename, stat, unlink } from "node:fs/promises";
+import { type FileHandle, lstat, lutimes, mkdir, open, opendir, rename, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { errno } from "./failure.ts";
 import { type Lease, leaseText, MAX_LEASE_BYTES, parseLease } from "./lease.ts";
@@ -55,7 +55,7 @@ export class LeaseFolder {
 
   /** The folder's own stamp; undefined when it is missing. */
   stamp(): Promise<Stamp | undefined> {
-    return stampOf(stat(this.path));
+    return stampOf(lstat(this.path));
   }
 
   /** The names in the folder, `limit + 1` at most, so that a flood of files cannot take the memory; none when it is missing. */

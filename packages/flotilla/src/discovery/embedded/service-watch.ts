@@ -113,16 +113,14 @@ export class ServiceWatch {
 
   /** Has the file system tell of changes. Where it cannot (a network file system, too many watches), polling does. */
   async #watch(): Promise<void> {
-    let stamp = await this.#folder.stamp();
-    if (stamp !== undefined && stamp.inode === this.#watched?.inode) return;
+    const before = await this.#folder.stamp();
+    if (before !== undefined && before.inode === this.#watched?.inode) return;
     this.#unwatch();
     this.#dirty = true;
-    if (stamp === undefined) {
-      await this.#folder.make();
-      stamp = await this.#folder.stamp();
-      if (stamp === undefined) return;
-    }
-    if (this.#stopped) return;
+    // Also where it is there: somebody else may have made it, to have the calls sent to himself.
+    await this.#folder.make();
+    const stamp = await this.#folder.stamp();
+    if (stamp === undefined || this.#stopped) return;
     this.#watched = stamp;
     try {
       // Heartbeats show as "change" and need no look; drafts are hidden files.
@@ -163,7 +161,7 @@ export class ServiceWatch {
       await Promise.all(kept.slice(i, i + BATCH).map((name) => this.#lookAt(name)));
     }
     const all = new Set(kept);
-    for (const { name } of [...this.#book.entries]) if (!all.has(name)) this.#book.drop(name);
+    for (const { name } of this.#book.entries) if (!all.has(name)) this.#book.drop(name);
     for (const name of this.#ignored.keys()) if (!all.has(name)) this.#ignored.delete(name);
     this.#report(leases.length > maxInstances || names.length > limit, foreign);
     await this.#sweep(names.filter(isDraft));

@@ -21,6 +21,7 @@ import { attributesOf, bed, type RecordingSink } from "../trace/test-fixtures/re
 import { clientObserver } from "./client-observer.ts";
 import { serverObserver } from "./server-observer.ts";
 
+const server: number = SpanKind.SERVER;
 const message = z.object({ n: z.number() });
 const Front = contract("test.v1.Front", {
   ask: unary({ input: message, output: message, idempotent: true }),
@@ -76,8 +77,8 @@ async function system(backs: readonly Partial<Implementation<typeof Back>>[], b3
   return { clock, sink, front, registry, ctx: background(clock) };
 }
 
-function one(sink: RecordingSink, name: string, kind: SpanKind): FinishedSpan {
-  const found = sink.spans.filter((span) => span.name === name && (span.kind as SpanKind) === kind);
+function one(sink: RecordingSink, name: string, kind: number): FinishedSpan {
+  const found = sink.spans.filter((span) => span.name === name && span.kind === kind);
   assert.equal(found.length, 1, `${name} of kind ${kind} among ${sink.names.join(", ")}`);
   return found[0]!;
 }
@@ -126,9 +127,7 @@ describe("spans of calls", () => {
     assert.deepEqual(await pass(clock, front.ask(ctx, { n: 1 })), { n: 7 });
     const call = one(sink, "test.v1.Back/do", SpanKind.CLIENT);
     const again = one(sink, "attempt test.v1.Back/do", SpanKind.CLIENT);
-    const served = sink.spans.filter(
-      ({ name, kind }) => name === "test.v1.Back/do" && (kind as SpanKind) === SpanKind.SERVER,
-    );
+    const served = sink.spans.filter(({ name, kind }) => name === "test.v1.Back/do" && kind === server);
     assert.equal(again.parentSpanId, call.spanId);
     assert.deepEqual(
       served.map(({ parentSpanId }) => parentSpanId),

@@ -23,7 +23,7 @@ export function nameOf(method: MethodInfo | undefined): string {
 }
 
 /** `rpc.system.name`: the well-known value where the conventions have one. */
-export function systemOf(protocol: string): string {
+function systemOf(protocol: string): string {
   return protocol === "connect" || protocol === "http" ? "connectrpc" : protocol;
 }
 

@@ -13,7 +13,7 @@ export interface AttributeSet {
   readonly list: AttributeList;
 }
 
-export const NO_ATTRIBUTES: AttributeSet = { key: "", list: [] };
+const NO_ATTRIBUTES: AttributeSet = { key: "", list: [] };
 
 /** The attributes under which measurements are counted that no further series was made for (OpenTelemetry, Metrics SDK, "Cardinality limits"). */
 export const OVERFLOW: AttributeSet = { key: "overflow", list: ["otel.metric.overflow", true] };

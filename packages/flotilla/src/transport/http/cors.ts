@@ -19,42 +19,69 @@ const RESPONSE_HEADERS = [
   "connect-content-encoding",
   "content-encoding",
   "etag",
+  "location",
   "retry-after",
 ];
 
-/** Answers browsers of other origins. */
+/** What goes with an answer, as a flat list of names and values. */
+interface Marks {
+  readonly answer: readonly string[];
+  readonly preflight: readonly string[];
+}
+
+/**
+ * Tells browsers which pages may read the answers. It refuses nothing itself: a page of an origin that is not allowed gets
+ * no permission, and the browser keeps the answer from it.
+ *
+ * Source: https://fetch.spec.whatwg.org/#http-cors-protocol
+ */
 export class Cors {
-  readonly #origins: ReadonlySet<string> | "*";
-  readonly #credentials: boolean;
-  readonly #allowHeaders: string;
-  readonly #exposeHeaders: string;
-  readonly #maxAge: string;
+  readonly #allowed = new Map<string, Marks>();
+  /** For all other origins, and for requests that name none: caches must know what the answer depends on there too. */
+  readonly #others: Marks;
+  readonly #preflight: readonly string[];
 
   constructor(options: CorsOptions) {
-    this.#origins = options.origins === "*" ? "*" : new Set(options.origins);
-    this.#credentials = options.credentials ?? false;
-    this.#allowHeaders = [...REQUEST_HEADERS, ...(options.allowHeaders ?? [])].join(", ");
-    this.#exposeHeaders = [...RESPONSE_HEADERS, ...(options.exposeHeaders ?? [])].join(", ");
-    this.#maxAge = String(options.maxAgeS ?? 7200);
+    const credentials = options.credentials ? ["access-control-allow-credentials", "true"] : [];
+    const exposed = [
+      "access-control-expose-headers",
+      [...RESPONSE_HEADERS, ...(options.exposeHeaders ?? [])].join(", "),
+    ];
+    this.#preflight = [
+      "access-control-allow-methods",
+      "GET, POST, PUT, PATCH, DELETE",
+      "access-control-allow-headers",
+      [...REQUEST_HEADERS, ...(options.allowHeaders ?? [])].join(", "),
+      "access-control-max-age",
+      String(options.maxAgeS ?? 7200),
+    ];
+    if (options.origins === "*") {
+      const any = ["access-control-allow-origin", "*"];
+      this.#others = { answer: [...any, ...exposed], preflight: any };
+      return;
+    }
+    const vary = ["vary", "origin"];
+    this.#others = { answer: vary, preflight: vary };
+    for (const origin of options.origins) {
+      const own = [...vary, "access-control-allow-origin", origin, ...credentials];
+      this.#allowed.set(origin, { answer: [...own, ...exposed], preflight: own });
+    }
   }
 
-  /** Marks the answer for an origin that may read it; for any other the browser keeps the answer from the page. */
-  mark(res: Response, origin: string): void {
-    if (this.#origins !== "*") {
-      res.setHeader("vary", "origin");
-      if (!this.#origins.has(origin)) return;
-    }
-    res.setHeader("access-control-allow-origin", this.#origins === "*" ? "*" : origin);
-    res.setHeader("access-control-expose-headers", this.#exposeHeaders);
-    if (this.#credentials) res.setHeader("access-control-allow-credentials", "true");
+  /** Adds to the headers of an answer what the page at `origin` may do with it. */
+  mark(headers: string[], origin: string | undefined): void {
+    headers.push(...this.#marks(origin).answer);
   }
 
   /** Answers a preflight request. */
-  preflight(res: Response): void {
-    res.setHeader("access-control-allow-methods", "GET, POST, PUT, PATCH, DELETE");
-    res.setHeader("access-control-allow-headers", this.#allowHeaders);
-    res.setHeader("access-control-max-age", this.#maxAge);
-    res.statusCode = 204;
+  preflight(res: Response, origin: string, extra: readonly string[]): void {
+    const marks = this.#marks(origin).preflight;
+    const allowed = marks.includes("access-control-allow-origin");
+    res.writeHead(204, [...marks, ...(allowed ? this.#preflight : []), ...extra]);
     res.end();
+  }
+
+  #marks(origin: string | undefined): Marks {
+    return (origin === undefined ? undefined : this.#allowed.get(origin)) ?? this.#others;
   }
 }

@@ -1,7 +1,6 @@
 import { parseConnectTimeout } from "../../codec/timeout.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { serveConnectUnary } from "./connect-unary.ts";
-import { Cors } from "./cors.ts";
 import type { Request, Response } from "./http-message.ts";
 import { refuse } from "./refusal.ts";
 import { RequestHead } from "./request-head.ts";
@@ -17,12 +16,10 @@ const CLOSE = ["connection", "close"];
 export class Dispatcher {
   readonly #state: ServerState;
   readonly #router: Router;
-  readonly #cors: Cors | undefined;
 
   constructor(state: ServerState, router: Router) {
     this.#state = state;
     this.#router = router;
-    this.#cors = state.settings.cors === undefined ? undefined : new Cors(state.settings.cors);
   }
 
   /** Serves one request. Never throws. */
@@ -33,10 +30,12 @@ export class Dispatcher {
     if (malformed !== undefined) {
       return refuse(state, req, res, head, 400, new ServiceError("invalid_argument", malformed), CLOSE);
     }
-    if (head.origin !== undefined && this.#cors !== undefined) {
-      this.#cors.mark(res, head.origin);
-      if (req.method === "OPTIONS" && req.headers["access-control-request-method"] !== undefined)
-        return this.#cors.preflight(res);
+    if (req.method === "OPTIONS" && state.cors !== undefined && head.origin !== undefined) {
+      if (req.headers["access-control-request-method"] !== undefined) {
+        req.resume();
+        const close = state.discouraging && req.httpVersionMajor === 1;
+        return state.cors.preflight(res, head.origin, close ? CLOSE : []);
+      }
     }
     if (state.inFlight >= state.settings.maxConcurrentRequests) {
       const limit = `the server is at its limit of ${state.settings.maxConcurrentRequests} concurrent calls`;

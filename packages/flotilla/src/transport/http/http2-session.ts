@@ -105,8 +105,9 @@ export class Http2Peer {
 
   /** What a broken stream means to its call. */
   failure(stream: ClientHttp2Stream, error: unknown): ServiceError {
-    // A session that ends resets its streams with CANCEL: nobody has cancelled anything.
-    if (this.#sessionOf.get(stream)?.destroyed) return connectionError(this.#address, error);
+    // A session that ends resets its streams with CANCEL: nobody has cancelled anything. Node 22 does so before it is destroyed.
+    const session = this.#sessionOf.get(stream);
+    if (session?.destroyed || session?.socket?.destroyed) return connectionError(this.#address, error);
     switch (stream.rstCode) {
       case constants.NGHTTP2_REFUSED_STREAM:
         return new ServiceError("unavailable", `${this.#address} refused the stream`, {

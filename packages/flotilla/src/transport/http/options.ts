@@ -6,7 +6,10 @@ import type { ServerCall } from "../../metadata/call.ts";
 
 /** Which pages of other origins may call, by the CORS protocol (https://fetch.spec.whatwg.org/#http-cors-protocol). */
 export interface CorsOptions {
-  /** Origins like `https://app.example`, or `"*"` for all. */
+  /**
+   * Origins as browsers write them, like `https://app.example`, or `"*"` for all. `null`, the origin of sandboxed frames and
+   * files, cannot be named: every page can make a frame that has it.
+   */
   readonly origins: readonly string[] | "*";
   /** Whether cookies and client certificates may be sent. Not together with `"*"`. Default false. */
   readonly credentials?: boolean;
@@ -14,7 +17,7 @@ export interface CorsOptions {
   readonly allowHeaders?: readonly string[];
   /** Response headers shown to the page beyond those of the protocol. Default none. */
   readonly exposeHeaders?: readonly string[];
-  /** How long a browser may keep a preflight answer, seconds. Default 7200. */
+  /** How long a browser may keep a preflight answer, seconds; 0 not at all. Default 7200, the most that Chromium keeps it. */
   readonly maxAgeS?: number;
 }
 
@@ -121,8 +124,40 @@ export function settle(options: HttpServerOptions): HttpServerSettings {
   for (const name of positive) {
     if (!(settings[name] > 0)) throw new TypeError(`http: ${name} must be a number above 0, got ${settings[name]}`);
   }
-  if (settings.cors?.origins === "*" && settings.cors.credentials) {
-    throw new TypeError('http: cors.credentials cannot go with origins "*": name the origins');
-  }
+  if (settings.cors !== undefined) checkCors(settings.cors);
   return settings;
+}
+
+function checkCors({ origins, credentials, allowHeaders = [], exposeHeaders = [], maxAgeS = 0 }: CorsOptions): void {
+  if (origins === "*") {
+    if (credentials) throw new TypeError('http: cors.credentials cannot go with origins "*": name the origins');
+  } else {
+    for (const origin of origins) {
+      const right = originOf(origin);
+      if (right !== origin) {
+        const hint = right === undefined ? "https://app.example" : right;
+        throw new TypeError(
+          `http: cors.origins has ${JSON.stringify(origin)}: write an origin as browsers do, ${hint}`,
+        );
+      }
+    }
+  }
+  for (const [option, names] of Object.entries({ allowHeaders, exposeHeaders })) {
+    for (const name of names) {
+      if (!/^[\w!#$%&'*+.^`|~-]+$/.test(name)) {
+        throw new TypeError(`http: cors.${option} has ${JSON.stringify(name)}, which is no name of a header`);
+      }
+    }
+  }
+  if (!Number.isInteger(maxAgeS) || maxAgeS < 0) {
+    throw new TypeError(`http: cors.maxAgeS must be a whole number of seconds, 0 or more, got ${maxAgeS}`);
+  }
+}
+
+/** How browsers write the origin of an address; undefined when it has none that could be named. */
+function originOf(address: string): string | undefined {
+  const url = URL.parse(address);
+  if (url === null || url.host === "") return undefined;
+  // URL knows an origin for the schemes of the web only; apps and extensions have their own (`app://name`).
+  return url.origin === "null" ? `${url.protocol}//${url.host}` : url.origin;
 }

@@ -30,6 +30,7 @@ export function refuse(
   if (state.discouraging && req.httpVersionMajor === 1 && !extra.includes("connection")) {
     headers.push("connection", "close");
   }
+  state.cors?.mark(headers, head.origin);
   res.writeHead(status, headers);
   res.end(body);
   if (req.complete) req.resume();

@@ -10,6 +10,7 @@ import { ServiceError } from "../../errors/service-error.ts";
 import { type ServerCall, serverCallKey } from "../../metadata/call.ts";
 import { Metadata, type MetadataRecord } from "../../metadata/metadata.ts";
 import type { Observation } from "../../metadata/observation.ts";
+import type { Cors } from "./cors.ts";
 import type { Request, Response } from "./http-message.ts";
 import { linger } from "./linger.ts";
 import type { HttpServerSettings } from "./options.ts";
@@ -29,6 +30,7 @@ export interface ServerState {
   readonly young: WatchList;
   /** Answers tell HTTP/1.1 clients to come back on another connection. */
   discouraging: boolean;
+  readonly cors: Cors | undefined;
   /** Called when the last call in flight has ended. */
   onIdle: (() => void) | undefined;
 }
@@ -167,10 +169,11 @@ export abstract class HttpServerCall implements ServerCall, Watchable, OnSocket 
     if (this.state.discouraging && this.req.httpVersionMajor === 1) headers.push("connection", "close");
   }
 
-  /** Headers added so far, without trailers. */
+  /** What goes with the headers of a stream: all but the trailers, which are not known yet. */
   protected addHeaders(headers: string[]): void {
     if (this.headersOut !== undefined) flatten(this.headersOut, "", headers);
     if (this.state.discouraging && this.req.httpVersionMajor === 1) headers.push("connection", "close");
+    this.state.cors?.mark(headers, this.head.origin);
   }
 
   protected trailers(): MetadataRecord | undefined {
@@ -180,6 +183,7 @@ export abstract class HttpServerCall implements ServerCall, Watchable, OnSocket 
   /** Sends a whole answer. */
   protected send(status: number, headers: string[], body: string | Buffer | undefined): void {
     const { res } = this;
+    this.state.cors?.mark(headers, this.head.origin);
     res.writeHead(status, headers);
     if (body === undefined) res.end();
     else res.end(body);

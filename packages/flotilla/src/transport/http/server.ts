@@ -1,18 +1,21 @@
-import { createServer, type Server } from "node:http";
+import { createServer, type Server, type ServerOptions } from "node:http";
 import {
   createServer as createHttp2Server,
   createSecureServer,
   type Http2Server,
   type Http2ServerRequest,
   type Http2ServerResponse,
+  type SecureServerOptions,
   type ServerHttp2Session,
 } from "node:http2";
+import { createServer as createHttpsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import type { CancelContext, Context } from "../../context/context.ts";
 import { withCancel } from "../../context/with.ts";
 import { observersOf } from "../../endpoint/observer.ts";
 import type { Service } from "../../endpoint/service.ts";
 import type { Listener, Listening } from "../../endpoint/transport.ts";
+import { Cors } from "./cors.ts";
 import { Dispatcher } from "./dispatch.ts";
 import type { Request, Response } from "./http-message.ts";
 import { type HttpServerOptions, type HttpServerSettings, settle } from "./options.ts";
@@ -45,6 +48,8 @@ class HttpListening implements Listening {
   readonly #http2: Http2Server | undefined;
   readonly #sessions = new Set<ServerHttp2Session>();
   readonly #unread = new Set<Socket>();
+  /** All that are open, with TLS. */
+  readonly #sockets = new Set<Socket>();
   #address = "";
   #drained: Promise<void> | undefined;
 
@@ -57,6 +62,7 @@ class HttpListening implements Listening {
       inFlight: 0,
       young: new WatchList(root.clock),
       discouraging: false,
+      cors: settings.cors === undefined ? undefined : new Cors(settings.cors),
       onIdle: undefined,
     };
     const dispatcher = new Dispatcher(this.#state, new Router(services));
@@ -71,16 +77,7 @@ class HttpListening implements Listening {
       settings: { maxConcurrentStreams: settings.maxConcurrentStreams, maxHeaderListSize: settings.maxHeaderBytes },
     };
     if (settings.tls !== undefined) {
-      const secure = createSecureServer({
-        ...common,
-        allowHTTP1: true,
-        ...(!settings.http2 && { ALPNProtocols: ["http/1.1"] }),
-        ...settings.tls,
-      });
-      secure.on("request", serve as unknown as Http2Handler);
-      this.#track(secure);
-      // A secure server that also speaks HTTP/1.1 has all that is used here of one.
-      this.#server = secure as unknown as Server;
+      this.#server = this.#secure({ ...common, handshakeTimeout: settings.headersTimeoutMs, ...settings.tls }, serve);
       this.#http2 = undefined;
     } else {
       this.#server = createServer(common, serve);
@@ -91,6 +88,29 @@ class HttpListening implements Listening {
       }
     }
     this.#server.maxConnections = settings.maxConnections;
+  }
+
+  #secure(options: SecureServerOptions & ServerOptions, serve: (req: Request, res: Response) => void): Server {
+    let server: Server;
+    if (this.#state.settings.http2) {
+      const secure = createSecureServer({ ...options, allowHTTP1: true });
+      secure.on("request", serve as unknown as Http2Handler);
+      this.#track(secure);
+      // Before Node 24 it puts its own in the place of these options; all are read when a connection comes.
+      const { maxHeaderSize, headersTimeout, connectionsCheckingInterval, keepAliveTimeout, requestTimeout } = options;
+      const http1 = { maxHeaderSize, headersTimeout, connectionsCheckingInterval, keepAliveTimeout, requestTimeout };
+      // A secure server that also speaks HTTP/1.1 has all that is used here of one.
+      server = Object.assign(secure, http1) as unknown as Server;
+    } else {
+      // node:http2's server would offer HTTP/2 whatever it is told.
+      server = createHttpsServer(options, serve);
+    }
+    // Neither closes connections that are still in the handshake, and node:http2's none of HTTP/1.1.
+    server.on("connection", (socket: Socket) => {
+      this.#sockets.add(socket);
+      socket.on("close", () => this.#sockets.delete(socket));
+    });
+    return server;
   }
 
   static async open(settings: HttpServerSettings, services: readonly Service[], root: Context): Promise<HttpListening> {
@@ -178,6 +198,7 @@ class HttpListening implements Listening {
     await new Promise((resolve) => setImmediate(resolve));
     await new Promise((resolve) => setImmediate(resolve));
     for (const session of this.#sessions) session.destroy();
+    for (const socket of this.#sockets) socket.destroy();
     (this.#server as Partial<Server>).closeAllConnections?.();
     await drained;
   }

@@ -38,7 +38,8 @@ class StreamCall extends HttpServerCall {
     return "connect";
   }
 
-  start(): void {
+  /** @param bad - what was wrong with the request so far. */
+  start(bad: unknown): void {
     this.req.on("error", () => {});
     this.res.on("error", () => {});
     const type = baseType(this.head.contentType);
@@ -55,6 +56,7 @@ class StreamCall extends HttpServerCall {
       return this.refuse(505, ["connection", "close"], `${info.procedure} streams both ways, which needs HTTP/2`);
     }
     this.watch();
+    if (bad !== undefined) return this.fail(bad);
     try {
       this.requestEncoding = parseEncoding(this.head.streamEncoding);
     } catch (error) {
@@ -214,9 +216,7 @@ export function serveStream(
       bad = error;
     }
   }
-  const call = new StreamCall(state, method, req, res, head, timeoutMs);
-  if (bad !== undefined) call.fail(bad);
-  else call.start();
+  new StreamCall(state, method, req, res, head, timeoutMs).start(bad);
 }
 
 async function single(messages: AsyncGenerator, procedure: string): Promise<unknown> {

@@ -1,0 +1,211 @@
+import type { Meter, MeterProvider } from "@opentelemetry/api";
+import type { Clock, Timer } from "../clock/clock.ts";
+import type { Random } from "../clock/random.ts";
+import type { AdminRoute } from "../endpoint/telemetry-port.ts";
+import { deltas } from "./metrics/deltas.ts";
+import { processMetrics } from "./metrics/process-metrics.ts";
+import { CONTENT_TYPES, negotiate, prometheusText } from "./metrics/prometheus.ts";
+import { createMeterProvider, type LeanMeterProvider } from "./metrics/provider.ts";
+import { type StatsdOptions, statsd } from "./metrics/statsd.ts";
+import type { MetricData, Resource } from "./model.ts";
+import type { OtlpEnvironment } from "./otlp/env.ts";
+import { otlpExporter } from "./otlp/exporter.ts";
+import type { Environment } from "./resource.ts";
+import { exportersOf } from "./tracing.ts";
+
+/** Metrics, as `telemetry({ metrics })` takes them. */
+export interface MetricsOptions {
+  /** Another provider in place of the built-in one; `/metrics`, OTLP and StatsD are then its own affair. */
+  readonly provider?: MeterProvider;
+  /** Event loop, heap, garbage collection, processor time, open files. Default true. */
+  readonly process?: boolean;
+  /** Series of one instrument. 2 or more. Default 2000; what is more is counted together. */
+  readonly maxSeries?: number;
+  /** How distributions without bounds of their own are kept. Default: as `OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION` says, else `explicit`. */
+  readonly histograms?: "explicit" | "exponential";
+  /** Sends metrics to a StatsD server too. Default none. */
+  readonly statsd?: StatsdOptions;
+  /** How often metrics are sent to a collector or to StatsD, milliseconds. Default: `OTEL_METRIC_EXPORT_INTERVAL`, else 60000. */
+  readonly intervalMs?: number;
+}
+
+/** What is needed to set metrics up. */
+export interface MeteringSetting {
+  readonly resource: Resource;
+  readonly env: Environment;
+  readonly otlp: OtlpEnvironment;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Told of what could not be exported. */
+  readonly onError: (error: Error) => void;
+}
+
+/** Metrics of one process. */
+export interface Metering {
+  readonly provider: MeterProvider;
+  /** The meter of all that Flotilla measures by itself. */
+  readonly meter: Meter;
+  readonly admin: Readonly<Record<string, AdminRoute>>;
+  readonly errors: readonly string[];
+  /** What every instrument has to say now; empty with another provider. */
+  collect(): Promise<readonly MetricData[]>;
+  /** Sends what there is, and stops. */
+  close(): Promise<void>;
+}
+
+const METER = "flotilla";
+
+/** Sets metrics up. @throws RangeError when an option is not legal, naming it. */
+export function setUpMetering(options: MetricsOptions, setting: MeteringSetting): Metering {
+  const { provider } = options;
+  if (provider !== undefined) {
+    const meter = provider.getMeter(METER);
+    const stop = options.process === false ? () => {} : processMetrics(meter);
+    return {
+      provider,
+      meter,
+      admin: {},
+      errors: [],
+      collect: () => Promise.resolve([]),
+      close: () => Promise.resolve(stop()),
+    };
+  }
+  const { env, clock, resource } = setting;
+  const errors: string[] = [];
+  const built = createMeterProvider({
+    clock,
+    histograms: options.histograms ?? histogramsOf(env, errors),
+    ...(options.maxSeries !== undefined && { maxSeries: options.maxSeries }),
+    onWarning: (message) => setting.onError(new Error(message)),
+  });
+  const meter = built.getMeter(METER);
+  const stop = options.process === false ? () => {} : processMetrics(meter);
+  const sender = periodic(senders(options, setting, errors), built, intervalOf(options, env, errors), clock);
+  return {
+    provider: built,
+    meter,
+    admin: { "/metrics": scrape(built, resource) },
+    errors,
+    collect: () => built.collect(),
+    async close() {
+      await sender.close();
+      stop();
+    },
+  };
+}
+
+function scrape(provider: LeanMeterProvider, resource: Resource): AdminRoute {
+  return async ({ headers }) => {
+    const accept = headers["accept"];
+    const format = negotiate(typeof accept === "string" ? accept : accept?.join(","));
+    const body = prometheusText(await provider.collect(), resource, format);
+    return { status: 200, contentType: CONTENT_TYPES[format], body };
+  };
+}
+
+/** Somewhere metrics are sent to. */
+interface Sender {
+  send(data: readonly MetricData[], signal: AbortSignal): Promise<void>;
+  close(): Promise<void>;
+}
+
+function senders(options: MetricsOptions, setting: MeteringSetting, errors: string[]): Sender[] {
+  const { env, otlp, resource, clock, random, onError } = setting;
+  const found: Sender[] = [];
+  for (const name of exportersOf(env, "OTEL_METRICS_EXPORTER", otlp.metrics.endpointGiven)) {
+    if (name === "otlp") {
+      const { endpointGiven: _, ...settings } = otlp.metrics;
+      const exporter = otlpExporter({ ...settings, resource, clock, random, onError });
+      const since = preference(env, errors) === "delta" ? deltas() : undefined;
+      found.push({
+        send: (data, signal) => exporter.export(since === undefined ? data : since(data), signal),
+        close: () => exporter.close(),
+      });
+    } else if (name !== "none" && name !== "prometheus") {
+      errors.push(
+        `OTEL_METRICS_EXPORTER has ${JSON.stringify(name)}, which is none of otlp, prometheus, none: it is ignored`,
+      );
+    }
+  }
+  if (options.statsd !== undefined) {
+    const client = statsd(options.statsd);
+    const since = deltas();
+    found.push({ send: (data) => client.send(since(data)), close: () => client.close() });
+  }
+  return found;
+}
+
+/** Sends at each interval, one at a time, and once more at the end. */
+function periodic(
+  to: readonly Sender[],
+  provider: LeanMeterProvider,
+  intervalMs: number,
+  clock: Clock,
+): { close(): Promise<void> } {
+  if (to.length === 0) return { close: () => Promise.resolve() };
+  let timer: Timer;
+  let sending: Promise<unknown> = Promise.resolve();
+  let closed: Promise<void> | undefined;
+  const send = async (): Promise<void> => {
+    const data = await provider.collect();
+    const { signal } = new AbortController();
+    // Each tells of its own failures.
+    await Promise.all(to.map((sender) => sender.send(data, signal).catch(() => {})));
+  };
+  const plan = (): void => {
+    timer = clock.schedule(intervalMs, () => {
+      sending = send().then(plan);
+    });
+    timer.unref();
+  };
+  plan();
+  return {
+    close() {
+      closed ??= (async () => {
+        await sending;
+        timer.cancel();
+        await send();
+        await Promise.all(to.map((sender) => sender.close()));
+      })();
+      return closed;
+    },
+  };
+}
+
+function intervalOf(options: MetricsOptions, env: Environment, errors: string[]): number {
+  if (options.intervalMs !== undefined) {
+    if (!(options.intervalMs > 0)) {
+      throw new RangeError(`telemetry: metrics.intervalMs must be more than 0, got ${options.intervalMs}`);
+    }
+    return options.intervalMs;
+  }
+  const text = env["OTEL_METRIC_EXPORT_INTERVAL"]?.trim() ?? "";
+  if (text === "") return 60_000;
+  if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
+  errors.push(
+    `OTEL_METRIC_EXPORT_INTERVAL is ${JSON.stringify(text)}, which is no number of milliseconds: 60000 is used`,
+  );
+  return 60_000;
+}
+
+function preference(env: Environment, errors: string[]): "cumulative" | "delta" {
+  const name = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
+  const text = env[name]?.trim().toLowerCase() ?? "";
+  if (text === "delta" || text === "lowmemory") return "delta";
+  if (text !== "" && text !== "cumulative") {
+    errors.push(
+      `${name} is ${JSON.stringify(text)}, which is none of cumulative, delta, lowmemory: cumulative is used`,
+    );
+  }
+  return "cumulative";
+}
+
+function histogramsOf(env: Environment, errors: string[]): "explicit" | "exponential" {
+  const name = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION";
+  const text = env[name]?.trim().toLowerCase() ?? "";
+  if (text === "base2_exponential_bucket_histogram") return "exponential";
+  if (text !== "" && text !== "explicit_bucket_histogram") {
+    errors.push(`${name} is ${JSON.stringify(text)}: explicit_bucket_histogram is used`);
+  }
+  return "explicit";
+}
