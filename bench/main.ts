@@ -12,10 +12,21 @@ import { discovery } from "./scenarios/discovery.ts";
 import { full } from "./scenarios/full.ts";
 import { http } from "./scenarios/http.ts";
 import { telemetry } from "./scenarios/telemetry.ts";
+import { telemetryCollector } from "./scenarios/telemetry-collector.ts";
 import { telemetryExport } from "./scenarios/telemetry-export.ts";
 
 /** Every scenario: one file each in scenarios/. */
-const scenarios: readonly Scenario[] = [http, client, full, chain, context, discovery, telemetry, telemetryExport];
+const scenarios: readonly Scenario[] = [
+  http,
+  client,
+  full,
+  chain,
+  context,
+  discovery,
+  telemetry,
+  telemetryExport,
+  telemetryCollector,
+];
 
 const progress = (text: string): void => {
   process.stderr.write(`${styleText("dim", text, { stream: process.stderr })}\n`);
@@ -24,7 +35,7 @@ const progress = (text: string): void => {
 function listScenarios(): string {
   const lines = scenarios.map(({ name, summary, rows, reference }) => {
     const names = Object.keys(rows).map((row) => (row === reference ? `${row} (reference)` : row));
-    return `  ${styleText("bold", name.padEnd(16), { stream: process.stdout })} ${summary}\n                   rows: ${names.join(", ")}`;
+    return `  ${styleText("bold", name.padEnd(19), { stream: process.stdout })} ${summary}\n                      rows: ${names.join(", ")}`;
   });
   return `${usage}\n\nScenarios\n${lines.join("\n")}\n`;
 }

@@ -2,10 +2,10 @@ import { cpuMicros } from "./ready.ts";
 import type { Measurement } from "./scenario.ts";
 
 /**
- * A process that measures when it is told to. The entry file of a row calls one of these two; the bench then sends
+ * A process that measures when it is told to. The entry file of a row calls this or one of the two below; the bench then sends
  * `{ seconds }` and is answered a Measurement or `{ failure }`.
  */
-function answerMeasurements(measure: (seconds: number) => Promise<Measurement>): void {
+export function answerMeasurements(measure: (seconds: number) => Promise<Measurement>): void {
   process.on("disconnect", () => process.exit(0));
   process.on("message", ({ seconds }: { seconds: number }) => {
     measure(seconds).then(
