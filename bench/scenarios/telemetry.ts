@@ -14,6 +14,7 @@ export const telemetry: Scenario = {
     "sdk-unsampled": "official SDK: span that is not sampled, 5 attributes",
     "flotilla-unsampled": "the same calls of the OpenTelemetry API",
     "prom-histogram": "prom-client: record in a bound histogram of 14 buckets",
+    "flotilla-histogram": "the same, in a bound histogram of Flotilla's",
     "pino-line": "pino: info with three fields",
   },
   seconds: 0.3,

@@ -77,7 +77,7 @@ test("one line turns tracing and metrics on: spans of both sides, RED of every m
   for (const line of [
     /^rpc_server_call_duration_seconds_count\{rpc_method="test\.v1\.Work\/do",rpc_response_status_code="ok"\} 5$/m,
     /^rpc_server_call_duration_seconds_count\{error_type="not_found",rpc_method="test\.v1\.Work\/do",rpc_response_status_code="not_found"\} 1$/m,
-    /^rpc_callscall_duration_seconds_count\{rpc_method="test\.v1\.Work\/list",rpc_response_status_code="ok"\} 1$/m,
+    /^rpc_client_call_duration_seconds_count\{rpc_method="test\.v1\.Work\/list",rpc_response_status_code="ok"\} 1$/m,
     /^rpc_server_call_duration_seconds_count\{error_type="unimplemented",rpc_method="unknown method",/m,
     /^rpc_server_active_calls\{rpc_method="test\.v1\.Work\/do"\} 0$/m,
     /^rpc_server_request_size_bytes_sum\{rpc_method="test\.v1\.Work\/do"\} [1-9]/m,
