@@ -40,7 +40,7 @@ export class Timeline {
 
 /**
  * Reads a time as the OpenTelemetry API lets it be given: a Date, `[seconds, nanoseconds]` since the epoch, milliseconds since
- * the epoch, or, when not above the clock's present reading, milliseconds on the monotonic clock (`performance.now()`).
+ * the epoch, or, when not above the clock's present reading, milliseconds on the monotonic clock.
  *
  * @returns milliseconds since the epoch; undefined for what is none of these.
  */
