@@ -7,10 +7,9 @@ import { processMetrics } from "./metrics/process-metrics.ts";
 import { CONTENT_TYPES, negotiate, prometheusText } from "./metrics/prometheus.ts";
 import { createMeterProvider, type LeanMeterProvider } from "./metrics/provider.ts";
 import { type StatsdOptions, statsd } from "./metrics/statsd.ts";
-import type { MetricData, Resource } from "./model.ts";
+import type { Environment, MetricData, Resource } from "./model.ts";
 import type { OtlpEnvironment } from "./otlp/env.ts";
 import { otlpExporter } from "./otlp/exporter.ts";
-import type { Environment } from "./resource.ts";
 import { exportersOf } from "./tracing.ts";
 
 /** Metrics, as `telemetry({ metrics })` takes them. */

@@ -6,6 +6,9 @@ import type { Attributes, SpanContext, SpanStatusCode } from "@opentelemetry/api
  */
 export type AttributeList = readonly unknown[];
 
+/** Environment variables, as `process.env` has them. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
 /** Who emits telemetry: `service.name` and the like, the same for all that a process sends. */
 export interface Resource {
   readonly attributes: Attributes;

@@ -1,9 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { Attributes } from "@opentelemetry/api";
-import type { Resource } from "./model.ts";
-
-/** Environment variables, as `process.env` has them. */
-export type Environment = Readonly<Record<string, string | undefined>>;
+import type { Environment, Resource } from "./model.ts";
 
 /** What {@link resourceFrom} is told by the program itself; it goes before the environment. */
 export interface ResourceOptions {

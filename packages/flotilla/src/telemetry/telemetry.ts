@@ -7,9 +7,9 @@ import { clientObserver } from "./calls/client-observer.ts";
 import { serverObserver } from "./calls/server-observer.ts";
 import { type MetricsOptions, setUpMetering } from "./metering.ts";
 import { callMeter } from "./metrics/call-meter.ts";
-import type { MetricData } from "./model.ts";
+import type { Environment, MetricData } from "./model.ts";
 import { otlpFromEnv } from "./otlp/env.ts";
-import { type Environment, resourceFrom } from "./resource.ts";
+import { resourceFrom } from "./resource.ts";
 import { setUpTracing, type TracesOptions } from "./tracing.ts";
 
 /** Options of {@link telemetry}. What is not said is read from the environment, by OpenTelemetry's standard variables. */

@@ -1,11 +1,10 @@
 import type { TracerProvider } from "@opentelemetry/api";
 import type { Clock } from "../clock/clock.ts";
 import type { Random } from "../clock/random.ts";
-import type { Resource, SpanData } from "./model.ts";
+import type { Environment, Resource, SpanData } from "./model.ts";
 import { type Batcher, batcher } from "./otlp/batcher.ts";
 import type { OtlpEnvironment } from "./otlp/env.ts";
 import { type OtlpExporter, otlpExporter } from "./otlp/exporter.ts";
-import type { Environment } from "./resource.ts";
 import type { SpanStarter } from "./trace/active-span.ts";
 import { consoleSink } from "./trace/console-sink.ts";
 import { spanStarter } from "./trace/foreign-span.ts";

@@ -1,10 +1,8 @@
+import type { Environment } from "../model.ts";
 import type { Compression } from "./delivery.ts";
 import type { OtlpExporterOptions, OtlpSignal } from "./exporter.ts";
 import { headerProblem } from "./headers.ts";
 import type { OtlpTls } from "./http-sender.ts";
-
-/** Environment variables, as `process.env` has them. */
-export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** What the environment says about one signal: options of `otlpExporter` but for the resource. */
 export type OtlpSettings<S extends OtlpSignal = OtlpSignal> = Required<

@@ -1,6 +1,6 @@
 import type { Clock, Timer } from "../../clock/clock.ts";
 import { systemClock } from "../../clock/system-clock.ts";
-import type { SpanData } from "../model.ts";
+import type { Environment, SpanData } from "../model.ts";
 import { drawTrace } from "./draw-trace.ts";
 import type { FinishedSpan, SpanSink } from "./sink.ts";
 
@@ -18,7 +18,7 @@ export interface ConsoleSinkOptions {
   /** Default: when the terminal is one, unless `NO_COLOR` is set; `FORCE_COLOR` turns them on everywhere. */
   readonly colour?: boolean;
   /** Where `NO_COLOR` and `FORCE_COLOR` are looked up. Default `process.env`. */
-  readonly env?: Readonly<Record<string, string | undefined>>;
+  readonly env?: Environment;
   /** Who made the spans: a name for all, or one for each. Default: not shown. */
   readonly service?: string | ((span: SpanData) => string);
   /**
@@ -52,7 +52,7 @@ export function consoleSink(options: ConsoleSinkOptions = {}): ConsoleSink {
 }
 
 /** Whether to use colours: `NO_COLOR` (no-color.org) goes before `FORCE_COLOR`, and both before what the terminal is. */
-export function wantsColour(terminal: Terminal, env: Readonly<Record<string, string | undefined>>): boolean {
+export function wantsColour(terminal: Terminal, env: Environment): boolean {
   if ((env["NO_COLOR"] ?? "") !== "") return false;
   const force = env["FORCE_COLOR"] ?? "";
   if (force !== "") return force !== "0" && force !== "false";

@@ -1,3 +1,4 @@
+import type { Environment } from "../model.ts";
 import { always, never, parentBased, ratio, type Sampler } from "./sampler.ts";
 
 /** What {@link samplerFromEnv} found. */
@@ -15,7 +16,7 @@ const NAMES =
  * The sampler that `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG` ask for (OpenTelemetry's environment variable specification).
  * A bad value is reported and then treated as unset, as the specification demands: it never keeps a service from starting.
  */
-export function samplerFromEnv(env: Readonly<Record<string, string | undefined>>): SamplerFromEnv {
+export function samplerFromEnv(env: Environment): SamplerFromEnv {
   const name = env["OTEL_TRACES_SAMPLER"]?.trim().toLowerCase() ?? "";
   const errors: string[] = [];
   const share = (): Sampler => {
