@@ -4,6 +4,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { z } from "zod";
 import { seededRandom } from "../clock/random.ts";
+import { pass } from "../clock/test-fixtures/pass.ts";
 import { VirtualClock } from "../clock/virtual-clock.ts";
 import type { Context } from "../context/context.ts";
 import { sleep } from "../context/sleep.ts";
@@ -55,17 +56,6 @@ async function system(handlers: readonly ((ctx: Context, request: { n: number })
   );
   const over = channel({ discover: registry, transport: net, clock, random: seededRandom(11) });
   return { clock, ctx: background(clock), hosts, over, registry, work: client(Work, over) };
-}
-
-/** Lets time pass, a millisecond at a time, until the work is done. */
-async function pass<T>(clock: VirtualClock, work: Promise<T>): Promise<T> {
-  let over = false;
-  const end = (): void => {
-    over = true;
-  };
-  work.then(end, end);
-  while (!over) await clock.advance(1);
-  return work;
 }
 
 describe("a deadline with retries", () => {

@@ -3,6 +3,7 @@ import { describe, test } from "node:test";
 import { SpanKind, SpanStatusCode } from "@opentelemetry/api";
 import { z } from "zod";
 import { seededRandom } from "../../clock/random.ts";
+import { pass } from "../../clock/test-fixtures/pass.ts";
 import { background } from "../../context/with.ts";
 import { contract, type Implementation } from "../../contract/contract.ts";
 import { serverStream, unary } from "../../contract/method.ts";
@@ -81,17 +82,6 @@ function one(sink: RecordingSink, name: string, kind: number): FinishedSpan {
   const found = sink.spans.filter((span) => span.name === name && span.kind === kind);
   assert.equal(found.length, 1, `${name} of kind ${kind} among ${sink.names.join(", ")}`);
   return found[0]!;
-}
-
-/** Lets time pass until the work is done. */
-async function pass<T>(clock: { advance(ms: number): Promise<void> }, work: Promise<T>): Promise<T> {
-  let over = false;
-  const end = (): void => {
-    over = true;
-  };
-  work.then(end, end);
-  while (!over) await clock.advance(1);
-  return work;
 }
 
 describe("spans of calls", () => {
