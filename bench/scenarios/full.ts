@@ -57,7 +57,7 @@ export const full: Scenario = {
   better: "more",
   rows: {
     bare: "node:http by hand, no concern at all",
-    "flotilla-full": "all requests traced, 10 % exported; metrics, deadline (log line and limiter are to come)",
+    "flotilla-full": "all requests traced, 10 % exported; metrics, a log line a request, deadline (limiter is to come)",
     "flotilla-export-all": "the same, all exported",
     "fastify-otel": "OpenTelemetry http instrumentation and SDK, 10 % exported; pino, rate limit",
     "moleculer-full": "metrics, tracing, 10 % exported; pino, breaker, bulkhead, retry, rate limit",

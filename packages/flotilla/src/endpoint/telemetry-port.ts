@@ -1,4 +1,6 @@
+import type { Context } from "../context/context.ts";
 import type { Middleware } from "./endpoint.ts";
+import type { LifecycleEvent } from "./lifecycle-event.ts";
 import type { ServerObserver } from "./observer.ts";
 import type { ErrorReporter } from "./report.ts";
 
@@ -30,6 +32,10 @@ export interface TelemetryPort {
   readonly client: Middleware;
   /** Pages of the admin port by path: `/metrics`. */
   readonly admin: Readonly<Record<string, AdminRoute>>;
+  /** Prepares the context that all others of a host come from: logs and spans of work that no call asked for. */
+  enter?(root: Context): Context;
+  /** Told of the steps of the life of a host. Default: a line to standard error. */
+  readonly onEvent?: (event: LifecycleEvent) => void;
   /** Told of failures whose cause the caller must not see. Default: a JSON line to standard error. */
   readonly onError?: ErrorReporter;
   /** Sends what is still held. Called when the host has stopped; a second call does nothing. */

@@ -12,6 +12,8 @@ export interface ServerCall {
   readonly traceparent: string | undefined;
   /** The header `tracestate` as it came; several are joined by commas. */
   readonly tracestate: string | undefined;
+  /** When the call must be done, on the clock of its context; undefined when it has no deadline. */
+  readonly deadline: number | undefined;
   /** What observes the call; undefined when nothing does. */
   readonly observation: Observation | undefined;
   /** Headers to send with the response; set them before the first message of a stream is sent. */

@@ -14,6 +14,7 @@ function incoming(headers: MetadataRecord): Context {
     headers: metadata,
     traceparent: metadata.get("traceparent"),
     tracestate: metadata.get("tracestate"),
+    deadline: undefined,
     observation: undefined,
     responseHeaders: new Metadata(),
     responseTrailers: new Metadata(),

@@ -1,20 +1,13 @@
 import type { Clock } from "../clock/clock.ts";
 import type { Context } from "../context/context.ts";
 import type { Registrar } from "../discovery/discovery.ts";
+import type { LifecycleEvent } from "../endpoint/lifecycle-event.ts";
 import type { ErrorReporter } from "../endpoint/report.ts";
 import type { Service } from "../endpoint/service.ts";
 import type { TelemetryPort } from "../endpoint/telemetry-port.ts";
 import type { Listener } from "../endpoint/transport.ts";
 import type { AdminOptions, ReadinessCheck } from "./admin.ts";
 import type { Closable } from "./closable.ts";
-
-/** A step in the life of a host. */
-export interface LifecycleEvent {
-  readonly event: "started" | "draining" | "stopped" | "failed" | "warning";
-  readonly host: string;
-  readonly message: string;
-  readonly error?: unknown;
-}
 
 /** Options of {@link host}. */
 export interface HostOptions {
@@ -55,7 +48,7 @@ export interface HostOptions {
    * standard error.
    */
   readonly onError?: ErrorReporter;
-  /** Told of each step of the life of the host. Default: a line to standard error. */
+  /** Told of each step of the life of the host. Default: the log of `telemetry`, else a line to standard error. */
   readonly onEvent?: (event: LifecycleEvent) => void;
   readonly clock?: Clock;
 }

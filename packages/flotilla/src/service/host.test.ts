@@ -4,6 +4,7 @@ import { VirtualClock } from "../clock/virtual-clock.ts";
 import type { Context } from "../context/context.ts";
 import { afterFunc, background } from "../context/with.ts";
 import type { Registrar } from "../discovery/discovery.ts";
+import type { LifecycleEvent } from "../endpoint/lifecycle-event.ts";
 import type { Listener } from "../endpoint/transport.ts";
 import { ServiceError } from "../errors/service-error.ts";
 import { TestRegistry } from "../testing/test-registry.ts";
@@ -11,7 +12,7 @@ import { failureOf, Notes } from "../testing/transport-bed.ts";
 import { memory } from "../transport/memory/memory.ts";
 import { client } from "./channel.ts";
 import { type Host, host } from "./host.ts";
-import type { HostOptions, LifecycleEvent, RunningHost } from "./host-options.ts";
+import type { HostOptions, RunningHost } from "./host-options.ts";
 import { implement } from "./implement.ts";
 
 const note = { n: 1, text: "" };

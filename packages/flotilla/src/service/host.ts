@@ -1,7 +1,8 @@
 import { inspect } from "node:util";
 import { systemClock } from "../clock/system-clock.ts";
+import type { LifecycleEvent } from "../endpoint/lifecycle-event.ts";
 import { ServiceError } from "../errors/service-error.ts";
-import type { HostOptions, HostSettings, LifecycleEvent, RunningHost } from "./host-options.ts";
+import type { HostOptions, HostSettings, RunningHost } from "./host-options.ts";
 import { Running } from "./running-host.ts";
 import { onSignals } from "./signals.ts";
 
@@ -79,7 +80,7 @@ function settle(options: HostOptions): HostSettings {
     close: [],
     drainDelayMs: options.register === undefined ? 0 : 500,
     drainTimeoutMs: 20_000,
-    onEvent: toStandardError,
+    onEvent: options.telemetry?.onEvent ?? toStandardError,
     clock: systemClock,
     ...options,
   };

@@ -4,13 +4,14 @@ import { sleep } from "../context/sleep.ts";
 import { background, withCancel, withTimeout, withValue } from "../context/with.ts";
 import type { Registration } from "../discovery/discovery.ts";
 import type { Instance } from "../endpoint/instance.ts";
+import type { LifecycleEvent } from "../endpoint/lifecycle-event.ts";
 import { serverObserverKey } from "../endpoint/observer.ts";
 import { errorReporterKey } from "../endpoint/report.ts";
 import type { Listening } from "../endpoint/transport.ts";
 import { ServiceError } from "../errors/service-error.ts";
 import { Admin } from "./admin.ts";
 import { closeOne } from "./closable.ts";
-import type { HostSettings, LifecycleEvent, RunningHost } from "./host-options.ts";
+import type { HostSettings, RunningHost } from "./host-options.ts";
 
 const REGISTER_TIMEOUT_MS = 10_000;
 const DEREGISTER_TIMEOUT_MS = 5000;
@@ -42,7 +43,10 @@ export class Running implements RunningHost {
     const { telemetry, onError = telemetry?.onError } = settings;
     let top = background(settings.clock);
     if (onError !== undefined) top = withValue(top, errorReporterKey, onError);
-    if (telemetry !== undefined) top = withValue(top, serverObserverKey, telemetry.server);
+    if (telemetry !== undefined) {
+      top = withValue(top, serverObserverKey, telemetry.server);
+      top = telemetry.enter?.(top) ?? top;
+    }
     this.#root = withCancel(top);
     this.#startScope = withCancel(this.#root);
     this.#tasksScope = withCancel(this.#root);

@@ -1,3 +1,11 @@
+export { type BurstOptions } from "./log/burst.ts";
+export { type LogLimits } from "./log/contain.ts";
+export { type LogFormat } from "./log/formats.ts";
+export { type HoldOptions } from "./log/held-lines.ts";
+export { type Level } from "./log/levels.ts";
+export { type LogSink } from "./log/log-sink.ts";
+export { annotate, type Logger, log, withLogFields } from "./log/logger.ts";
+export { type CallLineOptions, type LogsOptions } from "./log/options.ts";
 export { type MetricsOptions } from "./metering.ts";
 export { deltas } from "./metrics/deltas.ts";
 export { CONTENT_TYPES, negotiate, type PrometheusFormat, prometheusText } from "./metrics/prometheus.ts";

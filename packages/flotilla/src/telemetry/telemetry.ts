@@ -5,6 +5,10 @@ import { systemClock } from "../clock/system-clock.ts";
 import type { TelemetryPort } from "../endpoint/telemetry-port.ts";
 import { clientObserver } from "./calls/client-observer.ts";
 import { serverObserver } from "./calls/server-observer.ts";
+import type { Logger } from "./log/logger.ts";
+import type { LogsOptions } from "./log/options.ts";
+import type { Pino } from "./log/pino-root.ts";
+import { type LoggingSetUp, setUpLogging } from "./logs.ts";
 import { type MetricsOptions, setUpMetering } from "./metering.ts";
 import { callMeter } from "./metrics/call-meter.ts";
 import type { Environment, MetricData } from "./model.ts";
@@ -24,6 +28,8 @@ export interface TelemetryOptions {
   readonly traces?: TracesOptions | false;
   /** Metrics; `false` for none. */
   readonly metrics?: MetricsOptions | false;
+  /** Logging; `false` for none. */
+  readonly logs?: LogsOptions | false;
   /** Told of what is wrong with the environment, at the start, and of what could not be exported. Default: a line to standard error, at most one a minute. */
   readonly onError?: (error: Error) => void;
   /** Default `process.env`. */
@@ -40,6 +46,10 @@ export interface Telemetry extends TelemetryPort {
   readonly meterProvider: MeterProvider | undefined;
   /** For instruments of your own; undefined without metrics. */
   readonly meter: Meter | undefined;
+  /** For lines of no context, as those of a `main`; undefined without logging. Under a context there is `log(ctx)`. */
+  readonly logger: Logger | undefined;
+  /** For libraries that want pino; undefined without logging. */
+  readonly pino: Pino | undefined;
   /** What every instrument has to say now. Empty without metrics, and with another provider. */
   collect(): Promise<readonly MetricData[]>;
 }
@@ -48,8 +58,8 @@ export interface Telemetry extends TelemetryPort {
 const REPORT_EVERY_MS = 60_000;
 
 /**
- * Turns tracing and metrics on: one span a served call and a call made, rate, errors and duration of every method, the state of the process,
- * `/metrics` on the admin port.
+ * Turns tracing, metrics and logging on: one span a served call and a call made; rate, errors and duration of every method and the state of
+ * the process, `/metrics` on the admin port; one line a served call, `log(ctx)`, `/log/level` on the admin port.
  *
  * ```ts
  * const observed = telemetry({ service: "booking" });
@@ -58,7 +68,7 @@ const REPORT_EVERY_MS = 60_000;
  * ```
  *
  * Nothing is sent anywhere unless the environment names a collector (`OTEL_EXPORTER_OTLP_ENDPOINT`) or an exporter
- * (`OTEL_TRACES_EXPORTER=console` draws every trace). `OTEL_SDK_DISABLED=true` turns all off but the passing on of trace context.
+ * (`OTEL_TRACES_EXPORTER=console` draws every trace). `OTEL_SDK_DISABLED=true` turns tracing and metrics off but for the passing on of trace context.
  *
  * @throws RangeError when an option is not legal, naming it. What is wrong with the environment is told to `onError` and then ignored.
  */
@@ -71,29 +81,70 @@ export function telemetry(options: TelemetryOptions = {}): Telemetry {
   const setting = { resource, env, otlp, clock, random, onError };
   const tracing = options.traces === false || off ? undefined : setUpTracing(options.traces ?? {}, setting);
   const metering = options.metrics === false || off ? undefined : setUpMetering(options.metrics ?? {}, setting);
-  const wrong = [...errors, ...otlp.errors, ...(tracing?.errors ?? []), ...(metering?.errors ?? [])];
+  const service = String(resource.attributes["service.name"]);
+  const logging =
+    options.logs === false
+      ? undefined
+      : setUpLogging(options.logs ?? {}, {
+          ...setting,
+          service: service.startsWith("unknown_service") ? undefined : service,
+        });
+  if (logging !== undefined && metering !== undefined) countLines(metering.meter, logging);
+  const wrong = [
+    ...errors,
+    ...otlp.errors,
+    ...(tracing?.errors ?? []),
+    ...(metering?.errors ?? []),
+    ...(logging?.errors ?? []),
+  ];
   if (!off && wrong.length > 0) (options.onError ?? toStandardError)(new Error(wrong.join("\n")));
 
   const instruments = {
     starter: tracing?.starter,
     b3: tracing?.b3,
     meter: metering === undefined ? undefined : callMeter(metering.meter),
-    log: undefined,
+    log: logging?.calls,
   };
   let closing: Promise<void> | undefined;
   return {
     server: serverObserver(instruments),
     client: clientObserver(instruments),
-    admin: metering?.admin ?? {},
+    admin: { ...metering?.admin, ...logging?.admin },
+    enter: (root) => logging?.enter(root) ?? root,
+    ...(logging !== undefined && { onError: logging.onError, onEvent: logging.onEvent }),
     tracerProvider: tracing?.provider,
     meterProvider: metering?.provider,
     meter: metering?.meter,
+    logger: logging?.logger,
+    pino: logging?.pino,
     collect: () => metering?.collect() ?? Promise.resolve([]),
     close() {
-      closing ??= Promise.all([tracing?.close(), metering?.close()]).then(() => {});
+      // Logging last: the others may still have something to say.
+      closing ??= Promise.all([tracing?.close(), metering?.close()]).then(() => logging?.close());
       return closing;
     },
   };
+}
+
+function countLines(meter: Meter, logging: LoggingSetUp): void {
+  const lines = meter.createObservableCounter("flotilla.log.lines", {
+    unit: "{line}",
+    description: "Lines of the log.",
+  });
+  const waiting = meter.createObservableUpDownCounter("flotilla.log.waiting", {
+    unit: "By",
+    description: "Lines of the log that wait for a reader.",
+  });
+  meter.addBatchObservableCallback(
+    (to) => {
+      const { written, dropped, suppressed, waitingBytes } = logging.counters;
+      to.observe(lines, written, { outcome: "written" });
+      to.observe(lines, dropped, { outcome: "dropped" });
+      to.observe(lines, suppressed, { outcome: "suppressed" });
+      to.observe(waiting, waitingBytes);
+    },
+    [lines, waiting],
+  );
 }
 
 function seldom(clock: Clock): (error: Error) => void {

@@ -34,7 +34,8 @@ export interface CallLog {
 
 /** Writes the lines of one method. */
 export interface MethodLog {
-  begin(call: ServerCall | undefined, ctx: Context, span: ActiveSpan | undefined): LoggedCall;
+  /** @param startedMs - on the clock of `ctx`. */
+  begin(call: ServerCall | undefined, ctx: Context, span: ActiveSpan | undefined, startedMs: number): LoggedCall;
 }
 
 /** What one call has to log: fields that handlers add, lines held back, and the one line at its end. */

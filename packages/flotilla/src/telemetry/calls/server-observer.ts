@@ -46,7 +46,7 @@ class ServerMethod implements MethodObserver {
   begin(call: ServerCall | undefined, ctx: Context, startedMs: number): Observation {
     const span = this.#start(call, startedMs);
     this.meter?.begin();
-    return new ServerObservation(span, this.meter, this.log?.begin(call, ctx, span), startedMs);
+    return new ServerObservation(span, this.meter, this.log?.begin(call, ctx, span, startedMs), startedMs);
   }
 
   #start(call: ServerCall | undefined, startedMs: number): ActiveSpan | undefined {

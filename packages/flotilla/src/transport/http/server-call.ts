@@ -93,6 +93,10 @@ export abstract class HttpServerCall implements ServerCall, Watchable, OnSocket 
     return this.head.tracestate;
   }
 
+  get deadline(): number | undefined {
+    return this.scope.deadline;
+  }
+
   get responseHeaders(): Metadata {
     return (this.headersOutView ??= new Metadata((this.headersOut ??= Object.create(null) as MetadataRecord)));
   }

@@ -80,6 +80,10 @@ export class MemoryServerCall implements ServerCall {
     return this.headers.get("tracestate");
   }
 
+  get deadline(): number | undefined {
+    return this.#scope.deadline;
+  }
+
   get responseHeaders(): Metadata {
     return new Metadata(this.#headersOut);
   }
