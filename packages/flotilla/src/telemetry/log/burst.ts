@@ -60,6 +60,11 @@ export class BurstLimiter {
     this.#report = report;
   }
 
+  /** Messages that are told apart now. */
+  get size(): number {
+    return this.#young.size + this.#old.size;
+  }
+
   /** Whether a line of this message may be written now. */
   admit(level: number, message: string): boolean {
     const bucket = this.#bucket(level, message);

@@ -16,7 +16,7 @@ type State = "idle" | "waiting" | "writing" | "broken";
  *
  * To a pipe, socket or terminal it writes by non-blocking writes of the event loop's own thread: that is cheaper than the thread pool, and what
  * has been written is known at any moment, so that nothing is lost or told twice at exit. To a file it writes by the thread pool, one write
- * at a time.
+ * at a time; where it has no room left, or no time, what waits overtakes the write in progress.
  *
  * When nobody reads, new lines are dropped, and one line tells how many as soon as there is room again. What waits is written when the
  * process exits; a process that is killed (SIGKILL) loses what it held: at most 5 ms' worth when somebody reads.

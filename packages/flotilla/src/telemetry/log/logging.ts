@@ -114,7 +114,7 @@ export class Logging {
     const container = new Container(this.rules, this.rules.limits.lineLength - FRAME);
     const text = textOf(container, first, message);
     if (!this.#admit(levelNumbers[level], text)) return;
-    this.#put(component, level, fieldsOf(container, trace, bound, first), text, flagsOf(trace));
+    this.#put(component, level, fieldsOf(container, trace, bound, first, message), text, flagsOf(trace));
   }
 
   /** A line that is not written yet. */
@@ -129,7 +129,7 @@ export class Logging {
     const budget = this.rules.limits.lineLength - FRAME;
     const container = new Container(this.rules, budget);
     const text = textOf(container, first, message);
-    const fields = fieldsOf(container, trace, bound, first);
+    const fields = fieldsOf(container, trace, bound, first, message);
     const size = budget - container.left + FRAME;
     return { component, level, epochMs: this.epochMs(), fields, text, flags: flagsOf(trace), size };
   }
@@ -199,6 +199,7 @@ function fieldsOf(
   trace: TraceHeaders | undefined,
   bound: SafeFields | undefined,
   first: unknown,
+  message: string | undefined,
 ): SafeFields {
   const fields = safeFields();
   if (trace !== undefined) {
@@ -208,7 +209,10 @@ function fieldsOf(
   }
   for (const name in bound) fields[name] = bound[name];
   if (typeof first === "object" && first !== null) container.addFields(fields, first, lineNames);
-  else if (typeof first !== "string" && first !== undefined) fields["err"] = container.field("err", first);
+  // What was thrown need not be an object; a string alone is the message.
+  else if (first !== undefined && (message !== undefined || typeof first !== "string")) {
+    fields["err"] = container.field("err", first);
+  }
   return fields;
 }
 
