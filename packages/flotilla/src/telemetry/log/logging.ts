@@ -45,6 +45,8 @@ export class Logging {
   readonly #burst: BurstLimiter | undefined;
   readonly #writer: LineWriter;
   #suppressed = 0;
+  #lastMs = Number.NaN;
+  #lastText = "";
   /** When the line that is being written was made; undefined: now. */
   #madeMs: number | undefined;
 
@@ -92,6 +94,16 @@ export class Logging {
   /** What a line has for `time`: whole milliseconds. */
   epochMs(): number {
     return Math.round(this.clock.epoch());
+  }
+
+  /** The same as text: a busy server writes many lines in one millisecond. */
+  epochText(): string {
+    const epochMs = this.epochMs();
+    if (epochMs !== this.#lastMs) {
+      this.#lastMs = epochMs;
+      this.#lastText = String(epochMs);
+    }
+    return this.#lastText;
   }
 
   /** Safe copies of fields, those of a parent first. */
