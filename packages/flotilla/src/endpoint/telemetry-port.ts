@@ -28,11 +28,15 @@ export type AdminRoute = (request: AdminRequest) => AdminResponse | Promise<Admi
 export interface TelemetryPort {
   /** Observes the calls a host serves. */
   readonly server: ServerObserver;
-  /** Observes the calls a channel makes; goes around all its other middlewares. */
-  readonly client: Middleware;
+  /**
+   * Makes what observes the calls of a channel; it goes around all its other middlewares. Asked once a channel.
+   *
+   * @param protocol - what carries the calls, as the connector says.
+   */
+  client(protocol: string): Middleware;
   /** Pages of the admin port by path: `/metrics`. */
   readonly admin: Readonly<Record<string, AdminRoute>>;
-  /** Prepares the context that all others of a host come from: logs and spans of work that no call asked for. */
+  /** Prepares the context that all others of a host come from: logs and spans of work that no call asked for. For programs without a host, too. */
   enter?(root: Context): Context;
   /** Told of the steps of the life of a host. Default: a line to standard error. */
   readonly onEvent?: (event: LifecycleEvent) => void;

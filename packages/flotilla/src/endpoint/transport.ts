@@ -34,7 +34,10 @@ export interface Listening {
 
 /** The client side of a transport: opens the one connection (or pool) that all calls to an instance share. */
 export interface Connector {
+  /** The scheme of the addresses it reaches, and that with an `s`: `http`, `memory`. */
   readonly protocol: string;
+  /** How calls are written on the wire, in the words of `ServerCall.protocol`: `connect`. For telemetry. Default: as `protocol`. */
+  readonly callProtocol?: string;
   /** @param address - an address of this protocol, as found in an instance: `http://127.0.0.1:8080`. */
   connect(address: string): Connection;
 }

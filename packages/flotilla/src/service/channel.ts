@@ -67,7 +67,9 @@ export function channel(options: ChannelOptions): Channel {
   const connections = new Connections(transport);
   const targets = new Map<string, Target>();
   const around = chain(
-    ...(options.telemetry === undefined ? [] : [options.telemetry.client]),
+    ...(options.telemetry === undefined
+      ? []
+      : [options.telemetry.client(transport.callProtocol ?? transport.protocol)]),
     ...use,
     ...(timeoutMs === false ? [] : [deadline(timeoutMs)]),
     ...(options.retry === false ? [] : [retry({ random, clock, ...options.retry })]),

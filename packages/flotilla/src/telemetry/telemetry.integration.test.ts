@@ -11,7 +11,7 @@ import { implement } from "../service/implement.ts";
 import { failureOf, readAll } from "../testing/transport-bed.ts";
 import { http } from "../transport/http/server.ts";
 import { telemetry } from "./telemetry.ts";
-import { RecordingSink } from "./trace/test-fixtures/recorder.ts";
+import { attributesOf, RecordingSink } from "./trace/test-fixtures/recorder.ts";
 
 const message = z.object({ n: z.number() });
 const Work = contract("test.v1.Work", {
@@ -72,6 +72,7 @@ test("one line turns tracing and metrics on: spans of both sides, RED of every m
   const served = sink.spans.filter(({ kind, name }) => kind === 1 && name !== "unknown method");
   const parents = new Set(calls.map(({ spanId }) => spanId));
   for (const { parentSpanId } of served) assert.ok(parents.has(parentSpanId!));
+  for (const { preset } of [...calls, ...served]) assert.equal(attributesOf(preset)["rpc.system.name"], "connectrpc");
 
   const { type, text } = await scrape("text/plain");
   assert.equal(type, "text/plain; version=0.0.4; charset=utf-8");

@@ -14,6 +14,7 @@ import { callMeter } from "./metrics/call-meter.ts";
 import type { Environment, MetricData } from "./model.ts";
 import { otlpFromEnv } from "./otlp/env.ts";
 import { resourceFrom } from "./resource.ts";
+import { withStarter } from "./trace/current-span.ts";
 import { setUpTracing, type TracesOptions } from "./tracing.ts";
 
 /** Options of {@link telemetry}. What is not said is read from the environment, by OpenTelemetry's standard variables. */
@@ -108,9 +109,12 @@ export function telemetry(options: TelemetryOptions = {}): Telemetry {
   let closing: Promise<void> | undefined;
   return {
     server: serverObserver(instruments),
-    client: clientObserver(instruments),
+    client: (protocol) => clientObserver(instruments, protocol),
     admin: { ...metering?.admin, ...logging?.admin },
-    enter: (root) => logging?.enter(root) ?? root,
+    enter(root) {
+      const traced = tracing === undefined ? root : withStarter(root, tracing.starter);
+      return logging?.enter(traced) ?? traced;
+    },
     ...(logging !== undefined && { onError: logging.onError, onEvent: logging.onEvent }),
     tracerProvider: tracing?.provider,
     meterProvider: metering?.provider,

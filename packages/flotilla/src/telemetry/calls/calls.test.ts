@@ -39,7 +39,7 @@ async function system(backs: readonly Partial<Implementation<typeof Back>>[], b3
   const instruments = { starter: tracer, meter: undefined, log: undefined, b3 };
   const telemetry: TelemetryPort = {
     server: serverObserver(instruments),
-    client: clientObserver(instruments),
+    client: (protocol) => clientObserver(instruments, protocol),
     admin: {},
     onError() {},
     close: () => Promise.resolve(),
@@ -104,6 +104,8 @@ describe("spans of calls", () => {
     });
     assert.equal(attributesOf(inner.attributes)["server.address"], "back-0");
     assert.equal(last.parentIsRemote, true);
+    for (const { preset } of sink.spans)
+      assert.equal(attributesOf(preset)["rpc.system.name"], "memory", "on either side");
     assert.deepEqual(new Set(sink.spans.map(({ statusCode }) => statusCode)), new Set([SpanStatusCode.UNSET]));
   });
 
@@ -157,7 +159,7 @@ describe("spans of calls", () => {
         },
       },
       transport: net,
-      use: [clientObserver(instruments)],
+      use: [clientObserver(instruments, "memory")],
       clock,
     });
     const pending = back.do(background(clock), { n: 1 });

@@ -21,11 +21,13 @@ const NO_PRESET: AttributeList = [];
 /**
  * Observes the calls a channel makes: a span and the RED metrics of each, a child span for every further attempt and every wait.
  * The first attempt is told by the call's own span, so that the usual call has one span a side.
+ *
+ * @param protocol - what carries the calls, in the words of `ServerCall.protocol`: `connect`, `memory`.
  */
-export function clientObserver({ starter, meter, b3 }: Omit<CallInstruments, "log">): Middleware {
+export function clientObserver({ starter, meter, b3 }: Omit<CallInstruments, "log">, protocol: string): Middleware {
   return (next, method) => {
     const name = nameOf(method);
-    const preset = presetOf(method, "connect");
+    const preset = presetOf(method, protocol);
     const streams = method.kind === "server_stream" || method.kind === "bidi_stream";
     const bound = meter?.method(method, "client");
     return function observing(ctx, request) {

@@ -22,7 +22,7 @@ export function nameOf(method: MethodInfo | undefined): string {
   return method === undefined ? "unknown method" : method.procedure;
 }
 
-/** `rpc.system.name`: the well-known value where the conventions have one. */
+/** `rpc.system.name`: the well-known value where the conventions have one, else, as they allow, the transport's own name. */
 function systemOf(protocol: string): string {
   return protocol === "connect" || protocol === "http" ? "connectrpc" : protocol;
 }

@@ -21,6 +21,7 @@ export function httpClient(options: HttpClientOptions = {}, clock: Clock = syste
   const settings = settleClient(options);
   return {
     protocol: "http",
+    callProtocol: "connect",
     connect(address) {
       const url = parseAddress(address);
       return settings.http2 ? new Http2Connection(url, settings, clock) : new Http1Connection(url, settings);
