@@ -1,10 +1,10 @@
 import { embedded } from "flotilla/discovery";
 import { http } from "flotilla/http";
 import { channel, client, host, implement } from "flotilla/service";
+import { telemetry } from "flotilla/telemetry";
 import { Booking } from "../booking/contract.ts";
 import { Handling } from "../handling/contract.ts";
 import { Routing } from "../routing/contract.ts";
-import { createMeter } from "../runtime/meter.ts";
 import { reportsToLauncher } from "../runtime/reports.ts";
 import { readSettings } from "../runtime/settings.ts";
 import { Tracking } from "../tracking/contract.ts";
@@ -13,9 +13,9 @@ import { gatewayService } from "./service.ts";
 
 const settings = readSettings();
 const registry = embedded({ dir: settings.registry });
-const meter = createMeter();
+const observed = telemetry({ service: "gateway", metrics: { histograms: "exponential" } });
 
-const contexts = channel({ discover: registry });
+const contexts = channel({ discover: registry, telemetry: observed });
 const service = gatewayService({
   booking: client(Booking, contexts),
   routing: client(Routing, contexts),
@@ -26,8 +26,9 @@ const service = gatewayService({
 await host({
   name: "gateway",
   serve: [implement(Shipping, service)],
-  listen: [http({ port: settings.port, hooks: { finalize: meter.finalize } })],
+  listen: [http({ port: settings.port })],
+  telemetry: observed,
   register: registry,
-  tasks: { reports: reportsToLauncher(meter) },
+  tasks: { reports: reportsToLauncher(observed) },
   close: [contexts],
 }).run();

@@ -3,9 +3,9 @@ import { systemClock } from "flotilla/clock";
 import { embedded } from "flotilla/discovery";
 import { http } from "flotilla/http";
 import { channel, client, host, implement } from "flotilla/service";
+import { telemetry } from "flotilla/telemetry";
 import { Booking } from "../booking/contract.ts";
 import { Routing } from "../routing/contract.ts";
-import { createMeter } from "../runtime/meter.ts";
 import { createRelay } from "../runtime/relay.ts";
 import { reportsToLauncher } from "../runtime/reports.ts";
 import { servedPorts } from "../runtime/served-ports.ts";
@@ -18,9 +18,9 @@ import { openHandlingStore } from "./store.ts";
 
 const settings = readSettings();
 const registry = embedded({ dir: settings.registry });
-const meter = createMeter();
+const observed = telemetry({ service: "handling", metrics: { histograms: "exponential" } });
 
-const contexts = channel({ discover: registry });
+const contexts = channel({ discover: registry, telemetry: observed });
 const booking = client(Booking, contexts);
 const routing = client(Routing, contexts);
 const tracking = client(Tracking, contexts);
@@ -32,8 +32,9 @@ const service = handlingService({ store, relay, booking, routing, served: served
 await host({
   name: "handling",
   serve: [implement(Handling, service)],
-  listen: [http({ port: settings.port, hooks: { finalize: meter.finalize } })],
+  listen: [http({ port: settings.port })],
+  telemetry: observed,
   register: registry,
-  tasks: { reports: reportsToLauncher(meter) },
+  tasks: { reports: reportsToLauncher(observed) },
   close: [store, contexts, relay],
 }).run();

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { embedded } from "flotilla/discovery";
 import { http } from "flotilla/http";
 import { host, implement } from "flotilla/service";
-import { createMeter } from "../runtime/meter.ts";
+import { telemetry } from "flotilla/telemetry";
 import { reportsToLauncher } from "../runtime/reports.ts";
 import { readSettings } from "../runtime/settings.ts";
 import { Routing } from "./contract.ts";
@@ -11,15 +11,16 @@ import { routingService } from "./service.ts";
 import { openScheduleStore } from "./store.ts";
 
 const settings = readSettings();
-const meter = createMeter();
+const observed = telemetry({ service: "routing", metrics: { histograms: "exponential" } });
 const store = openScheduleStore(join(settings.data, "routing.db"));
 const schedule = store.schedule(settings.seed, () => drawUpSchedule(settings.seed));
 
 await host({
   name: "routing",
   serve: [implement(Routing, routingService(schedule))],
-  listen: [http({ port: settings.port, hooks: { finalize: meter.finalize } })],
+  listen: [http({ port: settings.port })],
+  telemetry: observed,
   register: embedded({ dir: settings.registry }),
-  tasks: { reports: reportsToLauncher(meter) },
+  tasks: { reports: reportsToLauncher(observed) },
   close: [store],
 }).run();

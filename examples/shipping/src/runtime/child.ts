@@ -1,8 +1,8 @@
 import { fork } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { systemClock } from "flotilla/clock";
-import type { Served } from "./meter.ts";
 import type { Report } from "./reports.ts";
+import type { Served } from "./served.ts";
 
 /** How a process is started. */
 export interface ChildOptions {

@@ -4,7 +4,7 @@ import type { Instancer, Watch } from "flotilla/discovery";
 import type { Instance } from "flotilla/endpoint";
 import { type Child, type Exit, startChild } from "./child.ts";
 import { createHistogram, sum } from "./histogram.ts";
-import type { Served } from "./meter.ts";
+import type { Served } from "./served.ts";
 
 /** A service of the system: what runs it, how often, and under which name it registers. */
 export interface ServiceSpec {

@@ -17,7 +17,11 @@ export function shippingServices(folder: string, seed: number, gatewayPort: numb
     file: join(import.meta.dirname, "..", name, "main.ts"),
     contract: contract.name,
     replicas,
-    env: toEnvironment(own),
+    env: {
+      ...toEnvironment(own),
+      // A line a call would fill the disk of who leaves the system running.
+      LOG_LEVEL: process.env["LOG_LEVEL"] ?? "info,calls=warn",
+    },
   });
   return [
     service("gateway", Shipping, 1, { ...settings, port: gatewayPort }),

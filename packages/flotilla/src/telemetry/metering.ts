@@ -20,7 +20,7 @@ export interface MetricsOptions {
   readonly process?: boolean;
   /** Series of one instrument. 2 or more. Default 2000; what is more is counted together. */
   readonly maxSeries?: number;
-  /** How distributions without bounds of their own are kept. Default: as `OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION` says, else `explicit`. */
+  /** How distributions are kept: in `explicit` buckets, or in `exponential` ones, which are finer and need no bounds. Default: as `OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION` says, else `explicit`. */
   readonly histograms?: "explicit" | "exponential";
   /** Sends metrics to a StatsD server too. Default none. */
   readonly statsd?: StatsdOptions;

@@ -38,7 +38,10 @@ export const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1
 export interface MeterProviderOptions {
   /** Series of one instrument; measurements of further ones are counted together. 2 or more. Default 2000. */
   readonly maxSeries?: number;
-  /** How distributions are kept whose instrument advises no bounds: `explicit` buckets, or `exponential`. Default `explicit`. */
+  /**
+   * How distributions are kept: in `explicit` buckets, whose bounds are those that the instrument advises, or in `exponential` ones,
+   * which need none. Default `explicit`.
+   */
   readonly histograms?: "explicit" | "exponential";
   /** Default: the system's. */
   readonly clock?: Clock;
@@ -140,7 +143,7 @@ export class LeanMeter implements Meter {
     const { shared, exponential } = this.#provider;
     const advised = options.advice?.explicitBucketBoundaries;
     return this.#make(name, "histogram", options, (id) => {
-      if (exponential && advised === undefined) return new ExponentialInstrument(id, shared);
+      if (exponential) return new ExponentialInstrument(id, shared);
       return new HistogramInstrument(id, shared, this.#bounds(name, advised));
     });
   }
