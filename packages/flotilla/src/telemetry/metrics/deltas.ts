@@ -4,7 +4,7 @@ import { coarser } from "./exponential.ts";
 type Point = NumberPoint | HistogramPoint | ExponentialPoint;
 
 /**
- * Turns cumulative collections into deltas: each result says what came since the last one. Gauges, and sums that go both ways, stay as they are.
+ * Turns cumulative collections into deltas: each result says what came since the last one, exemplars included. Gauges, and sums that go both ways, stay as they are.
  * The least and the greatest value of an interval cannot be told apart afterwards and are left out.
  *
  * Keeps the last point of each series, no more than there are series.
@@ -19,7 +19,10 @@ export function deltas(): (data: readonly MetricData[]) => MetricData[] {
           const key = keyOf(metric, point.attributes);
           const last = before.get(key) as P | undefined;
           now.set(key, point);
-          return last === undefined ? point : { ...minus(point, last), startEpochMs: last.epochMs };
+          if (last === undefined) return point;
+          // An exemplar lies within the time of its point (Metrics SDK, "Exemplar").
+          const exemplars = point.exemplars.filter(({ epochMs }) => epochMs > last.epochMs);
+          return { ...minus(point, last), startEpochMs: last.epochMs, exemplars };
         });
       if (metric.type === "sum" && metric.monotonic) {
         return {

@@ -6,8 +6,15 @@ const MAX_SCALE = 20;
 const MIN_SCALE = -10;
 
 const SMALLEST_NORMAL = 2 ** -1022;
+/** The magnitude that is being recorded: a parameter would be allocated where the call is not inlined. */
+const measured = new Float64Array(1);
 const floats = new Float64Array(1);
-const words = new BigUint64Array(floats.buffer);
+// In two halves: a BigInt of the whole would be allocated for each measurement.
+const words = new Uint32Array(floats.buffer);
+floats[0] = 1;
+/** Where sign and exponent are. */
+const HIGH = words[1] === 0 ? 0 : 1;
+const LOW = 1 - HIGH;
 
 /** The buckets of one sign, which grow to either side. */
 class Buckets {
@@ -67,15 +74,15 @@ export class ExponentialHistogram {
       return;
     }
     const buckets = value > 0 ? this.#positive : this.#negative;
-    const magnitude = Math.abs(value);
-    let index = this.#indexOf(magnitude);
+    measured[0] = Math.abs(value);
+    let index = this.#index();
     if (buckets.spanWith(index) > MAX_BUCKETS) {
       let steps = 0;
       const first = Math.min(buckets.offset, index);
       const last = Math.max(buckets.offset + buckets.counts.length - 1, index);
       while ((last >> steps) - (first >> steps) >= MAX_BUCKETS) steps++;
       this.downscale(Math.min(steps, this.scale - MIN_SCALE));
-      index = this.#indexOf(magnitude);
+      index = this.#index();
     }
     buckets.add(index, 1);
   }
@@ -97,15 +104,16 @@ export class ExponentialHistogram {
     return { offset: this.#negative.offset, counts: this.#negative.counts.slice() };
   }
 
-  /** The bucket of a magnitude: bounds are exclusive below and inclusive above, so exact powers belong to the bucket below. */
-  #indexOf(magnitude: number): number {
+  /** The bucket of what is measured: bounds are exclusive below and inclusive above, so exact powers belong to the bucket below. */
+  #index(): number {
     const { scale } = this;
+    const magnitude = measured[0]!;
     // What is too small for the normal form is brought into it: exact, for a power of two.
     const lift = magnitude < SMALLEST_NORMAL ? 52 : 0;
     floats[0] = magnitude * 2 ** lift;
-    const bits = words[0]!;
-    const exponent = Number((bits >> 52n) & 0x7ffn) - 1023 - lift;
-    const isPower = (bits & 0xfffffffffffffn) === 0n;
+    const high = words[HIGH]!;
+    const exponent = ((high >>> 20) & 0x7ff) - 1023 - lift;
+    const isPower = (high & 0xfffff) === 0 && words[LOW] === 0;
     if (scale <= 0) return (isPower ? exponent - 1 : exponent) >> -scale;
     if (isPower) return exponent * 2 ** scale - 1;
     // Rounding may give a neighbour next to a bound of the octave; never one of another octave.

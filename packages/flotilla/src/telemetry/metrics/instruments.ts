@@ -1,18 +1,18 @@
-import type {
-  Attributes,
-  BatchObservableCallback,
-  Context,
-  Counter,
-  Gauge,
-  Histogram,
-  Observable,
-  ObservableCallback,
-  UpDownCounter,
+import {
+  type Attributes,
+  type BatchObservableCallback,
+  type Context,
+  type Counter,
+  context,
+  type Gauge,
+  type Histogram,
+  type Observable,
+  type ObservableCallback,
+  trace,
+  type UpDownCounter,
 } from "@opentelemetry/api";
-import type { ExponentialPoint, MetricData, Scope } from "../model.ts";
-import type { ExemplarSpan } from "./exemplars.ts";
-import { ExponentialHistogram } from "./exponential.ts";
-import { HistogramSeries, type MetricsShared, NumberSeries, SeriesMap } from "./series.ts";
+import type { MetricData, Scope } from "../model.ts";
+import { ExponentialSeries, HistogramSeries, type MetricsShared, NumberSeries, SeriesMap } from "./series.ts";
 
 /** What an instrument is: its identity in a meter. */
 export interface Identity {
@@ -95,8 +95,8 @@ export class HistogramInstrument implements Histogram, Collected {
     this.#series = new SeriesMap(shared, (list) => new HistogramSeries(list, shared, bounds));
   }
 
-  record(value: number, attributes?: Attributes, _context?: Context): void {
-    this.#series.of(attributes).record(value);
+  record(value: number, attributes?: Attributes, within?: Context): void {
+    this.#series.of(attributes).record(value, trace.getSpanContext(within ?? context.active()));
   }
 
   bind(attributes?: Attributes): HistogramSeries {
@@ -111,53 +111,29 @@ export class HistogramInstrument implements Histogram, Collected {
   }
 }
 
-class ExponentialSeries {
-  readonly attributes: ExponentialPoint["attributes"];
-  readonly histogram = new ExponentialHistogram();
-  readonly #shared: MetricsShared;
-
-  constructor(attributes: ExponentialPoint["attributes"], shared: MetricsShared) {
-    this.attributes = attributes;
-    this.#shared = shared;
-  }
-
-  record(value: number, _span?: ExemplarSpan): void {
-    if (Number.isFinite(value)) this.histogram.record(value);
-    else this.#shared.counts.invalid++;
-  }
-}
-
 /** A distribution over bounds that adapt to what is measured. */
 export class ExponentialInstrument implements Histogram, Collected {
   readonly sort = "histogram";
   readonly #identity: Identity;
-  readonly #shared: MetricsShared;
   readonly #series: SeriesMap<ExponentialSeries>;
 
   constructor(identity: Identity, shared: MetricsShared) {
     this.#identity = identity;
-    this.#shared = shared;
     this.#series = new SeriesMap(shared, (list) => new ExponentialSeries(list, shared));
   }
 
-  record(value: number, attributes?: Attributes, _context?: Context): void {
-    this.#series.of(attributes).record(value);
+  record(value: number, attributes?: Attributes, within?: Context): void {
+    this.#series.of(attributes).record(value, trace.getSpanContext(within ?? context.active()));
   }
 
-  bind(attributes?: Attributes): { record(value: number, span?: ExemplarSpan): void } {
+  bind(attributes?: Attributes): ExponentialSeries {
     return this.#series.of(attributes);
   }
 
   collect(epochMs: number): MetricData | undefined {
-    const points: ExponentialPoint[] = [];
-    for (const { attributes, histogram } of this.#series.values()) {
-      const { count, sum, scale, zeroCount, positive, negative } = histogram;
-      if (count === 0) continue;
-      const { startEpochMs } = this.#shared;
-      const { min, max } = histogram;
-      const buckets = { scale, zeroCount, zeroThreshold: 0, positive, negative };
-      points.push({ attributes, startEpochMs, epochMs, count, sum, min, max, ...buckets, exemplars: [] });
-    }
+    const points = Array.from(this.#series.values())
+      .filter(({ count }) => count > 0)
+      .map((series) => series.point(epochMs));
     return points.length === 0 ? undefined : { ...this.#identity, type: "exponential", delta: false, points };
   }
 }

@@ -202,8 +202,9 @@ describe("deltas", () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 6 }), async (steps) => {
         const { provider, meter } = bed({ histograms: "exponential" });
+        const other = bed({ histograms: "explicit" });
         const counter = meter.createCounter("made");
-        const explicit = meter.createHistogram("explicit", { advice: { explicitBucketBoundaries: [1, 100] } });
+        const explicit = other.meter.createHistogram("explicit", { advice: { explicitBucketBoundaries: [1, 100] } });
         const exponential = meter.createHistogram("exponential");
         const since = deltas();
         const sums = { made: 0, explicit: [0, 0, 0], count: 0, buckets: 0 };
@@ -213,7 +214,7 @@ describe("deltas", () => {
             explicit.record(value);
             exponential.record(value);
           }
-          for (const metric of since(await provider.collect())) {
+          for (const metric of since([...(await provider.collect()), ...(await other.provider.collect())])) {
             if (metric.type === "sum") for (const { value } of metric.points) sums.made += value;
             if (metric.type === "histogram") {
               assert.ok(metric.delta);

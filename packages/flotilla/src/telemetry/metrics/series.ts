@@ -1,12 +1,19 @@
 import type { Attributes } from "@opentelemetry/api";
 import type { Clock } from "../../clock/clock.ts";
-import type { AttributeList, HistogramPoint, NumberPoint } from "../model.ts";
+import type { Random } from "../../clock/random.ts";
+import type { AttributeList, ExponentialPoint, HistogramPoint, NumberPoint } from "../model.ts";
 import { type AttributeSet, attributeSet, OVERFLOW } from "./attribute-set.ts";
-import { type ExemplarSpan, Exemplars } from "./exemplars.ts";
+import { BucketExemplars, type ExemplarSpan, SampledExemplars } from "./exemplars.ts";
+import { ExponentialHistogram } from "./exponential.ts";
+
+/** Exemplars of one exponential histogram (OpenTelemetry, Metrics SDK, "Exemplar defaults": 20, or its most buckets where these are less). */
+const EXPONENTIAL_EXEMPLARS = 20;
 
 /** What all instruments of one provider share. */
 export interface MetricsShared {
   readonly clock: Clock;
+  /** Chooses exemplars. */
+  readonly random: Random;
   /** Series of one instrument, the one for all others included. */
   readonly maxSeries: number;
   /** Of the provider, milliseconds since the epoch: when the counts began. */
@@ -91,7 +98,7 @@ export class HistogramSeries {
   readonly #shared: MetricsShared;
   readonly #bounds: readonly number[];
   readonly #counts: Float64Array;
-  readonly #exemplars: Exemplars;
+  readonly #exemplars: BucketExemplars;
   #count = 0;
   #sum = 0;
   #min = Infinity;
@@ -103,7 +110,7 @@ export class HistogramSeries {
     this.#shared = shared;
     this.#bounds = bounds;
     this.#counts = new Float64Array(bounds.length + 1);
-    this.#exemplars = new Exemplars(bounds.length + 1, shared.clock);
+    this.#exemplars = new BucketExemplars(bounds.length + 1, shared.clock);
   }
 
   /**
@@ -144,6 +151,58 @@ export class HistogramSeries {
       max: some ? this.#max : undefined,
       bounds: this.#bounds,
       counts: Array.from(this.#counts),
+      exemplars: this.#exemplars.collect(),
+    };
+  }
+}
+
+/** A histogram whose bounds adapt to what is measured. */
+export class ExponentialSeries {
+  readonly #attributes: AttributeList;
+  readonly #shared: MetricsShared;
+  readonly #histogram = new ExponentialHistogram();
+  readonly #exemplars: SampledExemplars;
+
+  constructor(attributes: AttributeList, shared: MetricsShared) {
+    this.#attributes = attributes;
+    this.#shared = shared;
+    this.#exemplars = new SampledExemplars(EXPONENTIAL_EXEMPLARS, shared.clock, shared.random);
+  }
+
+  /**
+   * Counts a measurement. Allocates nothing, but when its range grows.
+   *
+   * @param span - what the measurement belongs to: one of a sampled trace may become an exemplar.
+   */
+  record(value: number, span?: ExemplarSpan): void {
+    if (!Number.isFinite(value)) {
+      this.#shared.counts.invalid++;
+      return;
+    }
+    this.#histogram.record(value);
+    if (span !== undefined) this.#exemplars.offer(value, span);
+  }
+
+  get count(): number {
+    return this.#histogram.count;
+  }
+
+  point(epochMs: number): ExponentialPoint {
+    const { count, sum, min, max, scale, zeroCount, positive, negative } = this.#histogram;
+    const some = count > 0;
+    return {
+      attributes: this.#attributes,
+      startEpochMs: this.#shared.startEpochMs,
+      epochMs,
+      count,
+      sum,
+      min: some ? min : undefined,
+      max: some ? max : undefined,
+      scale,
+      zeroCount,
+      zeroThreshold: 0,
+      positive,
+      negative,
       exemplars: this.#exemplars.collect(),
     };
   }

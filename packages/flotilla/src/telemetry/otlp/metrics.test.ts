@@ -11,6 +11,9 @@ import {
   PeriodicExportingMetricReader,
   type ResourceMetrics,
 } from "@opentelemetry/sdk-metrics";
+import { seededRandom } from "../../clock/random.ts";
+import { VirtualClock } from "../../clock/virtual-clock.ts";
+import { createMeterProvider } from "../metrics/provider.ts";
 import type { AttributeList, MetricData, Scope } from "../model.ts";
 import { metricEncoder } from "./metrics.ts";
 import { decodeRequest } from "./test-fixtures/decode.ts";
@@ -129,6 +132,31 @@ for (const temporality of [AggregationTemporality.CUMULATIVE, AggregationTempora
     assert.deepEqual(rounded(decodeRequest("Metrics", bytes)), rounded(theirs));
   });
 }
+
+test("exemplars of an exponential histogram go out with it", async () => {
+  const clock = new VirtualClock();
+  const provider = createMeterProvider({ histograms: "exponential", clock, random: seededRandom(1) });
+  const series = provider.getMeter("flotilla").createHistogram("took", { unit: "s" }).bind({ method: "sum" });
+  const span = { traceId: "0af7651916cd43dd8448eb211c80319c", spanId: "b7ad6b7169203331" };
+  for (let i = 0; i < 100; i++) series.record(0.25 * (i % 4), { ...span, traceFlags: i % 2 });
+  const json = decodeRequest("Metrics", metricEncoder({ attributes: {} })(await provider.collect()).bytes) as {
+    resourceMetrics: {
+      scopeMetrics: { metrics: { exponentialHistogram: { dataPoints: { exemplars: unknown[] }[] } }[] }[];
+    }[];
+  };
+  const { exemplars } = json.resourceMetrics[0]!.scopeMetrics[0]!.metrics[0]!.exponentialHistogram.dataPoints[0]!;
+  assert.equal(exemplars.length, 20);
+  for (const exemplar of exemplars as { asDouble: number }[]) {
+    // Those of odd numbers: the others were of unsampled traces.
+    assert.ok([0.25, 0.75].includes(exemplar.asDouble));
+    assert.deepEqual(exemplar, {
+      timeUnixNano: String(BigInt(clock.epoch()) * 1_000_000n),
+      asDouble: exemplar.asDouble,
+      traceId: Buffer.from(span.traceId, "hex").toString("base64"),
+      spanId: Buffer.from(span.spanId, "hex").toString("base64"),
+    });
+  }
+});
 
 test("exemplars, thresholds and values that are no integers", () => {
   const scope: Scope = { name: "s", version: undefined, schemaUrl: undefined };
