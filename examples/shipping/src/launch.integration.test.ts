@@ -17,6 +17,8 @@ test("kill -9 of a replica costs no request; it leaves the registry, and another
   let killed: number | undefined;
   const display: Display = {
     live: false,
+    columns: 100,
+    colour: false,
     say: (line) => {
       said.push(line);
       if (/^routing-. is back/.test(line)) resolve();
@@ -29,7 +31,7 @@ test("kill -9 of a replica costs no request; it leaves the registry, and another
     },
     close: () => {},
   };
-  const options = { forMs: undefined, json: false, seed: 3, rate: 10, port: 0, help: false };
+  const options = { forMs: undefined, json: false, seed: 3, rate: 10, port: 0, trace: false, help: false };
   const report = await launch(options, folder, display, end);
   assert.deepEqual({ failures: report.customers.failures, troubles: report.troubles }, { failures: [], troubles: [] });
   assert.equal(report.ok, true);

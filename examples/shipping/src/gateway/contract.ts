@@ -1,4 +1,4 @@
-import { contract, unary } from "flotilla/contract";
+import { contract, serverStream, unary } from "flotilla/contract";
 import { z } from "zod";
 import { cargo } from "../booking/contract.ts";
 import { handlingEvent, handlingReport } from "../handling/contract.ts";
@@ -25,6 +25,11 @@ export const Shipping = contract("shipping.gateway.v1.Shipping", {
     output: z.object({ routes: z.array(z.object({ arrival: instant, legs })) }),
     rest: "GET /cargos/{id}/routes",
     doc: "Ways to bring the cargo to its destination in time, the earliest arrival first.",
+  }),
+  offers: serverStream({
+    input: z.object({ id: trackingId, limit: z.int().min(1).max(10).default(5) }),
+    output: z.object({ arrival: instant, legs }),
+    doc: "The same, one after the other. A stream: for clients of the Connect protocol.",
   }),
   assignRoute: unary({
     input: z.object({ id: trackingId, legs }),

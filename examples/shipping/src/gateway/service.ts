@@ -36,6 +36,16 @@ export function gatewayService({ booking, routing, handling, tracking }: Gateway
       return { routes: outcome.routes.map((legs) => ({ arrival: legs.at(-1)?.unloadAt ?? deadline, legs })) };
     },
 
+    async *offers(ctx, { id, limit }) {
+      const found = await booking.cargo(ctx, { trackingId: id });
+      if (found.kind !== "found") return refuse(found);
+      const { origin, destination, deadline } = found.cargo;
+      for await (const offer of routing.offers(ctx, { origin, destination, deadline, limit })) {
+        if (offer.kind !== "route") return refuse(offer);
+        yield { arrival: offer.legs.at(-1)?.unloadAt ?? deadline, legs: offer.legs };
+      }
+    },
+
     assignRoute: async (ctx, { id, legs }) => {
       const outcome = await booking.assignRoute(ctx, { trackingId: id, legs });
       return outcome.kind === "assigned" ? outcome.cargo : refuse(outcome);

@@ -1,4 +1,4 @@
-import { contract, unary } from "flotilla/contract";
+import { contract, serverStream, unary } from "flotilla/contract";
 import { z } from "zod";
 import { failedUnless, instant, legs, unLocode } from "../kernel/wire.ts";
 
@@ -22,15 +22,17 @@ export const portQuery = z.object({
   limit: z.int().min(1).max(500).default(50),
 });
 
+const routeRequest = z.object({
+  origin: unLocode,
+  destination: unLocode,
+  deadline: instant,
+  limit: z.int().min(1).max(10).default(5),
+});
+
 /** The ports that are served, the voyages between them, and the ways to go. */
 export const Routing = contract("shipping.routing.v1.Routing", {
   routes: unary({
-    input: z.object({
-      origin: unLocode,
-      destination: unLocode,
-      deadline: instant,
-      limit: z.int().min(1).max(10).default(5),
-    }),
+    input: routeRequest,
     output: z.discriminatedUnion("kind", [
       z.object({ kind: z.literal("routes"), routes: z.array(legs) }),
       z.object({ kind: z.literal("unknown-location"), location: z.string() }),
@@ -38,6 +40,15 @@ export const Routing = contract("shipping.routing.v1.Routing", {
     failed: failedUnless("routes"),
     idempotent: true,
     doc: "Itineraries that arrive in time, the earliest arrival first; none if no ship makes it.",
+  }),
+  offers: serverStream({
+    input: routeRequest,
+    output: z.discriminatedUnion("kind", [
+      z.object({ kind: z.literal("route"), legs }),
+      z.object({ kind: z.literal("unknown-location"), location: z.string() }),
+    ]),
+    idempotent: true,
+    doc: "The same, one after the other: the caller leaves when it has seen enough.",
   }),
   verify: unary({
     input: z.object({ legs }),

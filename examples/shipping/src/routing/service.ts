@@ -19,6 +19,14 @@ export function routingService({ ports, lines }: Schedule): Implementation<typeo
       return outcome.kind === "routes" ? { kind: "routes", routes: outcome.routes.map(legsToWire) } : outcome;
     },
 
+    async *offers(ctx, { origin, destination, deadline, limit }) {
+      const request = { origin, destination, deadline: fromIso(deadline), limit };
+      const outcome = findRoutes(network, request, ctx.clock.epoch());
+      if (outcome.kind === "routes")
+        for (const route of outcome.routes) yield { kind: "route", legs: legsToWire(route) };
+      else yield outcome;
+    },
+
     verify: (_ctx, { legs }) => {
       const reason = whyNotSailed(network.byId, legsFromWire(legs));
       return reason === undefined ? { kind: "sailed" } : { kind: "not-sailed", reason };

@@ -6,6 +6,9 @@ import { renderLine, renderView, type View } from "./table.ts";
 export interface Display {
   /** Whether what is shown stays in sight: then nothing of it need be said as well. */
   readonly live: boolean;
+  /** Characters of a line, and whether they may be coloured. */
+  readonly columns: number;
+  readonly colour: boolean;
   /** Something happened. */
   say(line: string): void;
   /** How things stand. */
@@ -23,6 +26,10 @@ export function terminalDisplay(out: NodeJS.WriteStream, clock: Clock): Display 
   const colour = out.hasColors() && process.env["NO_COLOR"] === undefined;
   return {
     live: true,
+    get columns() {
+      return out.columns;
+    },
+    colour,
     say: (line) => {
       const time = new Date(clock.epoch()).toLocaleTimeString("en-GB");
       said.push(...line.split("\n").map((part) => `${time}  ${part}`));
@@ -41,6 +48,8 @@ export function plainDisplay(out: { write(text: string): unknown }, clock: Clock
   let shown = Number.NEGATIVE_INFINITY;
   return {
     live: false,
+    columns: 100,
+    colour: false,
     say: (line) => {
       out.write(`${line}\n`);
     },

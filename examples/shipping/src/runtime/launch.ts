@@ -5,6 +5,7 @@ import { createApi } from "../driver/api.ts";
 import { startCustomers } from "../driver/customers.ts";
 import { exhibit, invitations } from "../driver/exhibit.ts";
 import { createLedger, type Ledger, summary } from "../driver/ledger.ts";
+import { startCollector } from "./collector.ts";
 import type { Display } from "./display.ts";
 import { Fleet } from "./fleet.ts";
 import { isFree } from "./free-port.ts";
@@ -30,8 +31,10 @@ export async function launch(
 ): Promise<RunReport> {
   const { seed, rate, forMs } = options;
   const port = await gatewayPort(options.port, display);
+  const collector = options.trace ? await startCollector() : undefined;
+  const env = collector && { OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint, OTEL_BSP_SCHEDULE_DELAY: "500" };
   const fleet = new Fleet({
-    services: shippingServices(folder, seed, port),
+    services: shippingServices(folder, seed, port, env),
     registry: embedded({ dir: join(folder, "registry") }),
     logs: folder,
     tell: (happening) => display.say(happening),
@@ -39,7 +42,7 @@ export async function launch(
   });
   const ledger = createLedger();
   display.say("starting booking, handling, tracking, three replicas of routing, and the gateway ...");
-  const show = startShow(display, fleet, ledger, clock);
+  const show = startShow(display, fleet, ledger, clock, collector);
   const startedMs = clock.now();
   const elapsed = () => (clock.now() - startedMs) / 1000;
   const troubles: string[] = [];
@@ -67,6 +70,7 @@ export async function launch(
   show.close();
   troubles.push(...(await fleet.stop()));
   show.end();
+  await collector?.close();
   return report({ seed, seconds, troubles }, summary(ledger), fleet.states());
 }
 

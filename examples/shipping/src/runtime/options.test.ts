@@ -3,13 +3,21 @@ import { test } from "node:test";
 import { parseOptions } from "./options.ts";
 
 test("without arguments the defaults hold", () => {
-  const defaults = { forMs: undefined, json: false, seed: 1, rate: 8, port: undefined, help: false };
+  const defaults = { forMs: undefined, json: false, seed: 1, rate: 8, port: undefined, trace: false, help: false };
   assert.deepEqual(parseOptions([]), defaults);
 });
 
 test("options are read", () => {
   const args = ["--for", "20s", "--json", "--seed", "7", "--rate=2.5", "--port", "0"];
-  assert.deepEqual(parseOptions(args), { forMs: 20_000, json: true, seed: 7, rate: 2.5, port: 0, help: false });
+  assert.deepEqual(parseOptions(args), {
+    forMs: 20_000,
+    json: true,
+    seed: 7,
+    rate: 2.5,
+    port: 0,
+    trace: false,
+    help: false,
+  });
   for (const [text, ms] of [
     ["1500ms", 1500],
     ["2m", 120_000],
@@ -21,6 +29,7 @@ test("options are read", () => {
       seed: 1,
       rate: 8,
       port: undefined,
+      trace: false,
       help: false,
     });
   }

@@ -12,6 +12,8 @@ export interface LauncherOptions {
   readonly rate: number;
   /** Port of the gateway; undefined: 8080, or a free one if that is taken. */
   readonly port: number | undefined;
+  /** Show a request's way through the processes. */
+  readonly trace: boolean;
   readonly help: boolean;
 }
 
@@ -21,6 +23,7 @@ export const usage = `npm start -- [options]
   --json        the last line is one JSON object with counts, latencies and failures
   --seed N      seed of the timetable and the customers (default 1)
   --rate N      new customers a second, each making about fifteen requests (default 8)
+  --trace       show the way of a request through the processes, as it was a moment ago
   --port N      port of the gateway (default 8080, or a free one if that is taken)
 `;
 
@@ -41,6 +44,7 @@ export function parseOptions(args: readonly string[]): LauncherOptions | { reado
     seed: number("seed", values.seed ?? "1", 0, 2 ** 32 - 1, true),
     rate: number("rate", values.rate ?? "8", 0, 1000, false),
     port: values.port === undefined ? undefined : number("port", values.port, 0, 65_535, true),
+    trace: values.trace ?? false,
     help: values.help ?? false,
   };
   return wrong.length === 0 ? options : { wrong };
@@ -56,6 +60,7 @@ function read(args: readonly string[], wrong: string[]) {
         seed: { type: "string" },
         rate: { type: "string" },
         port: { type: "string" },
+        trace: { type: "boolean" },
         help: { type: "boolean", short: "h" },
       },
     }).values;

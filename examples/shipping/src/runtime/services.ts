@@ -9,8 +9,17 @@ import { toEnvironment } from "./settings.ts";
 
 const routingReplicas = 3;
 
-/** The services of the system, callers before those they call: the order in which they are stopped. */
-export function shippingServices(folder: string, seed: number, gatewayPort: number): ServiceSpec[] {
+/**
+ * The services of the system, callers before those they call: the order in which they are stopped.
+ *
+ * @param env - for all of them.
+ */
+export function shippingServices(
+  folder: string,
+  seed: number,
+  gatewayPort: number,
+  env: Readonly<Record<string, string>> = {},
+): ServiceSpec[] {
   const settings = { data: join(folder, "data"), registry: join(folder, "registry"), seed, port: 0 };
   const service = (name: string, contract: { readonly name: string }, replicas = 1, own = settings): ServiceSpec => ({
     name,
@@ -21,6 +30,7 @@ export function shippingServices(folder: string, seed: number, gatewayPort: numb
       ...toEnvironment(own),
       // A line a call would fill the disk of who leaves the system running.
       LOG_LEVEL: process.env["LOG_LEVEL"] ?? "info,calls=warn",
+      ...env,
     },
   });
   return [

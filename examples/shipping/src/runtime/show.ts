@@ -1,8 +1,10 @@
 import type { Clock, Timer } from "flotilla/clock";
 import { type Ledger, summary } from "../driver/ledger.ts";
+import type { Collector } from "./collector.ts";
 import type { Display } from "./display.ts";
 import type { Fleet } from "./fleet.ts";
 import { createRates } from "./rates.ts";
+import { tracePicture } from "./trace-picture.ts";
 
 /** Shows how the system fares, from its start to its end. */
 export interface Show {
@@ -17,7 +19,7 @@ export interface Show {
 const drawEveryMs = 500;
 
 /** Starts showing. */
-export function startShow(display: Display, fleet: Fleet, ledger: Ledger, clock: Clock): Show {
+export function startShow(display: Display, fleet: Fleet, ledger: Ledger, clock: Clock, collector?: Collector): Show {
   const rates = createRates();
   let title = "Shipping: starting";
   let invitation: readonly string[] = [];
@@ -31,7 +33,8 @@ export function startShow(display: Display, fleet: Fleet, ledger: Ledger, clock:
       return rates.row(closing ? Object.assign(state, { wanted: state.instances }) : state, clock.now());
     });
     const customers = `customers: ${started} came, ${finished} done; ${requests} requests, ${refused}, ${failed} failed`;
-    display.show({ title, rows, notes: [customers, "", ...invitation] });
+    const trace = collector === undefined ? [] : ["", ...tracePicture(collector.traces(), clock.epoch(), display)];
+    display.show({ title, rows, notes: [customers, "", ...invitation, ...trace] });
   }
 
   function again(): void {
