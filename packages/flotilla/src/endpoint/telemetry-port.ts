@@ -42,6 +42,10 @@ export interface TelemetryPort {
   readonly onEvent?: (event: LifecycleEvent) => void;
   /** Told of failures whose cause the caller must not see. Default: a JSON line to standard error. */
   readonly onError?: ErrorReporter;
-  /** Sends what is still held. Called when the host has stopped; a second call does nothing. */
-  close(): Promise<void>;
+  /**
+   * Sends what is still held. Called when the host has stopped; a second call waits for the same end.
+   *
+   * @param timeoutMs - for all of it, milliseconds: what is not sent by then is dropped and counted. Default 5000.
+   */
+  close(timeoutMs?: number): Promise<void>;
 }

@@ -191,7 +191,10 @@ export class Running implements RunningHost {
     await this.#admin?.close();
     if (this.#started) this.#event("stopped", "stopped");
     const { telemetry } = this.#settings;
-    if (telemetry !== undefined) await this.#close("telemetry", () => telemetry.close());
+    if (telemetry !== undefined) {
+      // It keeps to the time it is given, and counts what it drops; only if it does not is it abandoned.
+      await this.#close("telemetry", () => telemetry.close(CLOSE_TIMEOUT_MS), CLOSE_TIMEOUT_MS + 500);
+    }
     if (this.#failure === undefined) return this.#settle.resolve();
     this.#settle.reject(this.#failure.error);
     throw this.#failure.error;
@@ -212,9 +215,9 @@ export class Running implements RunningHost {
   }
 
   /** Closes something, as far as it lets itself be closed. */
-  async #close(what: string, close: () => unknown): Promise<void> {
-    if (await this.#within(CLOSE_TIMEOUT_MS, this.#attempt(what, close))) return;
-    this.#event("warning", `${what} was not closed within ${CLOSE_TIMEOUT_MS} ms and is abandoned`);
+  async #close(what: string, close: () => unknown, timeoutMs = CLOSE_TIMEOUT_MS): Promise<void> {
+    if (await this.#within(timeoutMs, this.#attempt(what, close))) return;
+    this.#event("warning", `${what} was not closed within ${timeoutMs} ms and is abandoned`);
   }
 
   /** What cannot be closed must not keep the rest from being closed. */

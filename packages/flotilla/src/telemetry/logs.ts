@@ -46,7 +46,7 @@ export interface LoggingSetUp {
   readonly onError: ErrorReporter;
   readonly onEvent: (event: LifecycleEvent) => void;
   enter(ctx: Context): Context;
-  close(): Promise<void>;
+  close(timeoutMs: number): Promise<void>;
 }
 
 /** Sets logging up. @throws RangeError when an option is not legal, naming it. */
@@ -90,9 +90,9 @@ export function setUpLogging(options: LogsOptions, setting: LoggingSetting): Log
       lifecycle[level]({ ...(host !== service && { host }), ...(error !== undefined && { err: error }) }, message);
     },
     enter: (ctx) => withLogging(ctx, logging),
-    async close() {
+    async close(timeoutMs) {
       forget();
-      await Promise.all([logging.close(), batch?.close()]);
+      await Promise.all([logging.close(), batch?.close(timeoutMs)]);
     },
   };
 }

@@ -1,8 +1,9 @@
 import type { Meter, MeterProvider } from "@opentelemetry/api";
-import type { Clock, Timer } from "../clock/clock.ts";
+import type { Clock } from "../clock/clock.ts";
 import type { Random } from "../clock/random.ts";
 import type { AdminRoute } from "../endpoint/telemetry-port.ts";
 import { deltas } from "./metrics/deltas.ts";
+import { type MetricSender, periodic } from "./metrics/periodic.ts";
 import { processMetrics } from "./metrics/process-metrics.ts";
 import { CONTENT_TYPES, negotiate, prometheusText } from "./metrics/prometheus.ts";
 import { createMeterProvider, type LeanMeterProvider } from "./metrics/provider.ts";
@@ -26,6 +27,8 @@ export interface MetricsOptions {
   readonly statsd?: StatsdOptions;
   /** How often metrics are sent to a collector or to StatsD, milliseconds. Default: `OTEL_METRIC_EXPORT_INTERVAL`, else 60000. */
   readonly intervalMs?: number;
+  /** How long one export may take before it is aborted, milliseconds. Default: `OTEL_METRIC_EXPORT_TIMEOUT`, else 30000. */
+  readonly timeoutMs?: number;
 }
 
 /** What is needed to set metrics up. */
@@ -48,8 +51,8 @@ export interface Metering {
   readonly errors: readonly string[];
   /** What every instrument has to say now; empty with another provider. */
   collect(): Promise<readonly MetricData[]>;
-  /** Sends what there is, and stops. */
-  close(): Promise<void>;
+  /** Sends what there is, and stops; what is not sent in the time given, milliseconds, is dropped and counted. */
+  close(timeoutMs: number): Promise<void>;
 }
 
 const METER = "flotilla";
@@ -80,15 +83,19 @@ export function setUpMetering(options: MetricsOptions, setting: MeteringSetting)
   });
   const meter = built.getMeter(METER);
   const stop = options.process === false ? () => {} : processMetrics(meter);
-  const sender = periodic(senders(options, setting, errors), built, intervalOf(options, env, errors), clock);
+  const times = {
+    intervalMs: timeOf(options, "intervalMs", [env, "OTEL_METRIC_EXPORT_INTERVAL", errors], 60_000),
+    timeoutMs: timeOf(options, "timeoutMs", [env, "OTEL_METRIC_EXPORT_TIMEOUT", errors], 30_000),
+  };
+  const sender = periodic(senders(options, setting, errors), built, times, clock);
   return {
     provider: built,
     meter,
     admin: { "/metrics": scrape(built, resource) },
     errors,
     collect: () => built.collect(),
-    async close() {
-      await sender.close();
+    async close(timeoutMs) {
+      await sender.close(timeoutMs);
       stop();
     },
   };
@@ -103,15 +110,9 @@ function scrape(provider: LeanMeterProvider, resource: Resource): AdminRoute {
   };
 }
 
-/** Somewhere metrics are sent to. */
-interface Sender {
-  send(data: readonly MetricData[], signal: AbortSignal): Promise<void>;
-  close(): Promise<void>;
-}
-
-function senders(options: MetricsOptions, setting: MeteringSetting, errors: string[]): Sender[] {
+function senders(options: MetricsOptions, setting: MeteringSetting, errors: string[]): MetricSender[] {
   const { env, otlp, resource, clock, random, onError } = setting;
-  const found: Sender[] = [];
+  const found: MetricSender[] = [];
   for (const name of exportersOf(env, "OTEL_METRICS_EXPORTER", otlp.metrics.endpointGiven)) {
     if (name === "otlp") {
       const { endpointGiven: _, ...settings } = otlp.metrics;
@@ -135,57 +136,23 @@ function senders(options: MetricsOptions, setting: MeteringSetting, errors: stri
   return found;
 }
 
-/** Sends at each interval, one at a time, and once more at the end. */
-function periodic(
-  to: readonly Sender[],
-  provider: LeanMeterProvider,
-  intervalMs: number,
-  clock: Clock,
-): { close(): Promise<void> } {
-  if (to.length === 0) return { close: () => Promise.resolve() };
-  let timer: Timer;
-  let sending: Promise<unknown> = Promise.resolve();
-  let closed: Promise<void> | undefined;
-  const send = async (): Promise<void> => {
-    const data = await provider.collect();
-    const { signal } = new AbortController();
-    // Each tells of its own failures.
-    await Promise.all(to.map((sender) => sender.send(data, signal).catch(() => {})));
-  };
-  const plan = (): void => {
-    timer = clock.schedule(intervalMs, () => {
-      sending = send().then(plan);
-    });
-    timer.unref();
-  };
-  plan();
-  return {
-    close() {
-      closed ??= (async () => {
-        await sending;
-        timer.cancel();
-        await send();
-        await Promise.all(to.map((sender) => sender.close()));
-      })();
-      return closed;
-    },
-  };
-}
-
-function intervalOf(options: MetricsOptions, env: Environment, errors: string[]): number {
-  if (options.intervalMs !== undefined) {
-    if (!(options.intervalMs > 0)) {
-      throw new RangeError(`telemetry: metrics.intervalMs must be more than 0, got ${options.intervalMs}`);
-    }
-    return options.intervalMs;
+/** A time in milliseconds: as the options say, else the environment, else the default. */
+function timeOf(
+  options: MetricsOptions,
+  option: "intervalMs" | "timeoutMs",
+  [env, variable, errors]: readonly [Environment, string, string[]],
+  otherwise: number,
+): number {
+  const given = options[option];
+  if (given !== undefined) {
+    if (!(given > 0)) throw new RangeError(`telemetry: metrics.${option} must be more than 0, got ${given}`);
+    return given;
   }
-  const text = env["OTEL_METRIC_EXPORT_INTERVAL"]?.trim() ?? "";
-  if (text === "") return 60_000;
+  const text = env[variable]?.trim() ?? "";
+  if (text === "") return otherwise;
   if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
-  errors.push(
-    `OTEL_METRIC_EXPORT_INTERVAL is ${JSON.stringify(text)}, which is no number of milliseconds: 60000 is used`,
-  );
-  return 60_000;
+  errors.push(`${variable} is ${JSON.stringify(text)}, which is no number of milliseconds: ${otherwise} is used`);
+  return otherwise;
 }
 
 function preference(env: Environment, errors: string[]): "cumulative" | "delta" {

@@ -5,6 +5,7 @@ import { systemClock } from "../clock/system-clock.ts";
 import type { TelemetryPort } from "../endpoint/telemetry-port.ts";
 import { clientObserver } from "./calls/client-observer.ts";
 import { serverObserver } from "./calls/server-observer.ts";
+import { closeAll } from "./close-all.ts";
 import type { Logger } from "./log/logger.ts";
 import type { LogsOptions } from "./log/options.ts";
 import type { Pino } from "./log/pino-root.ts";
@@ -122,11 +123,7 @@ export function telemetry(options: TelemetryOptions = {}): Telemetry {
     logger: logging?.logger,
     pino: logging?.pino,
     collect: () => metering?.collect() ?? Promise.resolve([]),
-    close() {
-      // Logging last: the others may still have something to say.
-      closing ??= Promise.all([tracing?.close(), metering?.close()]).then(() => logging?.close());
-      return closing;
-    },
+    close: (timeoutMs) => (closing ??= closeAll({ tracing, metering, logging }, clock, timeoutMs)),
   };
 }
 

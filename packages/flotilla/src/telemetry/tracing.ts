@@ -53,8 +53,14 @@ export interface Tracing {
   readonly errors: readonly string[];
   readonly batch: Batcher<SpanData> | undefined;
   readonly exporter: OtlpExporter<SpanData> | undefined;
-  close(): Promise<void>;
+  /** Sends what there is, and stops; what is not sent in the time given, milliseconds, is dropped and counted. */
+  close(timeoutMs: number): Promise<void>;
 }
+
+const DROPPED = {
+  queue_full: "they came faster than the collector takes them; see OTEL_BSP_MAX_QUEUE_SIZE",
+  closed: "the collector did not take them in the time there was to close",
+} as const;
 
 /** Name of the tracer of all spans that Flotilla makes by itself. */
 const TRACER = "flotilla";
@@ -93,7 +99,7 @@ export function setUpTracing(options: TracesOptions, setting: TracingSetting): T
     errors: found,
     batch,
     exporter,
-    close: () => provider.shutdown(),
+    close: (timeoutMs) => provider.shutdown(timeoutMs),
   };
 }
 
@@ -116,7 +122,15 @@ function sinksOf(options: TracesOptions, setting: TracingSetting, errors: string
     } else if (name === "otlp" && batch === undefined) {
       const { endpointGiven: _, ...settings } = otlp.traces;
       exporter = otlpExporter({ ...settings, resource, clock, random, onError });
-      batch = batcher({ ...otlp.spanBatch, exporter, clock });
+      batch = batcher({
+        ...otlp.spanBatch,
+        exporter,
+        clock,
+        onDrop(lost, reason) {
+          // The exporter has told of what it gave up.
+          if (reason !== "export_failed") onError(new Error(`${lost} spans were dropped: ${DROPPED[reason]}`));
+        },
+      });
       sinks.push(batchSink(batch));
     } else if (name !== "otlp") {
       errors.push(
@@ -138,7 +152,7 @@ function batchSink(batch: Batcher<SpanData>): SpanSink {
   return {
     end: (span) => void batch.add(span),
     flush: async () => void (await batch.flush()),
-    close: () => batch.close(),
+    close: (timeoutMs) => batch.close(timeoutMs),
   };
 }
 

@@ -25,7 +25,7 @@ import type { MetricsShared } from "./series.ts";
 /** Meters and instruments of one provider; more share nothing with anybody and are not collected. */
 const MAX_METERS = 1000;
 const MAX_INSTRUMENTS = 2000;
-/** How long asynchronous callbacks may take, milliseconds; what they observe later is not collected this time. */
+/** How long asynchronous callbacks may take by default, milliseconds. */
 const CALLBACK_TIMEOUT_MS = 5000;
 /** Instrument names of the specification: a letter, then up to 254 letters, digits, `_`, `.`, `-`, `/`. */
 const NAME = /^[A-Za-z][\w./-]{0,254}$/;
@@ -55,8 +55,13 @@ export interface MeterProviderOptions {
 /** The built-in meter provider, behind the OpenTelemetry API. */
 export interface LeanMeterProvider extends MeterProvider {
   getMeter(name: string, version?: string, options?: { schemaUrl?: string }): LeanMeter;
-  /** Asks all observable instruments and gives what every instrument has to say. Cumulative; see `deltas`. */
-  collect(): Promise<MetricData[]>;
+  /**
+   * Asks all observable instruments and gives what every instrument has to say. Cumulative; see `deltas`.
+   *
+   * @param timeoutMs - how long asynchronous callbacks may take, milliseconds; what they observe later is not collected. Default 5000, which is
+   * the most, too.
+   */
+  collect(timeoutMs?: number): Promise<MetricData[]>;
   /** Measurements that were not counted where they belong, since the start. */
   readonly counts: { readonly overflowed: number; readonly invalid: number; readonly failedCallbacks: number };
 }
@@ -102,9 +107,9 @@ class Provider implements LeanMeterProvider {
     this.#onWarning(message);
   }
 
-  async collect(): Promise<MetricData[]> {
+  async collect(timeoutMs = CALLBACK_TIMEOUT_MS): Promise<MetricData[]> {
     const meters = Array.from(this.#meters.values());
-    await Promise.all(meters.map((meter) => meter.ask()));
+    await Promise.all(meters.map((meter) => meter.ask(Math.min(timeoutMs, CALLBACK_TIMEOUT_MS))));
     const epochMs = this.shared.clock.epoch();
     return meters.flatMap((meter) => meter.collect(epochMs));
   }
@@ -219,7 +224,7 @@ export class LeanMeter implements Meter {
   }
 
   /** Asks the observable instruments. Never rejects. */
-  async ask(): Promise<void> {
+  async ask(timeoutMs: number): Promise<void> {
     const pending: Promise<void>[] = [];
     for (const instrument of this.#instruments.values()) {
       if (!(instrument instanceof ObservableInstrument)) continue;
@@ -240,7 +245,7 @@ export class LeanMeter implements Meter {
     if (pending.length === 0) return;
     const { clock } = this.#provider.shared;
     await new Promise<void>((resolve) => {
-      const timer = clock.schedule(CALLBACK_TIMEOUT_MS, resolve);
+      const timer = clock.schedule(timeoutMs, resolve);
       void Promise.all(pending).then(() => {
         timer.cancel();
         resolve();

@@ -93,11 +93,11 @@ class Keep implements KeepSink {
   }
 
   /** What is undecided goes on: the process ends in the middle of it, which is worth seeing. */
-  async close(): Promise<void> {
+  async close(timeoutMs?: number): Promise<void> {
     for (const root of this.#open.keys()) this.#release(root);
     this.#open.clear();
     this.#closed = true;
-    await this.#next.close();
+    await this.#next.close(timeoutMs);
   }
 
   #wants(span: SpanData, root: LocalTrace): boolean {

@@ -35,8 +35,8 @@ export interface LeanTracerProvider extends TracerProvider {
   getTracer(name: string, version?: string, options?: TracerOptions): LeanTracer;
   /** Flushes the sink. */
   forceFlush(): Promise<void>;
-  /** Closes the sink. */
-  shutdown(): Promise<void>;
+  /** Closes the sink. @param timeoutMs - see {@link SpanSink.close}. */
+  shutdown(timeoutMs?: number): Promise<void>;
 }
 
 /**
@@ -83,7 +83,7 @@ class Provider implements LeanTracerProvider {
     return this.#shared.sink.flush();
   }
 
-  shutdown(): Promise<void> {
-    return this.#shared.sink.close();
+  shutdown(timeoutMs?: number): Promise<void> {
+    return this.#shared.sink.close(timeoutMs);
   }
 }

@@ -20,8 +20,12 @@ export interface SpanSink {
   end(span: FinishedSpan): void;
   /** Hands on what is held back; resolves when it has left. */
   flush(): Promise<void>;
-  /** Flushes and releases what it holds. Spans that end later are dropped. */
-  close(): Promise<void>;
+  /**
+   * Flushes and releases what it holds. Spans that end later are dropped.
+   *
+   * @param timeoutMs - what it has not got rid of by then is dropped, milliseconds. Default: as the sink likes.
+   */
+  close(timeoutMs?: number): Promise<void>;
 }
 
 /** Gives every span to several sinks, in order. */
@@ -33,8 +37,8 @@ export function tee(...sinks: readonly SpanSink[]): SpanSink {
     async flush() {
       await Promise.all(sinks.map((sink) => sink.flush()));
     },
-    async close() {
-      await Promise.all(sinks.map((sink) => sink.close()));
+    async close(timeoutMs) {
+      await Promise.all(sinks.map((sink) => sink.close(timeoutMs)));
     },
   };
 }
