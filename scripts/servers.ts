@@ -17,6 +17,8 @@ const packages = {
   dnsmasq: "dnsmasq-base",
   h2load: "nghttp2-client",
   openssl: "openssl",
+  prometheus: "prometheus",
+  promtool: "prometheus",
   wrk: "wrk",
 } as const;
 
@@ -71,11 +73,12 @@ async function locateOrInstall(name: ServerName): Promise<Found> {
   if (!existsSync("/etc/debian_version")) return { missing: `${name} is not on PATH` };
   if (process.getuid?.() !== 0)
     return { missing: `${name} is not on PATH, and only root may apt-get install ${debian}` };
+  // Runlevel 1: a server that was just installed must not start by itself.
   // Test files run at the same time, and apt-get does not wait for another's lock on its lists.
   const script = `apt-get update -q && apt-get install -qy --no-install-recommends ${debian}`;
   try {
     await promisify(execFile)("flock", [APT_LOCK, "sh", "-c", script], {
-      env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" },
+      env: { ...process.env, DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1" },
       timeout: APT_TIMEOUT_MS,
       maxBuffer: 16 * 1024 * 1024,
     });

@@ -76,7 +76,6 @@ export function setUpMetering(options: MetricsOptions, setting: MeteringSetting)
   const errors: string[] = [];
   const built = createMeterProvider({
     clock,
-    random: setting.random,
     histograms: options.histograms ?? histogramsOf(env, errors),
     ...(options.maxSeries !== undefined && { maxSeries: options.maxSeries }),
     onWarning: (message) => setting.onError(new Error(message)),

@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { ROOT_CONTEXT, trace } from "@opentelemetry/api";
-import { seededRandom, systemRandom } from "../../clock/random.ts";
+import fc from "fast-check";
 import { systemClock } from "../../clock/system-clock.ts";
 import { VirtualClock } from "../../clock/virtual-clock.ts";
 import type { Exemplar } from "../model.ts";
 import { deltas } from "./deltas.ts";
-import { BucketExemplars, type ExemplarSpan, SampledExemplars } from "./exemplars.ts";
+import { BucketExemplars, type ExemplarSpan, RangeExemplars } from "./exemplars.ts";
+import { prometheusText } from "./prometheus.ts";
 import { createMeterProvider } from "./provider.ts";
 
-const SIZE = 20;
 const span = (n: number, traceFlags = 1): ExemplarSpan => ({
   traceId: n.toString(16).padStart(32, "0"),
   spanId: n.toString(16).padStart(16, "0"),
@@ -18,46 +18,60 @@ const span = (n: number, traceFlags = 1): ExemplarSpan => ({
 const valuesOf = (exemplars: readonly Exemplar[]): number[] => exemplars.map(({ value }) => value);
 
 describe("exemplars of exponential histograms", () => {
-  test("each measurement has the same chance to be kept", () => {
-    const reservoir = new SampledExemplars(SIZE, new VirtualClock(), seededRandom(7));
-    const rounds = 2000;
-    const kept = Array.from({ length: 100 }, () => 0);
-    for (let round = 0; round < rounds; round++) {
-      for (let i = 0; i < kept.length; i++) reservoir.offer(i, span(i + 1));
-      const values = valuesOf(reservoir.collect());
-      assert.equal(new Set(values).size, SIZE);
-      for (const value of values) kept[value]!++;
-    }
-    // Of a binomial distribution, five standard deviations: the seed makes it repeatable.
-    const share = SIZE / kept.length;
-    const slack = 5 * Math.sqrt(rounds * share * (1 - share));
-    for (const count of kept) assert.ok(Math.abs(count - rounds * share) < slack, kept.join(" "));
+  test("the rare slow measurement has one, however many quick ones there are", () => {
+    const reservoir = new RangeExemplars(new VirtualClock());
+    for (let i = 0; i < 10_000; i++) reservoir.offer(0.001 + i / 1e8, span(i + 1));
+    reservoir.offer(2.5, span(77));
+    reservoir.offer(0, span(78));
+    reservoir.offer(-3, span(79));
+    const values = valuesOf(reservoir.collect());
+    assert.ok(values.includes(2.5) && values.includes(0) && values.includes(-3), values.join(" "));
+    assert.ok(values.length <= 20);
   });
 
-  test("of sampled traces alone, and what was collected gives way to the next", () => {
+  test("of sampled traces alone, and what was collected gives way to the next", async () => {
     const clock = new VirtualClock();
-    const reservoir = new SampledExemplars(SIZE, clock, seededRandom(1));
+    const reservoir = new RangeExemplars(clock);
     reservoir.offer(1, span(1, 0));
     assert.deepEqual(reservoir.collect(), []);
-    for (let i = 0; i < 25; i++) reservoir.offer(1, span(1));
-    assert.equal(reservoir.collect().length, SIZE);
-    for (let i = 0; i < 3; i++) reservoir.offer(2, span(2));
-    const exemplars = reservoir.collect();
-    assert.deepEqual(valuesOf(exemplars).slice(0, 4), [2, 2, 2, 1]);
-    assert.deepEqual(exemplars[0], { value: 2, epochMs: clock.epoch(), ...ids(2), attributes: [] });
+    reservoir.offer(1, span(1));
+    reservoir.offer(1, span(2));
+    assert.deepEqual(reservoir.collect()[0]?.traceId, span(1).traceId, "the first");
+    assert.deepEqual(reservoir.collect()[0]?.traceId, span(1).traceId, "another reader sees it too");
+    await clock.advance(1);
+    reservoir.offer(1, span(3));
+    assert.deepEqual(reservoir.collect(), [{ value: 1, epochMs: clock.epoch(), ...ids(3), attributes: [] }]);
   });
 
-  test("whatever chance gives", () => {
-    for (const next of [0, 1 - 2 ** -53]) {
-      const reservoir = new SampledExemplars(SIZE, new VirtualClock(), { next: () => next });
-      for (let i = 0; i < 1000; i++) reservoir.offer(i, span(i + 1));
-      assert.equal(reservoir.collect().length, SIZE);
-    }
+  test("in one bucket of the Prometheus text they are ever newer (property)", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.array(fc.double({ min: 1e-4, max: 1e3, noNaN: true })), { maxLength: 20 }),
+        async (rounds) => {
+          const clock = new VirtualClock();
+          const provider = createMeterProvider({ histograms: "exponential", clock });
+          const series = provider.getMeter("test").createHistogram("took").bind();
+          const shown = new Map<string, number>();
+          for (const values of rounds) {
+            for (const [i, value] of values.entries()) {
+              await clock.advance(1);
+              series.record(value, span(i + 1));
+            }
+            const text = prometheusText(await provider.collect(), { attributes: {} }, "openmetrics");
+            for (const [, bucket = "", at] of text.matchAll(/^(took_bucket\{.*?\}) \d+ # .* ([\d.]+)$/gm)) {
+              assert.ok(Number(at) >= (shown.get(bucket) ?? 0), bucket);
+              shown.set(bucket, Number(at));
+            }
+          }
+          assert.ok(shown.size > 0 || rounds.flat().length === 0);
+        },
+      ),
+    );
   });
 
   test("come with the point, and a delta has those of its own time", async () => {
     const clock = new VirtualClock();
-    const provider = createMeterProvider({ histograms: "exponential", clock, random: seededRandom(1) });
+    const provider = createMeterProvider({ histograms: "exponential", clock });
     const series = provider.getMeter("test").createHistogram("took").bind();
     const since = deltas();
     const collect = async (): Promise<number[]> => {
@@ -104,12 +118,12 @@ describe("a bound record allocates nothing", () => {
 
   test("the reservoirs, every measurement kept", () => {
     const buckets = new BucketExemplars(1, systemClock);
-    const sampled = new SampledExemplars(SIZE, systemClock, systemRandom);
+    const ranges = new RangeExemplars(systemClock);
     const of = span(1);
     const offers = (count: number): void => {
       for (let i = 0; i < count; i++) {
         buckets.offer(0, i, of);
-        sampled.offer(i, of);
+        ranges.offer(i, of);
       }
     };
     offers(300_000);

@@ -1,5 +1,4 @@
 import type { Clock } from "../../clock/clock.ts";
-import { type Random, randomInt } from "../../clock/random.ts";
 import type { Exemplar } from "../model.ts";
 
 /** A span, as far as an exemplar names it. */
@@ -46,7 +45,8 @@ const NONE: readonly Exemplar[] = [];
 
 /**
  * One exemplar a bucket: the first measurement of a sampled trace since the last collection. Keeping the first and not the last means that
- * nearly every measurement costs one comparison.
+ * nearly every measurement costs one comparison. In one bucket they are ever newer, as Prometheus demands, and the rare slow measurement has
+ * its own (OpenTelemetry, Metrics SDK, "AlignedHistogramBucketExemplarReservoir").
  */
 export class BucketExemplars {
   readonly #clock: Clock;
@@ -72,56 +72,26 @@ export class BucketExemplars {
   }
 }
 
-/**
- * So many exemplars whatever the buckets: of all measurements of sampled traces since the last collection each has the same chance to be kept
- * (OpenTelemetry, Metrics SDK, "SimpleFixedSizeExemplarReservoir"). Those collected already give way to the next.
- *
- * Algorithm L (K.-H. Li, "Reservoir-Sampling Algorithms of Time Complexity O(n(1+log(N/n)))", 1994), which draws how many
- * measurements to let pass: nearly every one costs one comparison.
- */
-export class SampledExemplars {
-  readonly #size: number;
-  readonly #clock: Clock;
-  readonly #random: Random;
-  /** Measurements since the last collection. */
-  #seen = 0;
-  /** The measurement that is kept next, once all slots are taken. */
-  #next = 0;
-  /** Of the numbers that stand for the measurements kept, the greatest. */
-  #greatest = 1;
-  #slots: Slots | undefined;
+/** Exemplars of one exponential histogram. */
+const RANGES = 20;
 
-  constructor(size: number, clock: Clock, random: Random) {
-    this.#size = size;
-    this.#clock = clock;
-    this.#random = random;
+/**
+ * Those of an exponential histogram, whose own buckets change: one for each range of half a power of two, of twenty ranges that follow
+ * each other; those that lie farther apart share. A choice by chance among all, which OpenTelemetry has as its default, would nearly never have a slow one.
+ */
+export class RangeExemplars {
+  readonly #ranges: BucketExemplars;
+
+  constructor(clock: Clock) {
+    this.#ranges = new BucketExemplars(RANGES, clock);
   }
 
   offer(value: number, span: ExemplarSpan): void {
-    if ((span.traceFlags & 1) === 0) return;
-    const size = this.#size;
-    const seen = this.#seen++;
-    if (seen >= size && seen < this.#next) return;
-    this.#slots ??= new Slots(size);
-    const slot = seen < size ? seen : randomInt(this.#random, size);
-    this.#slots.put(slot, value, this.#clock.epoch(), span);
-    if (seen >= size - 1) this.#skip(seen);
-  }
-
-  #skip(seen: number): void {
-    this.#greatest *= Math.exp(Math.log(this.#chance()) / this.#size);
-    this.#next = seen + 1 + Math.floor(Math.log(this.#chance()) / Math.log1p(-this.#greatest));
-  }
-
-  /** Above 0, so that it has a logarithm. */
-  #chance(): number {
-    return 1 - this.#random.next();
+    const range = value === 0 ? 0 : Math.ceil(Math.log2(Math.abs(value)) * 2) % RANGES;
+    this.#ranges.offer(range < 0 ? range + RANGES : range, value, span);
   }
 
   collect(): readonly Exemplar[] {
-    this.#seen = 0;
-    this.#next = 0;
-    this.#greatest = 1;
-    return this.#slots?.list() ?? NONE;
+    return this.#ranges.collect();
   }
 }

@@ -1,5 +1,5 @@
 import type { AttributeList, Exemplar, ExponentialPoint, HistogramPoint, MetricData, Resource } from "../model.ts";
-import { boundsOf } from "./exponential.ts";
+import { boundsOf, coarser } from "./exponential.ts";
 
 /** `text`: Prometheus' own format, version 0.0.4. `openmetrics`: OpenMetrics 1.0, which has exemplars. */
 export type PrometheusFormat = "text" | "openmetrics";
@@ -96,6 +96,9 @@ function cleanName(name: string): string {
   return /^\d/.test(clean) || clean === "" ? `_${clean}` : clean;
 }
 
+/** Scale of the classic buckets that an exponential histogram is told in: two a doubling. */
+const CLASSIC_SCALE = 1;
+
 class Writer {
   readonly #open: boolean;
   readonly #lines: string[] = [];
@@ -141,10 +144,15 @@ class Writer {
     }
   }
 
+  /** In buckets whose bounds stay the same while the histogram's own scale falls: else rates over time would compare different buckets. */
   #exponential(name: string, point: ExponentialPoint, extra: readonly Label[]): void {
     const bounds: number[] = [];
     const counts: number[] = [];
-    const { scale, negative, positive, zeroCount } = point;
+    const steps = Math.max(0, point.scale - CLASSIC_SCALE);
+    const scale = point.scale - steps;
+    const negative = coarser(point.negative, steps);
+    const positive = coarser(point.positive, steps);
+    const { zeroCount } = point;
     for (let i = negative.counts.length - 1; i >= 0; i--) {
       bounds.push(-boundsOf(negative.offset + i, scale)[0]);
       counts.push(negative.counts[i]!);
@@ -224,7 +232,11 @@ function number(value: number, canonical = false): string {
 }
 
 function exemplarIn(exemplars: readonly Exemplar[], above: number, upTo: number): string {
-  const found = exemplars.find(({ value }) => value > above && value <= upTo);
+  let found: Exemplar | undefined;
+  for (const one of exemplars) {
+    // Several of one bucket: Prometheus takes none that is older than what it has.
+    if (one.value > above && one.value <= upTo && one.epochMs >= (found?.epochMs ?? 0)) found = one;
+  }
   if (found === undefined) return "";
   const { traceId, spanId, value, epochMs } = found;
   const ids: Label[] = [];

@@ -7,7 +7,6 @@ import {
   ValueType,
 } from "@opentelemetry/api";
 import type { Clock } from "../../clock/clock.ts";
-import { type Random, systemRandom } from "../../clock/random.ts";
 import { systemClock } from "../../clock/system-clock.ts";
 import type { MetricData, Scope } from "../model.ts";
 import {
@@ -46,8 +45,6 @@ export interface MeterProviderOptions {
   readonly histograms?: "explicit" | "exponential";
   /** Default: the system's. */
   readonly clock?: Clock;
-  /** What chooses exemplars. Default: the system's. */
-  readonly random?: Random;
   /** Told, once each, of instruments that contradict others or have no legal name. Default: nobody. */
   onWarning?(message: string): void;
 }
@@ -80,13 +77,13 @@ class Provider implements LeanMeterProvider {
   readonly #onWarning: (message: string) => void;
 
   constructor(options: MeterProviderOptions) {
-    const { maxSeries = 2000, histograms = "explicit", clock = systemClock, random = systemRandom } = options;
+    const { maxSeries = 2000, histograms = "explicit", clock = systemClock } = options;
     if (!(Number.isInteger(maxSeries) && maxSeries >= 2)) {
       throw new RangeError(`createMeterProvider: maxSeries must be a whole number of 2 or more, got ${maxSeries}`);
     }
     this.exponential = histograms === "exponential";
     this.#onWarning = (message) => options.onWarning?.(message);
-    this.shared = { clock, random, maxSeries, startEpochMs: clock.epoch(), counts: this.counts };
+    this.shared = { clock, maxSeries, startEpochMs: clock.epoch(), counts: this.counts };
   }
 
   getMeter(name: string, version?: string, options?: { schemaUrl?: string }): LeanMeter {

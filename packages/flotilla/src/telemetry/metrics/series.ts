@@ -1,19 +1,13 @@
 import type { Attributes } from "@opentelemetry/api";
 import type { Clock } from "../../clock/clock.ts";
-import type { Random } from "../../clock/random.ts";
 import type { AttributeList, ExponentialPoint, HistogramPoint, NumberPoint } from "../model.ts";
 import { type AttributeSet, attributeSet, OVERFLOW } from "./attribute-set.ts";
-import { BucketExemplars, type ExemplarSpan, SampledExemplars } from "./exemplars.ts";
+import { BucketExemplars, type ExemplarSpan, RangeExemplars } from "./exemplars.ts";
 import { ExponentialHistogram } from "./exponential.ts";
-
-/** Exemplars of one exponential histogram (OpenTelemetry, Metrics SDK, "Exemplar defaults": 20, or its most buckets where these are less). */
-const EXPONENTIAL_EXEMPLARS = 20;
 
 /** What all instruments of one provider share. */
 export interface MetricsShared {
   readonly clock: Clock;
-  /** Chooses exemplars. */
-  readonly random: Random;
   /** Series of one instrument, the one for all others included. */
   readonly maxSeries: number;
   /** Of the provider, milliseconds since the epoch: when the counts began. */
@@ -161,12 +155,12 @@ export class ExponentialSeries {
   readonly #attributes: AttributeList;
   readonly #shared: MetricsShared;
   readonly #histogram = new ExponentialHistogram();
-  readonly #exemplars: SampledExemplars;
+  readonly #exemplars: RangeExemplars;
 
   constructor(attributes: AttributeList, shared: MetricsShared) {
     this.#attributes = attributes;
     this.#shared = shared;
-    this.#exemplars = new SampledExemplars(EXPONENTIAL_EXEMPLARS, shared.clock, shared.random);
+    this.#exemplars = new RangeExemplars(shared.clock);
   }
 
   /**

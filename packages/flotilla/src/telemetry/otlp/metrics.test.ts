@@ -11,7 +11,6 @@ import {
   PeriodicExportingMetricReader,
   type ResourceMetrics,
 } from "@opentelemetry/sdk-metrics";
-import { seededRandom } from "../../clock/random.ts";
 import { VirtualClock } from "../../clock/virtual-clock.ts";
 import { createMeterProvider } from "../metrics/provider.ts";
 import type { AttributeList, MetricData, Scope } from "../model.ts";
@@ -135,7 +134,7 @@ for (const temporality of [AggregationTemporality.CUMULATIVE, AggregationTempora
 
 test("exemplars of an exponential histogram go out with it", async () => {
   const clock = new VirtualClock();
-  const provider = createMeterProvider({ histograms: "exponential", clock, random: seededRandom(1) });
+  const provider = createMeterProvider({ histograms: "exponential", clock });
   const series = provider.getMeter("flotilla").createHistogram("took", { unit: "s" }).bind({ method: "sum" });
   const span = { traceId: "0af7651916cd43dd8448eb211c80319c", spanId: "b7ad6b7169203331" };
   for (let i = 0; i < 100; i++) series.record(0.25 * (i % 4), { ...span, traceFlags: i % 2 });
@@ -145,7 +144,7 @@ test("exemplars of an exponential histogram go out with it", async () => {
     }[];
   };
   const { exemplars } = json.resourceMetrics[0]!.scopeMetrics[0]!.metrics[0]!.exponentialHistogram.dataPoints[0]!;
-  assert.equal(exemplars.length, 20);
+  assert.equal(exemplars.length, 2, "one a range");
   for (const exemplar of exemplars as { asDouble: number }[]) {
     // Those of odd numbers: the others were of unsampled traces.
     assert.ok([0.25, 0.75].includes(exemplar.asDouble));
