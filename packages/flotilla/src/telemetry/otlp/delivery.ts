@@ -122,7 +122,10 @@ export class Delivery {
       const bytes = compression === "gzip" ? await gzipAsync(body, { level: 1 }) : body;
       const failure = await this.#attempts(bytes, items, start + timeoutMs, abort.signal);
       if (failure === undefined) return undefined;
-      if (signal.aborted) return this.#giveUp(items, "canceled", "the export was canceled", failure);
+      if (signal.aborted) {
+        const why = failure.type === "timeout" ? "" : `; before that: ${failure.message}`;
+        return this.#giveUp(items, "canceled", `the export was canceled${why}`, failure);
+      }
       return this.#giveUp(items, failure.type, failure.message, failure);
     } finally {
       signal.removeEventListener("abort", onAbort);
@@ -149,6 +152,8 @@ export class Delivery {
       if (signal.aborted) return failure;
       if (attempt > 0) this.counters.retries++;
       const result = await this.#attempt(bytes, items, signal);
+      // Cut off in a further try: what ailed the one before is the reason.
+      if (signal.aborted && result?.type === "timeout" && attempt > 0) return failure;
       if (result === undefined || !result.retryable || signal.aborted) return result;
       failure = result;
       if (failure.afterMs !== undefined) this.#notBefore = clock.now() + failure.afterMs;

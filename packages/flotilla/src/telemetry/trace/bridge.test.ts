@@ -11,12 +11,13 @@ import {
   trace,
 } from "@opentelemetry/api";
 import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
-import { suppressTracing, W3CTraceContextPropagator } from "@opentelemetry/core";
+import { suppressTracing, W3CBaggagePropagator, W3CTraceContextPropagator } from "@opentelemetry/core";
 import fc from "fast-check";
 import type { Context } from "../../context/context.ts";
 import { background } from "../../context/with.ts";
 import type { Endpoint } from "../../endpoint/endpoint.ts";
 import type { MethodInfo } from "../../endpoint/method-info.ts";
+import { baggage, withBaggage } from "../../metadata/baggage.ts";
 import { bridge } from "./bridge.ts";
 import { currentSpan, withSpan } from "./current-span.ts";
 import { w3cPropagator } from "./propagator.ts";
@@ -100,6 +101,40 @@ describe("bridge", () => {
       return managed.run(call, async () => {
         trace.getTracer("library").startActiveSpan("query", (span) => {
           assert.equal(currentSpan(managed.adopt(call)), span);
+        });
+      });
+    }));
+
+  test("baggage goes over, and comes back", () =>
+    registered(async (managed, { tracer }) => {
+      const ctx = withBaggage(withSpan(background(), tracer.start("call", 1, undefined, [])), {
+        tenant: "a b",
+        n: "1",
+      });
+      await managed.run(ctx, async () => {
+        await Promise.resolve();
+        const headers: Record<string, string> = {};
+        new W3CBaggagePropagator().inject(context.active(), headers, defaultTextMapSetter);
+        assert.equal(headers["baggage"], "tenant=a%20b,n=1");
+        const active = propagation
+          .getActiveBaggage()!
+          .setEntry("added", { value: "x,y" })
+          .setEntry("bad name", { value: "" });
+        context.with(propagation.setBaggage(context.active(), active), () => {
+          const adopted = baggage(managed.adopt(ctx));
+          assert.deepEqual(
+            [...adopted],
+            [
+              ["tenant", "a b"],
+              ["n", "1"],
+              ["added", "x,y"],
+            ],
+          );
+          // More than any hop may carry: what the context has stays.
+          const huge = active.setEntry("huge", { value: "x".repeat(10_000) });
+          context.with(propagation.setBaggage(context.active(), huge), () => {
+            assert.deepEqual([...baggage(managed.adopt(ctx)).keys()], ["tenant", "n"]);
+          });
         });
       });
     }));

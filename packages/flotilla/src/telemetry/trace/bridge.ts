@@ -4,22 +4,24 @@ import {
   type ContextManagementToken,
   type ContextManager,
   type Context as OtelContext,
+  propagation,
   ROOT_CONTEXT,
   trace,
 } from "@opentelemetry/api";
 import type { Context } from "../../context/context.ts";
 import type { Middleware } from "../../endpoint/endpoint.ts";
+import { baggage, parseBaggage, withBaggage } from "../../metadata/baggage.ts";
 import { currentTrace } from "../../metadata/trace.ts";
 import { currentSpan, withSpan } from "./current-span.ts";
 
 /**
- * Carries the span of a `Context` over into OpenTelemetry's active context, which libraries instrumented for OpenTelemetry look at.
+ * Carries the span and the baggage of a `Context` over into OpenTelemetry's active context, which libraries instrumented for OpenTelemetry look at.
  * It is OpenTelemetry's context manager as well: `context.setGlobalContextManager(bridge)`.
  */
 export interface Bridge extends ContextManager {
-  /** Runs a function, and all it starts, with the span of `ctx` as OpenTelemetry's active one. */
+  /** Runs a function, and all it starts, with the span and the baggage of `ctx` as OpenTelemetry's active ones. */
   run<T>(ctx: Context, fn: () => T): T;
-  /** A child of `ctx` in OpenTelemetry's active span, if there is one: the way back, in a library's callback. */
+  /** A child of `ctx` in OpenTelemetry's active span and with its active baggage, where there is any: the way back, in a library's callback. */
   adopt(ctx: Context): Context;
   /** Runs every call so, its stream included. Costs one `AsyncLocalStorage.run` a call, and one a message of a stream. */
   readonly middleware: Middleware;
@@ -88,8 +90,16 @@ class AsyncLocalBridge implements Bridge {
   }
 
   adopt(ctx: Context): Context {
-    const span = trace.getSpan(this.active());
-    return span === undefined ? ctx : withSpan(ctx, span);
+    const active = this.active();
+    const span = trace.getSpan(active);
+    const members = propagation.getBaggage(active)?.getAllEntries() ?? [];
+    const within = span === undefined ? ctx : withSpan(ctx, span);
+    if (members.length === 0) return within;
+    // By way of a header: what W3C Baggage does not allow, or has no room for, could cross no hop anyway.
+    const all = new Map(baggage(ctx));
+    for (const [name, { value }] of members) if (!/[=,;]/.test(name)) all.set(name, value);
+    const header = Array.from(all, ([name, value]) => `${name}=${encodeURIComponent(value.toWellFormed())}`).join(",");
+    return withBaggage(within, Object.fromEntries(parseBaggage(header)));
   }
 
   readonly middleware: Middleware = (next, method) => {
@@ -102,8 +112,16 @@ class AsyncLocalBridge implements Bridge {
   };
 
   #contextOf(ctx: Context): OtelContext {
-    const active = this.active();
-    return currentTrace(ctx) === undefined ? active : trace.setSpan(active, currentSpan(ctx));
+    let context = this.active();
+    if (currentTrace(ctx) !== undefined) context = trace.setSpan(context, currentSpan(ctx));
+    const members = baggage(ctx);
+    if (members.size === 0) return context;
+    const entries = propagation.getBaggage(context)?.getAllEntries() ?? [];
+    const all = {
+      ...Object.fromEntries(entries),
+      ...Object.fromEntries([...members].map(([name, value]) => [name, { value }])),
+    };
+    return propagation.setBaggage(context, propagation.createBaggage(all));
   }
 
   /** The body of a generator runs in the context of whoever asks for the next message. */
