@@ -137,7 +137,7 @@ export class CallLine implements LoggedCall {
     level: number,
   ): string {
     const call = this.#call;
-    let line = `{"level":${level},"time":${this.logging.epochText()}${this.#line.head(protocol)}${CODES.get(code)}${millis(durationMs)}`;
+    let line = `{"level":${level},"time":${this.logging.textAt(this.#startedMs + durationMs)}${this.#line.head(protocol)}${CODES.get(code)}${millis(durationMs)}`;
     const span = this.#span;
     if (span !== undefined) line += `,"trace_id":"${span.traceId}","span_id":"${span.spanId}"`;
     else if (call?.traceparent !== undefined) line += traceOf(call);

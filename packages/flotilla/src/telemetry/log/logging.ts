@@ -2,6 +2,7 @@ import { isatty } from "node:tty";
 import type { Clock } from "../../clock/clock.ts";
 import type { TraceHeaders } from "../../metadata/trace-headers.ts";
 import { isActiveSpan } from "../trace/active-span.ts";
+import { Timeline } from "../trace/time.ts";
 import { BurstLimiter } from "./burst.ts";
 import { Container, type CopyRules, defaultLimits, type SafeFields, safeFields } from "./contain.ts";
 import { colourFrom, type Formatter, formatterOf, type LogFormat, logFormats } from "./formats.ts";
@@ -44,6 +45,7 @@ export class Logging {
   readonly errors: readonly string[];
   readonly #burst: BurstLimiter | undefined;
   readonly #writer: LineWriter;
+  readonly #timeline: Timeline;
   #suppressed = 0;
   #lastMs = Number.NaN;
   #lastText = "";
@@ -56,6 +58,7 @@ export class Logging {
     const errors: string[] = [];
     this.errors = errors;
     this.clock = clock;
+    this.#timeline = new Timeline(clock);
     this.rules = { redaction: new Redaction(redact), limits: { ...defaultLimits, ...limits }, serializers };
     this.budget = hold === false ? undefined : new HoldBudget(hold ?? {});
     this.heldFrom = levelNumbers[(hold !== false && hold?.level) || "debug"];
@@ -96,9 +99,14 @@ export class Logging {
     return Math.round(this.clock.epoch());
   }
 
-  /** The same as text: a busy server writes many lines in one millisecond. */
-  epochText(): string {
-    const epochMs = this.epochMs();
+  /**
+   * The same as text, without asking the wall clock: on some machines that takes longer than all the rest of a line. A busy server writes
+   * many lines in one millisecond.
+   *
+   * @param nowMs - on the clock.
+   */
+  textAt(nowMs: number): string {
+    const epochMs = Math.round(nowMs + this.#timeline.anchorAt(nowMs).epochMinusNow);
     if (epochMs !== this.#lastMs) {
       this.#lastMs = epochMs;
       this.#lastText = String(epochMs);
