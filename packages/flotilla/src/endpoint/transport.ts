@@ -24,6 +24,8 @@ export interface Listening {
   readonly address: string;
   /** Calls that have begun and not ended. */
   readonly inFlight: number;
+  /** Connections that are open; left out where there are none. */
+  readonly connections?: number;
   /** Asks clients to go elsewhere (`Connection: close`, GOAWAY) while still serving whatever comes. */
   discourage(): void;
   /** Stops accepting and resolves when the calls in flight have ended. Idempotent. */
@@ -42,10 +44,22 @@ export interface Connector {
   connect(address: string): Connection;
 }
 
+/** A pool of connections at one moment. */
+export interface PoolState {
+  /** Connections that are open. */
+  readonly open: number;
+  /** Of them, those without a call. */
+  readonly idle: number;
+  /** Calls that wait for one. */
+  readonly waiting: number;
+}
+
 /** A connection, or pool of them, to one instance. Opens lazily; reconnects by itself. */
 export interface Connection {
   /** The endpoint that calls a method over this connection. Asked once a method; the caller keeps it. */
   endpoint(method: MethodInfo): Endpoint;
+  /** Left out where there is nothing to open. Asked when metrics are collected. */
+  poolState?(): PoolState;
   /** Lets calls in flight finish, then closes. */
   drain(): Promise<void>;
   /** Closes now; calls in flight fail with `unavailable`. */

@@ -85,8 +85,13 @@ export function channel(options: ChannelOptions): Channel {
     }
     return target;
   };
+  const unwatch = options.telemetry?.watch?.((to) => {
+    for (const [service, { instances, down }] of targets) to.instances(service, instances.length - down, down);
+    connections.report(to);
+  });
   const close = (): Promise<void> => {
     if (closing === undefined) {
+      unwatch?.();
       for (const target of targets.values()) target.stop();
       closing = connections.close();
     }

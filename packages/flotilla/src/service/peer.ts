@@ -2,6 +2,7 @@ import type { Candidate } from "../balance/balancer.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
 import type { Instance } from "../endpoint/instance.ts";
 import type { MethodInfo } from "../endpoint/method-info.ts";
+import type { StateReport } from "../endpoint/telemetry-port.ts";
 import type { Connection, Connector } from "../endpoint/transport.ts";
 
 /** Connections by address, shared by every service of a channel and kept as long as anybody uses them. */
@@ -32,6 +33,14 @@ export class Connections {
     }
     entry.users++;
     return entry.connection;
+  }
+
+  /** Tells of those that have something to tell. */
+  report(to: StateReport): void {
+    for (const [address, { connection }] of this.#open) {
+      const state = connection.poolState?.();
+      if (state !== undefined) to.pool(address, state);
+    }
   }
 
   /** The last user gone, the connection finishes its calls and closes. */

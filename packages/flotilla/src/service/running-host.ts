@@ -28,6 +28,7 @@ export class Running implements RunningHost {
   readonly #startScope: CancelContext;
   readonly #tasksScope: CancelContext;
   readonly #admin: Admin | undefined;
+  readonly #unwatch: (() => void) | undefined;
   readonly #listening: Listening[] = [];
   readonly #registrations: Registration[] = [];
   readonly #tasks: Promise<void>[] = [];
@@ -47,6 +48,11 @@ export class Running implements RunningHost {
       top = withValue(top, serverObserverKey, telemetry.server);
       top = telemetry.enter?.(top) ?? top;
     }
+    this.#unwatch = telemetry?.watch?.((to) => {
+      for (const { address, connections } of this.#listening) {
+        if (connections !== undefined) to.listener(address, connections);
+      }
+    });
     this.#root = withCancel(top);
     this.#startScope = withCancel(this.#root);
     this.#tasksScope = withCancel(this.#root);
@@ -191,6 +197,7 @@ export class Running implements RunningHost {
     await this.#admin?.close();
     if (this.#started) this.#event("stopped", "stopped");
     const { telemetry } = this.#settings;
+    this.#unwatch?.();
     if (telemetry !== undefined) {
       // It keeps to the time it is given, and counts what it drops; only if it does not is it abandoned.
       await this.#close("telemetry", () => telemetry.close(CLOSE_TIMEOUT_MS), CLOSE_TIMEOUT_MS + 500);

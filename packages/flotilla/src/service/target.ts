@@ -57,6 +57,11 @@ export class Target implements InstanceObserver {
     return [...this.#peers.values()].map((peer) => peer.instance);
   }
 
+  /** Of the instances, those that are avoided. */
+  get down(): number {
+    return this.#down.size;
+  }
+
   update(instances: readonly Instance[]): void {
     if (this.#closed) return;
     this.#failure = undefined;

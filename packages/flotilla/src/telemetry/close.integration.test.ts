@@ -41,13 +41,23 @@ test("a dead collector holds close no longer than it may take, for traces and me
   for (const expected of [
     /^512 items .*\/v1\/traces: the export was canceled/,
     /^88 spans were dropped: /,
-    /^1 items .*\/v1\/metrics: /,
+    /^\d+ items .*\/v1\/metrics: /,
   ]) {
     assert.ok(
       wrong.some((message) => expected.test(message)),
       `${expected} among ${wrong.join("; ")}`,
     );
   }
+  const metrics = await observed.collect();
+  const counted = (name: string, error: string): number | undefined => {
+    const metric = metrics.find((each) => each.name === name);
+    assert.ok(metric?.type === "sum", name);
+    return metric.points.find(({ attributes }) => attributes.includes(error))?.value;
+  };
+  assert.equal(counted("otel.sdk.processor.span.processed", "already_shutdown"), 88);
+  assert.equal(counted("otel.sdk.exporter.span.exported", "canceled"), 512);
+  assert.ok(counted("otel.sdk.exporter.metric_data_point.exported", "canceled")! > 0);
+  assert.equal(counted("otel.sdk.processor.span.queue.size", "batching_span_processor"), 0);
 });
 
 test("a host that stops says how long it waits", async () => {

@@ -9,6 +9,7 @@ import { CONTENT_TYPES, negotiate, prometheusText } from "./metrics/prometheus.t
 import { createMeterProvider, type LeanMeterProvider } from "./metrics/provider.ts";
 import { type StatsdOptions, statsd } from "./metrics/statsd.ts";
 import type { Environment, MetricData, Resource } from "./model.ts";
+import type { DeliveryCounters } from "./otlp/delivery.ts";
 import type { OtlpEnvironment } from "./otlp/env.ts";
 import { otlpExporter } from "./otlp/exporter.ts";
 import { exportersOf } from "./tracing.ts";
@@ -49,6 +50,8 @@ export interface Metering {
   readonly meter: Meter;
   readonly admin: Readonly<Record<string, AdminRoute>>;
   readonly errors: readonly string[];
+  /** What became of what was exported by OTLP; undefined when nothing is. */
+  readonly exported: DeliveryCounters | undefined;
   /** What every instrument has to say now; empty with another provider. */
   collect(): Promise<readonly MetricData[]>;
   /** Sends what there is, and stops; what is not sent in the time given, milliseconds, is dropped and counted. */
@@ -68,6 +71,7 @@ export function setUpMetering(options: MetricsOptions, setting: MeteringSetting)
       meter,
       admin: {},
       errors: [],
+      exported: undefined,
       collect: () => Promise.resolve([]),
       close: () => Promise.resolve(stop()),
     };
@@ -86,12 +90,14 @@ export function setUpMetering(options: MetricsOptions, setting: MeteringSetting)
     intervalMs: timeOf(options, "intervalMs", [env, "OTEL_METRIC_EXPORT_INTERVAL", errors], 60_000),
     timeoutMs: timeOf(options, "timeoutMs", [env, "OTEL_METRIC_EXPORT_TIMEOUT", errors], 30_000),
   };
-  const sender = periodic(senders(options, setting, errors), built, times, clock);
+  const { found, exported } = senders(options, setting, errors);
+  const sender = periodic(found, built, times, clock);
   return {
     provider: built,
     meter,
     admin: { "/metrics": scrape(built, resource) },
     errors,
+    exported,
     collect: () => built.collect(),
     async close(timeoutMs) {
       await sender.close(timeoutMs);
@@ -109,19 +115,26 @@ function scrape(provider: LeanMeterProvider, resource: Resource): AdminRoute {
   };
 }
 
-function senders(options: MetricsOptions, setting: MeteringSetting, errors: string[]): MetricSender[] {
+interface Senders {
+  readonly found: readonly MetricSender[];
+  readonly exported: DeliveryCounters | undefined;
+}
+
+function senders(options: MetricsOptions, setting: MeteringSetting, errors: string[]): Senders {
   const { env, otlp, resource, clock, random, onError } = setting;
   const found: MetricSender[] = [];
+  let exported: DeliveryCounters | undefined;
   for (const name of exportersOf(env, "OTEL_METRICS_EXPORTER", otlp.metrics.endpointGiven)) {
-    if (name === "otlp") {
+    if (name === "otlp" && exported === undefined) {
       const { endpointGiven: _, ...settings } = otlp.metrics;
       const exporter = otlpExporter({ ...settings, resource, clock, random, onError });
+      exported = exporter.counters;
       const since = preference(env, errors) === "delta" ? deltas() : undefined;
       found.push({
         send: (data, signal) => exporter.export(since === undefined ? data : since(data), signal),
         close: () => exporter.close(),
       });
-    } else if (name !== "none" && name !== "prometheus") {
+    } else if (!["otlp", "none", "prometheus"].includes(name)) {
       errors.push(
         `OTEL_METRICS_EXPORTER has ${JSON.stringify(name)}, which is none of otlp, prometheus, none: it is ignored`,
       );
@@ -132,7 +145,7 @@ function senders(options: MetricsOptions, setting: MeteringSetting, errors: stri
     const since = deltas();
     found.push({ send: (data) => client.send(since(data)), close: () => client.close() });
   }
-  return found;
+  return { found, exported };
 }
 
 /** A time in milliseconds: as the options say, else the environment, else the default. */

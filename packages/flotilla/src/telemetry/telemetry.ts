@@ -12,6 +12,8 @@ import type { Pino } from "./log/pino-root.ts";
 import { type LoggingSetUp, setUpLogging } from "./logs.ts";
 import { type MetricsOptions, setUpMetering } from "./metering.ts";
 import { callMeter } from "./metrics/call-meter.ts";
+import { sdkMetrics } from "./metrics/sdk-metrics.ts";
+import { stateMetrics } from "./metrics/state-metrics.ts";
 import type { Environment, MetricData } from "./model.ts";
 import { otlpFromEnv } from "./otlp/env.ts";
 import { resourceFrom } from "./resource.ts";
@@ -92,6 +94,15 @@ export function telemetry(options: TelemetryOptions = {}): Telemetry {
           service: service.startsWith("unknown_service") ? undefined : service,
         });
   if (logging !== undefined && metering !== undefined) countLines(metering.meter, logging);
+  if (metering !== undefined) {
+    sdkMetrics(metering.meter, {
+      spans: tracing?.counts,
+      spanQueue: tracing?.batch?.counters,
+      spanExport: tracing?.exporter?.counters,
+      logQueue: logging?.batch?.counters,
+      pointExport: metering.exported,
+    });
+  }
   const wrong = [
     ...errors,
     ...otlp.errors,
@@ -116,6 +127,7 @@ export function telemetry(options: TelemetryOptions = {}): Telemetry {
       const traced = tracing === undefined ? root : withStarter(root, tracing.starter);
       return logging?.enter(traced) ?? traced;
     },
+    ...(metering !== undefined && { watch: stateMetrics(metering.meter) }),
     ...(logging !== undefined && { onError: logging.onError, onEvent: logging.onEvent }),
     tracerProvider: tracing?.provider,
     meterProvider: metering?.provider,

@@ -10,7 +10,7 @@ import { consoleSink } from "./trace/console-sink.ts";
 import { spanStarter } from "./trace/foreign-span.ts";
 import { type KeepOptions, keep } from "./trace/keep.ts";
 import type { SpanLimits } from "./trace/limits.ts";
-import { createTracerProvider } from "./trace/provider.ts";
+import { createTracerProvider, type LeanTracerProvider } from "./trace/provider.ts";
 import type { Sampler } from "./trace/sampler.ts";
 import { samplerFromEnv } from "./trace/sampler-env.ts";
 import { type SpanSink, tee } from "./trace/sink.ts";
@@ -51,6 +51,8 @@ export interface Tracing {
   readonly b3: "single" | "multi" | undefined;
   /** What was wrong with the environment. */
   readonly errors: readonly string[];
+  /** How many spans began; undefined with another provider. */
+  readonly counts: LeanTracerProvider["counts"] | undefined;
   readonly batch: Batcher<SpanData> | undefined;
   readonly exporter: OtlpExporter<SpanData> | undefined;
   /** Sends what there is, and stops; what is not sent in the time given, milliseconds, is dropped and counted. */
@@ -75,6 +77,7 @@ export function setUpTracing(options: TracesOptions, setting: TracingSetting): T
       starter: spanStarter(options.provider, TRACER, undefined, clock),
       b3: b3 === false ? undefined : b3,
       errors: [],
+      counts: undefined,
       batch: undefined,
       exporter: undefined,
       close: () => Promise.resolve(),
@@ -97,6 +100,7 @@ export function setUpTracing(options: TracesOptions, setting: TracingSetting): T
     starter: provider.getTracer(TRACER),
     b3: b3 === false ? undefined : b3,
     errors: found,
+    counts: provider.counts,
     batch,
     exporter,
     close: (timeoutMs) => provider.shutdown(timeoutMs),

@@ -13,7 +13,7 @@ import type { AttributeList } from "../model.ts";
 import type { ActiveSpan } from "../trace/active-span.ts";
 import { b3Headers, formatB3 } from "../trace/b3.ts";
 import type { MethodMeter } from "./ports.ts";
-import { nameOf, presetOf } from "./rpc-attributes.ts";
+import { nameOf, presetOf, whereOf } from "./rpc-attributes.ts";
 import { type CallInstruments, ServerObservation } from "./server-observer.ts";
 
 const NO_PRESET: AttributeList = [];
@@ -167,8 +167,7 @@ const hosts = new WeakMap<Instance, { readonly host: string; readonly port: numb
 function addInstance(span: ActiveSpan, instance: Instance): void {
   let where = hosts.get(instance);
   if (where === undefined) {
-    const match = /^[a-z+]+:\/\/(\[[^\]]*\]|[^:/]*)(?::(\d+))?/i.exec(instance.address);
-    where = { host: match?.[1]?.replace(/^\[|\]$/g, "") ?? instance.address, port: Number(match?.[2] ?? 0) };
+    where = whereOf(instance.address);
     hosts.set(instance, where);
   }
   span.setAttribute("server.address", where.host);

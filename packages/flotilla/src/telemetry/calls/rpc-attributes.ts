@@ -40,3 +40,9 @@ const SERVERS_FAULT: ReadonlySet<"ok" | Code> = new Set<Code>([
 export function isServersFault(code: "ok" | Code): boolean {
   return SERVERS_FAULT.has(code);
 }
+
+/** `server.address` and `server.port` of an address such as `http://10.0.0.7:8080`; the port is 0 when it names none. */
+export function whereOf(address: string): { readonly host: string; readonly port: number } {
+  const match = /^[a-z+]+:\/\/(\[[^\]]*\]|[^:/]*)(?::(\d+))?/i.exec(address);
+  return { host: match?.[1]?.replace(/^\[|\]$/g, "") ?? address, port: Number(match?.[2] ?? 0) };
+}

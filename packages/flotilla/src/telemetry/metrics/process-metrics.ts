@@ -154,7 +154,7 @@ function resources(meter: Meter): void {
     .addCallback((result) => {
       const counts = new Map<string, number>();
       for (const type of process.getActiveResourcesInfo()) counts.set(type, (counts.get(type) ?? 0) + 1);
-      for (const [type, count] of counts) result.observe(count, { type });
+      for (const [type, count] of counts) result.observe(count, { "nodejs.active_resource.type": type });
     });
   // Linux alone tells.
   if (process.platform !== "linux") return;

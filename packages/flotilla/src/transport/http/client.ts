@@ -3,7 +3,7 @@ import type { Clock } from "../../clock/clock.ts";
 import { systemClock } from "../../clock/system-clock.ts";
 import type { Endpoint } from "../../endpoint/endpoint.ts";
 import type { MethodInfo } from "../../endpoint/method-info.ts";
-import type { Connection, Connector } from "../../endpoint/transport.ts";
+import type { Connection, Connector, PoolState } from "../../endpoint/transport.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { type HttpClientOptions, type HttpClientSettings, settleClient } from "./client-options.ts";
 import { type OpenStream, streamEndpoint } from "./client-stream.ts";
@@ -75,6 +75,11 @@ class Http1Connection implements Connection {
     return streamEndpoint(method, this.#settings, this.#openStream);
   }
 
+  poolState(): PoolState {
+    const { connected, free, pending } = this.#pool.stats;
+    return { open: connected, idle: free, waiting: pending };
+  }
+
   drain(): Promise<void> {
     return this.#pool.close();
   }
@@ -97,6 +102,10 @@ class Http2Connection implements Connection {
     return method.kind === "unary"
       ? unaryEndpoint(method, this.#settings, http2RoundTrip(this.#peer, this.#settings.maxBodyBytes))
       : streamEndpoint(method, this.#settings, http2Stream(this.#peer));
+  }
+
+  poolState(): PoolState {
+    return this.#peer.poolState();
   }
 
   drain(): Promise<void> {

@@ -1,5 +1,6 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from "node:http2";
 import type { Clock } from "../../clock/clock.ts";
+import type { PoolState } from "../../endpoint/transport.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import type { MetadataRecord } from "../../metadata/metadata.ts";
 import { connectionError } from "./client-errors.ts";
@@ -45,6 +46,17 @@ export class Http2Peer {
     this.#count(session, 1);
     stream.on("close", () => this.#count(session, -1));
     return stream;
+  }
+
+  /** Calls wait for nothing but the connection to open. */
+  poolState(): PoolState {
+    const state = { open: 0, idle: 0, waiting: 0 };
+    for (const [session, streams] of this.#sessions) {
+      if (session.connecting) state.waiting += streams;
+      else state.open++;
+      if (!session.connecting && streams === 0) state.idle++;
+    }
+    return state;
   }
 
   #count(session: ClientHttp2Session, change: 1 | -1): void {

@@ -50,6 +50,8 @@ class HttpListening implements Listening {
   readonly #unread = new Set<Socket>();
   /** All that are open, with TLS. */
   readonly #sockets = new Set<Socket>();
+  /** Connections that are open. */
+  connections = 0;
   #address = "";
   #drained: Promise<void> | undefined;
 
@@ -88,6 +90,10 @@ class HttpListening implements Listening {
       }
     }
     this.#server.maxConnections = settings.maxConnections;
+    this.#server.on("connection", (socket: Socket) => {
+      this.connections++;
+      socket.on("close", () => this.connections--);
+    });
   }
 
   #secure(options: SecureServerOptions & ServerOptions, serve: (req: Request, res: Response) => void): Server {
