@@ -1,5 +1,6 @@
 import type { Clock } from "../../clock/clock.ts";
 import type { Exemplar } from "../model.ts";
+import { bucketOfHalves } from "./exponential.ts";
 
 /** A span, as far as an exemplar names it. */
 export interface ExemplarSpan {
@@ -87,7 +88,8 @@ export class RangeExemplars {
   }
 
   offer(value: number, span: ExemplarSpan): void {
-    const range = value === 0 ? 0 : Math.ceil(Math.log2(Math.abs(value)) * 2) % RANGES;
+    if ((span.traceFlags & 1) === 0) return;
+    const range = (bucketOfHalves(value) + 1) % RANGES;
     this.#ranges.offer(range < 0 ? range + RANGES : range, value, span);
   }
 

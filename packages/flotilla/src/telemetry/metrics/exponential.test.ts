@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { boundsOf, ExponentialHistogram } from "./exponential.ts";
+import { boundsOf, bucketOfHalves, ExponentialHistogram } from "./exponential.ts";
 
 const finite = fc.double({ noNaN: true, noDefaultInfinity: true }).filter((value) => Math.abs(value) < 1e300);
 const total = (counts: readonly number[]): number => counts.reduce((sum, count) => sum + count, 0);
@@ -71,6 +71,18 @@ describe("exponential histogram", () => {
         assert.ok(Math.abs(coarse.positive.offset - grown.positive.offset) <= 1);
         assert.equal(total(coarse.positive.counts), total(grown.positive.counts));
       }),
+    );
+  });
+
+  test("the bucket of half a power of two is that of scale 1, bounds included (property)", () => {
+    const bound = fc.integer({ min: -2000, max: 2000 }).map((i) => 2 ** (i / 2));
+    fc.assert(
+      fc.property(fc.oneof(fc.double({ min: 2 ** -1022, max: 1e300, noNaN: true }), bound), (value) => {
+        const [lower, upper] = boundsOf(bucketOfHalves(value), 1);
+        assert.ok(value > lower && value <= upper, `${lower} < ${value} <= ${upper}`);
+        assert.equal(bucketOfHalves(-value), bucketOfHalves(value));
+      }),
+      { numRuns: 1000 },
     );
   });
 

@@ -123,6 +123,24 @@ export class ExponentialHistogram {
   }
 }
 
+// The mantissa of the square root of two.
+const ROOT_HIGH = 0x6a09e;
+const ROOT_LOW = 0x667f3bcd;
+
+/**
+ * The bucket of a value at scale 1, whose bounds are half a power of two apart, from its bits: without a logarithm. The sign does not count;
+ * what is too small for the normal form is in one bucket.
+ */
+export function bucketOfHalves(value: number): number {
+  floats[0] = value;
+  const high = words[HIGH]!;
+  const low = words[LOW]!;
+  const mantissa = high & 0xfffff;
+  const below = 2 * (((high >>> 20) & 0x7ff) - 1023);
+  if (mantissa === 0 && low === 0) return below - 1;
+  return mantissa > ROOT_HIGH || (mantissa === ROOT_HIGH && low > ROOT_LOW) ? below + 1 : below;
+}
+
 /** The lower and upper bound of a bucket. */
 export function boundsOf(index: number, scale: number): readonly [lower: number, upper: number] {
   const base = 2 ** -scale;
