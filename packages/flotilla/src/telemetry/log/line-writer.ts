@@ -33,6 +33,7 @@ export class LineWriter {
   #timer: Timer | undefined;
   #waitMs = FIRST_WAIT_MS;
   #triedMs = Number.NEGATIVE_INFINITY;
+  #lastCode: string | undefined = "EAGAIN";
   #accepted = 0;
   #written = 0;
   #dropped = 0;
@@ -121,7 +122,8 @@ export class LineWriter {
   #giveUp(): void {
     const lost = this.#queue.clear();
     this.#dropped += lost;
-    if (lost + this.#untold > 0) this.#onError?.(new Error(`${lost + this.#untold} lines are lost: nobody reads them`));
+    const why = this.#lastCode === "EAGAIN" ? "nobody reads them" : `they could not be written: ${this.#lastCode}`;
+    if (lost + this.#untold > 0) this.#onError?.(new Error(`${lost + this.#untold} lines are lost: ${why}`));
     this.#untold = 0;
   }
 
@@ -263,6 +265,7 @@ export class LineWriter {
 
   #failed(error: NodeJS.ErrnoException): "idle" | "waiting" | "broken" {
     if (error.code === "EINTR") return "idle";
+    this.#lastCode = error.code;
     if (mayRecover(error)) return "waiting";
     this.#state = "broken";
     this.#stopTimer();
