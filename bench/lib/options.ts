@@ -10,7 +10,7 @@ const QUICK_ROUNDS = 7;
 const OVERHEAD_SECONDS = 0.15;
 const LEAST_SECONDS = 0.2;
 /** Enough for the compiler to have seen every path under load. */
-export const WARM_UP_SECONDS = 2;
+const WARM_UP_SECONDS = 2;
 const FINE_SECONDS = 0.04;
 const FINE_OVERHEAD_SECONDS = 0.012;
 const FINE_ROUNDS = 450;
@@ -72,6 +72,8 @@ export interface Plan {
   readonly rows: readonly string[];
   readonly rounds: number;
   readonly seconds: number;
+  /** Of load before anything is measured. */
+  readonly warmUpSeconds: number;
   /** How often every process is started anew, the rounds being split between the starts. */
   readonly starts: number;
   /** No round begins after this many milliseconds of the process, once there are the fewest rounds allowed. */
@@ -89,12 +91,14 @@ export function planRun(scenario: Scenario, options: Options): Plan {
     throw new Error(`no row ${unknown.join(", ")} in ${scenario.name}; its rows: ${known.join(", ")}`);
   const rows = known.filter((row) => row === scenario.reference || (options.rows?.includes(row) ?? true));
   const starts = options.quick ? 1 : FULL_STARTS;
+  const warmUpSeconds = options.quick ? WARM_UP_SECONDS : (scenario.warmUpSeconds ?? WARM_UP_SECONDS);
   const untilMs = options.quick ? QUICK_UNTIL_MS : Infinity;
-  if (options.fine) return { rows, starts, untilMs, fine: true, ...fineRounds(scenario, rows.length, options) };
+  if (options.fine)
+    return { rows, warmUpSeconds, starts, untilMs, fine: true, ...fineRounds(scenario, rows.length, options) };
   const rounds = options.rounds ?? (options.quick ? QUICK_ROUNDS : scenario.rounds);
   const share = (QUICK_BUDGET_SECONDS / rows.length - WARM_UP_SECONDS) / rounds - OVERHEAD_SECONDS;
   const seconds = options.quick ? Math.max(LEAST_SECONDS, Math.min(scenario.seconds, 1, share)) : scenario.seconds;
-  return { rows, rounds, seconds, starts, untilMs, fine: false, progressEvery: 1 };
+  return { rows, rounds, seconds, warmUpSeconds, starts, untilMs, fine: false, progressEvery: 1 };
 }
 
 function fineRounds(

@@ -1,5 +1,5 @@
 import type { Machine } from "./machine.ts";
-import { LEAST_ROUNDS, type Plan, WARM_UP_SECONDS } from "./options.ts";
+import { LEAST_ROUNDS, type Plan } from "./options.ts";
 import { type Measurement, nothingToClose, type Scenario, type Stage, type Subject } from "./scenario.ts";
 import { median } from "./stats.ts";
 
@@ -45,7 +45,7 @@ export async function runScenario(
     try {
       progress(`start ${start}/${plan.starts}: ${plan.rows.join(", ")}; ${machine.pinning}`);
       await Promise.all(lanes.map((lane) => openLane(lane, stage, progress)));
-      await measureRound(lanes, WARM_UP_SECONDS, "warm-up", progress, () => {});
+      await measureRound(lanes, plan.warmUpSeconds, "warm-up", progress, () => {});
       const last = Math.round((plan.rounds * start) / plan.starts);
       for (; round < last && !(round >= LEAST_ROUNDS && performance.now() > plan.untilMs); round++) {
         const label = round % plan.progressEvery === 0 ? `round ${round + 1}/${plan.rounds}` : "";

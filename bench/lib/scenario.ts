@@ -39,6 +39,8 @@ export interface Scenario {
   readonly rounds: number;
   /** Whether rows can be measured in slices of some ten milliseconds (`--fine`). Default false. */
   readonly fine?: boolean;
+  /** Of load on each row before a full run measures it, where more code must have been compiled than in two seconds. Default 2. */
+  readonly warmUpSeconds?: number;
   stage(machine: Machine, fine: boolean): Promise<Stage>;
 }
 
