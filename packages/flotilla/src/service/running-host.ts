@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { within } from "../clock/within.ts";
 import type { CancelContext } from "../context/context.ts";
 import { sleep } from "../context/sleep.ts";
 import { background, withCancel, withTimeout, withValue } from "../context/with.ts";
@@ -237,15 +238,9 @@ export class Running implements RunningHost {
     }
   }
 
-  /** Whether the work, which does not fail, is done in the time given. */
-  async #within(ms: number, work: Promise<unknown>): Promise<boolean> {
-    let timer: { cancel(): void } | undefined;
-    const late = new Promise<boolean>((resolve) => {
-      timer = this.#settings.clock.schedule(ms, () => resolve(false));
-    });
-    const inTime = await Promise.race([work.then(() => true), late]);
-    timer?.cancel();
-    return inTime;
+  /** Whether the work is done in the time given. */
+  #within(ms: number, work: Promise<unknown>): Promise<boolean> {
+    return within(this.#settings.clock, ms, work);
   }
 
   #event(event: LifecycleEvent["event"], message: string, error?: unknown): void {

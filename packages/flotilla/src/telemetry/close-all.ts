@@ -1,5 +1,5 @@
 import type { Clock } from "../clock/clock.ts";
-import { within } from "./within.ts";
+import { within } from "../clock/within.ts";
 
 /** What is closed within a time, milliseconds. */
 interface Part {

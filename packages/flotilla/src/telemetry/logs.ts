@@ -1,5 +1,3 @@
-import type { Clock } from "../clock/clock.ts";
-import type { Random } from "../clock/random.ts";
 import type { Context } from "../context/context.ts";
 import type { LifecycleEvent } from "../endpoint/lifecycle-event.ts";
 import type { ErrorReporter } from "../endpoint/report.ts";
@@ -14,21 +12,13 @@ import { type LogCounters, Logging } from "./log/logging.ts";
 import type { LogsOptions } from "./log/options.ts";
 import type { Pino } from "./log/pino-root.ts";
 import { onProcessEnd } from "./log/process-end.ts";
-import type { Environment, LogData, Resource } from "./model.ts";
+import type { LogData } from "./model.ts";
 import { type Batcher, batcher } from "./otlp/batcher.ts";
-import type { OtlpEnvironment } from "./otlp/env.ts";
 import { otlpExporter } from "./otlp/exporter.ts";
-import { exportersOf } from "./tracing.ts";
+import { exportersOf, type SignalSetting } from "./signal-setting.ts";
 
-/** What is needed to set logging up. */
-export interface LoggingSetting {
-  readonly resource: Resource;
-  readonly env: Environment;
-  readonly otlp: OtlpEnvironment;
-  readonly clock: Clock;
-  readonly random: Random;
-  /** Told of what could not be written or exported. */
-  readonly onError: (error: Error) => void;
+/** What logging is set up with. */
+export interface LoggingSetting extends SignalSetting {
   /** `service.name`, where the program or its environment has said it. */
   readonly service: string | undefined;
 }
@@ -98,7 +88,7 @@ export function setUpLogging(options: LogsOptions, setting: LoggingSetting): Log
 }
 
 /** Logs go to a collector only when they are sent there by name: most already have something that reads standard output. */
-function collector(setting: LoggingSetting, errors: string[]): Batcher<LogData> | undefined {
+function collector(setting: SignalSetting, errors: string[]): Batcher<LogData> | undefined {
   const { env, otlp, resource, clock, random, onError } = setting;
   let batch: Batcher<LogData> | undefined;
   for (const name of exportersOf(env, "OTEL_LOGS_EXPORTER", false)) {

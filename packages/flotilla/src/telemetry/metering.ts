@@ -1,6 +1,4 @@
 import type { Meter, MeterProvider } from "@opentelemetry/api";
-import type { Clock } from "../clock/clock.ts";
-import type { Random } from "../clock/random.ts";
 import type { AdminRoute } from "../endpoint/telemetry-port.ts";
 import { deltas } from "./metrics/deltas.ts";
 import { type MetricSender, periodic } from "./metrics/periodic.ts";
@@ -10,9 +8,8 @@ import { createMeterProvider, type LeanMeterProvider } from "./metrics/provider.
 import { type StatsdOptions, statsd } from "./metrics/statsd.ts";
 import type { Environment, MetricData, Resource } from "./model.ts";
 import type { DeliveryCounters } from "./otlp/delivery.ts";
-import type { OtlpEnvironment } from "./otlp/env.ts";
 import { otlpExporter } from "./otlp/exporter.ts";
-import { exportersOf } from "./tracing.ts";
+import { exportersOf, type SignalSetting } from "./signal-setting.ts";
 
 /** Metrics, as `telemetry({ metrics })` takes them. */
 export interface MetricsOptions {
@@ -30,17 +27,6 @@ export interface MetricsOptions {
   readonly intervalMs?: number;
   /** How long one export may take before it is aborted, milliseconds. Default: `OTEL_METRIC_EXPORT_TIMEOUT`, else 30000. */
   readonly timeoutMs?: number;
-}
-
-/** What is needed to set metrics up. */
-export interface MeteringSetting {
-  readonly resource: Resource;
-  readonly env: Environment;
-  readonly otlp: OtlpEnvironment;
-  readonly clock: Clock;
-  readonly random: Random;
-  /** Told of what could not be exported. */
-  readonly onError: (error: Error) => void;
 }
 
 /** Metrics of one process. */
@@ -61,7 +47,7 @@ export interface Metering {
 const METER = "flotilla";
 
 /** Sets metrics up. @throws RangeError when an option is not legal, naming it. */
-export function setUpMetering(options: MetricsOptions, setting: MeteringSetting): Metering {
+export function setUpMetering(options: MetricsOptions, setting: SignalSetting): Metering {
   const { provider } = options;
   if (provider !== undefined) {
     const meter = provider.getMeter(METER);
@@ -120,7 +106,7 @@ interface Senders {
   readonly exported: DeliveryCounters | undefined;
 }
 
-function senders(options: MetricsOptions, setting: MeteringSetting, errors: string[]): Senders {
+function senders(options: MetricsOptions, setting: SignalSetting, errors: string[]): Senders {
   const { env, otlp, resource, clock, random, onError } = setting;
   const found: MetricSender[] = [];
   let exported: DeliveryCounters | undefined;

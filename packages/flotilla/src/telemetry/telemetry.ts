@@ -38,7 +38,9 @@ export interface TelemetryOptions {
   readonly onError?: (error: Error) => void;
   /** Default `process.env`. */
   readonly env?: Environment;
+  /** Should be that of the host and the channels. Default: the system's. */
   readonly clock?: Clock;
+  /** For ids, samplers and waits between tries. Default: the system's. */
   readonly random?: Random;
 }
 
@@ -103,14 +105,14 @@ export function telemetry(options: TelemetryOptions = {}): Telemetry {
       pointExport: metering.exported,
     });
   }
+  // What concerns telemetry that is turned off is nobody's business.
   const wrong = [
-    ...errors,
-    ...otlp.errors,
+    ...(off ? [] : [...errors, ...otlp.errors]),
     ...(tracing?.errors ?? []),
     ...(metering?.errors ?? []),
     ...(logging?.errors ?? []),
   ];
-  if (!off && wrong.length > 0) (options.onError ?? toStandardError)(new Error(wrong.join("\n")));
+  if (wrong.length > 0) (options.onError ?? toStandardError)(new Error(wrong.join("\n")));
 
   const instruments = {
     starter: tracing?.starter,

@@ -1,10 +1,8 @@
 import type { TracerProvider } from "@opentelemetry/api";
-import type { Clock } from "../clock/clock.ts";
-import type { Random } from "../clock/random.ts";
-import type { Environment, Resource, SpanData } from "./model.ts";
+import type { Environment, SpanData } from "./model.ts";
 import { type Batcher, batcher } from "./otlp/batcher.ts";
-import type { OtlpEnvironment } from "./otlp/env.ts";
 import { type OtlpExporter, otlpExporter } from "./otlp/exporter.ts";
+import { exportersOf, type SignalSetting } from "./signal-setting.ts";
 import type { SpanStarter } from "./trace/active-span.ts";
 import { consoleSink } from "./trace/console-sink.ts";
 import { spanStarter } from "./trace/foreign-span.ts";
@@ -28,20 +26,10 @@ export interface TracesOptions {
   readonly sinks?: readonly SpanSink[];
   /** Another provider in place of the built-in one, such as the official SDK's; all other options but `b3` are then its own affair. */
   readonly provider?: TracerProvider;
+  /** Most of a span. Default 128 attributes, events and links, 128 attributes of each of these, values of 65,536 characters. */
   readonly limits?: Partial<SpanLimits>;
   /** Reads and writes Zipkin's B3 headers beside W3C's: `single`, or the older `multi`. Default: as `OTEL_PROPAGATORS` says, else neither. */
   readonly b3?: "single" | "multi" | false;
-}
-
-/** What is needed to set tracing up. */
-export interface TracingSetting {
-  readonly resource: Resource;
-  readonly env: Environment;
-  readonly otlp: OtlpEnvironment;
-  readonly clock: Clock;
-  readonly random: Random;
-  /** Told of what could not be exported. */
-  readonly onError: (error: Error) => void;
 }
 
 /** Tracing of one process. */
@@ -68,7 +56,7 @@ const DROPPED = {
 const TRACER = "flotilla";
 
 /** Sets tracing up. @throws RangeError when an option is not legal, naming it. */
-export function setUpTracing(options: TracesOptions, setting: TracingSetting): Tracing {
+export function setUpTracing(options: TracesOptions, setting: SignalSetting): Tracing {
   const { env, clock, random } = setting;
   const b3 = options.b3 ?? b3FromEnv(env);
   if (options.provider !== undefined) {
@@ -113,7 +101,7 @@ interface Sinks {
   readonly exporter?: OtlpExporter<SpanData>;
 }
 
-function sinksOf(options: TracesOptions, setting: TracingSetting, errors: string[]): Sinks {
+function sinksOf(options: TracesOptions, setting: SignalSetting, errors: string[]): Sinks {
   if (options.sinks !== undefined) return { sinks: options.sinks };
   const { otlp, resource, clock, random, env, onError } = setting;
   const sinks: SpanSink[] = [];
@@ -143,13 +131,6 @@ function sinksOf(options: TracesOptions, setting: TracingSetting, errors: string
     }
   }
   return { sinks, ...(batch !== undefined && { batch }), ...(exporter !== undefined && { exporter }) };
-}
-
-/** The exporters that a variable names; `otlp` when it names none and there is an endpoint. */
-export function exportersOf(env: Environment, variable: string, endpointGiven: boolean): readonly string[] {
-  const text = env[variable]?.trim() ?? "";
-  if (text === "") return endpointGiven ? ["otlp"] : [];
-  return text.split(",").map((name) => name.trim().toLowerCase());
 }
 
 function batchSink(batch: Batcher<SpanData>): SpanSink {

@@ -1,4 +1,5 @@
 import type { Clock, Timer } from "../../clock/clock.ts";
+import { within } from "../../clock/within.ts";
 import { type Descriptor, mayRecover, openDescriptor } from "./descriptor.ts";
 import { LineQueue, PORTION } from "./line-queue.ts";
 import { type LineWriterCounters, type LineWriterOptions, settle } from "./line-writer-options.ts";
@@ -142,16 +143,10 @@ export class LineWriter {
   }
 
   async #close(): Promise<void> {
-    const flushed = this.flush().then(() => true);
+    const flushed = this.flush();
     for (let before = Number.NaN; before !== this.#queue.room; ) {
       before = this.#queue.room;
-      let timer: Timer | undefined;
-      const waited = new Promise<boolean>((resolve) => {
-        timer = this.#clock.schedule(this.#patienceMs, () => resolve(false));
-      });
-      const done = await Promise.race([flushed, waited]);
-      timer?.cancel();
-      if (done) break;
+      if (await within(this.#clock, this.#patienceMs, flushed)) break;
     }
     this.#closed = true;
     this.#forget();

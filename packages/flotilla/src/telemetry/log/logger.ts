@@ -9,7 +9,7 @@ import { CallLine } from "./call-line.ts";
 import type { SafeFields } from "./contain.ts";
 import type { Component } from "./level-table.ts";
 import { type Level, levelNumbers } from "./levels.ts";
-import { Logging } from "./logging.ts";
+import { Logging, type Said } from "./logging.ts";
 
 /**
  * Writes lines. Each method takes a message, or fields and a message, or what was thrown and a message:
@@ -110,17 +110,18 @@ class ContextLogger implements Logger {
   }
 
   #write(level: Level, first: unknown, message: string | undefined): void {
-    this.#logging.line(this.#component, level, this.#trace(), this.#fields, first, message);
+    this.#logging.line(this.#said(level, first, message));
   }
 
   #hold(level: Level, first: unknown, message: string | undefined): void {
     const held = this.#call!.held(level, this.#component);
     if (held === undefined) return;
-    held.add(this.#logging.heldLine(this.#component, level, this.#trace(), this.#fields, first, message));
+    held.add(this.#logging.heldLine(this.#said(level, first, message)));
   }
 
-  #trace() {
-    return this.#ctx === undefined ? undefined : currentTrace(this.#ctx);
+  #said(level: Level, first: unknown, message: string | undefined): Said {
+    const trace = this.#ctx === undefined ? undefined : currentTrace(this.#ctx);
+    return { component: this.#component, level, trace, bound: this.#fields, first, message };
   }
 }
 

@@ -28,6 +28,19 @@ export interface LogCounters {
   readonly waitingBytes: number;
 }
 
+/** What somebody has said, as it was given. */
+export interface Said {
+  readonly component: Component;
+  readonly level: Level;
+  /** The position in a trace that it belongs to. */
+  readonly trace: TraceHeaders | undefined;
+  /** Fields of the logger. */
+  readonly bound: SafeFields | undefined;
+  /** Fields, what was thrown, or the message. */
+  readonly first: unknown;
+  readonly message: string | undefined;
+}
+
 /** All that the lines of one process share. */
 export class Logging {
   readonly clock: Clock;
@@ -123,35 +136,23 @@ export class Logging {
   }
 
   /** Writes a line, unless there have been too many of its kind. */
-  line(
-    component: Component,
-    level: Level,
-    trace: TraceHeaders | undefined,
-    bound: SafeFields | undefined,
-    first: unknown,
-    message: string | undefined,
-  ): void {
+  line(said: Said): void {
+    const { component, level } = said;
     const container = new Container(this.rules, this.rules.limits.lineLength - FRAME);
-    const text = textOf(container, first, message);
+    const text = textOf(container, said);
     if (!this.#admit(levelNumbers[level], text)) return;
-    this.#put(component, level, fieldsOf(container, trace, bound, first, message), text, flagsOf(trace));
+    this.#put(component, level, fieldsOf(container, said), text, flagsOf(said.trace));
   }
 
   /** A line that is not written yet. */
-  heldLine(
-    component: Component,
-    level: Level,
-    trace: TraceHeaders | undefined,
-    bound: SafeFields | undefined,
-    first: unknown,
-    message: string | undefined,
-  ): HeldLine {
+  heldLine(said: Said): HeldLine {
+    const { component, level } = said;
     const budget = this.rules.limits.lineLength - FRAME;
     const container = new Container(this.rules, budget);
-    const text = textOf(container, first, message);
-    const fields = fieldsOf(container, trace, bound, first, message);
+    const text = textOf(container, said);
+    const fields = fieldsOf(container, said);
     const size = budget - container.left + FRAME;
-    return { component, level, epochMs: this.epochMs(), fields, text, flags: flagsOf(trace), size };
+    return { component, level, epochMs: this.epochMs(), fields, text, flags: flagsOf(said.trace), size };
   }
 
   /** Writes what was kept back. */
@@ -203,7 +204,7 @@ export class Logging {
   }
 }
 
-function textOf(container: Container, first: unknown, message: string | undefined): string {
+function textOf(container: Container, { first, message }: Said): string {
   if (typeof first === "string" && message === undefined) return container.string(first);
   if (message !== undefined) return asText(container, message);
   try {
@@ -214,13 +215,7 @@ function textOf(container: Container, first: unknown, message: string | undefine
   }
 }
 
-function fieldsOf(
-  container: Container,
-  trace: TraceHeaders | undefined,
-  bound: SafeFields | undefined,
-  first: unknown,
-  message: string | undefined,
-): SafeFields {
+function fieldsOf(container: Container, { trace, bound, first, message }: Said): SafeFields {
   const fields = safeFields();
   if (trace !== undefined) {
     const { traceparent } = trace;

@@ -1,6 +1,6 @@
 import type { Clock, Timer } from "../../clock/clock.ts";
+import { within } from "../../clock/within.ts";
 import type { MetricData } from "../model.ts";
-import { within } from "../within.ts";
 import type { LeanMeterProvider } from "./provider.ts";
 
 /** Somewhere metrics are sent to. */

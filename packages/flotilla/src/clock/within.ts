@@ -1,4 +1,4 @@
-import type { Clock } from "../clock/clock.ts";
+import type { Clock } from "./clock.ts";
 
 /** Whether the work is done in the time given. @throws what the work fails with, in that time. */
 export async function within(clock: Clock, ms: number, work: Promise<unknown>): Promise<boolean> {
