@@ -164,6 +164,57 @@ describe("VirtualClock", () => {
     assert.equal(ran, true);
   });
 
+  test("run does what advance does, promises of any depth before the next timer included", async () => {
+    const trace = async (move: (clock: VirtualClock) => Promise<void>): Promise<string[]> => {
+      const clock = new VirtualClock();
+      const ran: string[] = [];
+      const worker = async (name: string, gap: number): Promise<void> => {
+        for (let i = 0; i < 50; i++) {
+          await new Promise<void>((resolve) => void clock.schedule(gap, resolve));
+          for (let hop = 0; hop < i; hop++) await Promise.resolve();
+          ran.push(`${name} ${i} ${clock.now()}`);
+        }
+      };
+      void Promise.all([worker("a", 3), worker("b", 2), worker("c", 6)]);
+      await move(clock);
+      assert.equal(clock.now(), 200);
+      return ran;
+    };
+    const fast = await trace((clock) => clock.run(200));
+    assert.deepEqual(fast, await trace((clock) => clock.advance(200)));
+    assert.ok(fast.length > 100);
+  });
+
+  test("run gives the event loop a turn now and then, and tells of it", async () => {
+    const clock = new VirtualClock();
+    let turned = false;
+    let turns = 0;
+    setImmediate(() => setImmediate(() => (turned = true)));
+    const again = (): void => void (turned || clock.schedule(1, again));
+    again();
+    await clock.run(1e9, () => turns++);
+    assert.ok(turned && turns >= 1);
+    again();
+  });
+
+  test("run ends with what a callback or the turn throws, and refuses what is no time", async () => {
+    const clock = new VirtualClock();
+    clock.schedule(1, () => {
+      throw new Error("from the callback");
+    });
+    await assert.rejects(clock.run(5), /from the callback/);
+    assert.equal(clock.now(), 1);
+    const again = (): void => void clock.schedule(1, again);
+    again();
+    await assert.rejects(
+      clock.run(1e6, () => {
+        throw new Error("stopped");
+      }),
+      /stopped/,
+    );
+    await assert.rejects(clock.run(-1), /VirtualClock.run: ms/);
+  });
+
   test("does not keep a million cancelled timers", () => {
     const clock = new VirtualClock();
     const kept = clock.schedule(1e9, () => {});
