@@ -5,6 +5,7 @@ import { ServiceError } from "../errors/service-error.ts";
 import { baggage, withBaggage } from "../metadata/baggage.ts";
 import { serverCall, withHeaders, withResponseObserver } from "../metadata/call.ts";
 import type { Metadata } from "../metadata/metadata.ts";
+import { PRIORITY_HEADER, priorityOf, withPriority } from "../metadata/priority.ts";
 import { currentTrace, withTrace } from "../metadata/trace.ts";
 import type { ContractTest } from "./balancer-contract.ts";
 import { failureOf, notes, readAll, streamOf, type TransportUnderTest, transportTest } from "./transport-bed.ts";
@@ -122,6 +123,21 @@ export function metadataTests(under: TransportUnderTest): ContractTest[] {
         const members = { tenant: "Ærø, 100 % & more", "user-id": "7" };
         const { text } = await client.one(withBaggage(ctx, members), nothing);
         assert.deepEqual(JSON.parse(text), Object.entries(members));
+      },
+    ),
+    transportTest(
+      "priority crosses, and is handed on",
+      under,
+      () => ({ one: (ctx) => ({ n: 0, text: priorityOf(ctx) }) }),
+      async ({ client, ctx }) => {
+        assert.equal((await client.one(ctx, nothing)).text, "default");
+        for (const priority of ["critical", "sheddable", "default"] as const) {
+          assert.equal((await client.one(withPriority(ctx, priority), nothing)).text, priority);
+        }
+        assert.equal(
+          (await client.one(withHeaders(ctx, { [PRIORITY_HEADER]: "mine first" }), nothing)).text,
+          "default",
+        );
       },
     ),
     transportTest(

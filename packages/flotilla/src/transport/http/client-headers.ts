@@ -3,11 +3,12 @@ import type { Context } from "../../context/context.ts";
 import { remainingMs } from "../../context/with.ts";
 import { baggageHeader } from "../../metadata/baggage.ts";
 import { outgoingHeaders } from "../../metadata/call.ts";
+import { PRIORITY_HEADER, priorityHeader } from "../../metadata/priority.ts";
 import { currentTrace } from "../../metadata/trace.ts";
 
 /**
  * The headers of one call: those of the method, and what the context carries over the hop (remaining time, trace, baggage,
- * headers set with `withHeaders`). The list given is returned untouched when the context adds nothing.
+ * priority, headers set with `withHeaders`). The list given is returned untouched when the context adds nothing.
  *
  * @throws ServiceError the context's own, when it is done already: what is hopeless is not sent.
  */
@@ -17,8 +18,17 @@ export function callHeaders(ctx: Context, fixed: readonly string[]): readonly st
   if (err !== undefined) throw err;
   const trace = currentTrace(ctx);
   const members = baggageHeader(ctx);
+  const priority = priorityHeader(ctx);
   const own = outgoingHeaders(ctx);
-  if (left === Infinity && trace === undefined && members === undefined && own === undefined) return fixed;
+  if (
+    left === Infinity &&
+    trace === undefined &&
+    members === undefined &&
+    priority === undefined &&
+    own === undefined
+  ) {
+    return fixed;
+  }
   const headers = fixed.slice();
   if (left !== Infinity) headers.push("connect-timeout-ms", formatConnectTimeout(left));
   if (trace !== undefined) {
@@ -26,6 +36,7 @@ export function callHeaders(ctx: Context, fixed: readonly string[]): readonly st
     if (trace.tracestate !== undefined) headers.push("tracestate", trace.tracestate);
   }
   if (members !== undefined) headers.push("baggage", members);
+  if (priority !== undefined) headers.push(PRIORITY_HEADER, priority);
   if (own !== undefined) for (const [name, value] of own.entries()) headers.push(name, value);
   return headers;
 }

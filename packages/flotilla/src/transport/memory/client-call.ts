@@ -6,7 +6,7 @@ import { ServiceError } from "../../errors/service-error.ts";
 import { responseObserver } from "../../metadata/call.ts";
 import { Metadata, type MetadataRecord } from "../../metadata/metadata.ts";
 import { Pipe } from "./pipe.ts";
-import type { Caller, MemoryServerCall } from "./server-call.ts";
+import type { Accepted, Caller } from "./server-call.ts";
 import { readMessage, type Wire } from "./wire.ts";
 
 /** One call at the client. */
@@ -15,7 +15,7 @@ export abstract class ClientCall implements Caller {
   readonly #method: MethodInfo;
   readonly #maxMessageBytes: number;
   readonly #onEnd: (call: ClientCall) => void;
-  #server: MemoryServerCall | undefined;
+  #server: Accepted | undefined;
   #stop: (() => boolean) | undefined;
   #headers: MetadataRecord = {};
   #over = false;
@@ -28,7 +28,7 @@ export abstract class ClientCall implements Caller {
   }
 
   /** The server has accepted; from here on the end of the context is the end of the call. */
-  begin(server: MemoryServerCall): void {
+  begin(server: Accepted): void {
     this.#server = server;
     this.#stop = afterFunc(this.#ctx, () => this.abandon(this.#ctx.err));
   }

@@ -4,22 +4,22 @@ import type { MethodInfo } from "../../endpoint/method-info.ts";
 import type { Connection } from "../../endpoint/transport.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { type ClientCall, SingleCall, StreamCall } from "./client-call.ts";
-import type { MemoryListening } from "./listening.ts";
 import type { MemorySettings } from "./options.ts";
 import { Pipe } from "./pipe.ts";
+import type { Acceptor } from "./server-call.ts";
 import { callHeaders, JSON_TYPE, PROTO_TYPE, type Wire, writeMessage } from "./wire.ts";
 
 /** The way to one listener. There need not be one yet: it is looked for at each call. */
 export class MemoryConnection implements Connection {
   readonly #address: string;
   readonly #settings: MemorySettings;
-  readonly #find: () => MemoryListening | undefined;
+  readonly #find: () => Acceptor | undefined;
   readonly #calls = new Set<ClientCall>();
   readonly #onEnd = (call: ClientCall): void => this.#ended(call);
   #closed = false;
   #onIdle: (() => void)[] = [];
 
-  constructor(address: string, settings: MemorySettings, find: () => MemoryListening | undefined) {
+  constructor(address: string, settings: MemorySettings, find: () => Acceptor | undefined) {
     this.#address = address;
     this.#settings = settings;
     this.#find = find;
@@ -55,7 +55,7 @@ export class MemoryConnection implements Connection {
     if (sent instanceof Pipe) void sendAll(call, method, request as AsyncIterable<unknown>, sent, type);
   }
 
-  #reach(): MemoryListening {
+  #reach(): Acceptor {
     const listening = this.#closed ? undefined : this.#find();
     if (listening !== undefined) return listening;
     const why = this.#closed ? `the connection to ${this.#address} is closed` : `nothing listens at ${this.#address}`;

@@ -9,14 +9,14 @@ import { ServiceError } from "../../errors/service-error.ts";
 import type { MetadataRecord } from "../../metadata/metadata.ts";
 import type { MemorySettings } from "./options.ts";
 import type { Pipe } from "./pipe.ts";
-import { type Caller, MemoryServerCall, type ServerState } from "./server-call.ts";
+import { type Acceptor, type Caller, MemoryServerCall, type ServerState } from "./server-call.ts";
 import { PROTO_TYPE, type Wire } from "./wire.ts";
 
 /** A turn of the event loop is given after so many calls, so that an endless loop of calls cannot starve timers. */
 const CALLS_A_TURN = 1024;
 
 /** A listener that is serving. */
-export class MemoryListening implements Listening {
+export class MemoryListening implements Listening, Acceptor {
   readonly protocol = "memory";
   readonly address: string;
   readonly #state: ServerState;
@@ -59,11 +59,6 @@ export class MemoryListening implements Listening {
     return this.#state.inFlight;
   }
 
-  /**
-   * Begins a call, whose handler starts in a later microtask.
-   *
-   * @throws ServiceError when it is refused.
-   */
   accept(called: MethodInfo, headers: MetadataRecord, request: Wire | Pipe<Wire>, caller: Caller): MemoryServerCall {
     const { maxConcurrentCalls } = this.#state.settings;
     if (this.#state.inFlight >= maxConcurrentCalls) {

@@ -35,10 +35,28 @@ export interface Caller {
   message(wire: Wire): boolean | Promise<boolean>;
   /** @param error - as the Connect protocol writes it, JSON text; undefined for a success. */
   end(error: string | undefined, trailers: MetadataRecord): void;
+  /** The way to the server is gone: the call fails with this, and the server hears of it as far as it can be reached. */
+  abandon(error: unknown): void;
+}
+
+/** A call that was taken in. */
+export interface Accepted {
+  /** The client has gone: nobody is told how the call ends. */
+  abandoned(): void;
+}
+
+/** What takes calls in: a listener, or what stands between it and the client. */
+export interface Acceptor {
+  /**
+   * Begins a call, whose handler starts later.
+   *
+   * @throws ServiceError when it is refused.
+   */
+  accept(method: MethodInfo, headers: MetadataRecord, request: Wire | Pipe<Wire>, caller: Caller): Accepted;
 }
 
 /** One call at the server: a context of its own, the endpoint, the answer. */
-export class MemoryServerCall implements ServerCall {
+export class MemoryServerCall implements ServerCall, Accepted {
   readonly protocol = "memory";
   readonly peer = "memory";
   readonly headers: Metadata;
@@ -149,7 +167,6 @@ export class MemoryServerCall implements ServerCall {
     this.#caller.head(copyRecord(this.#headersOut));
   }
 
-  /** The client has gone: nobody is told how the call ends. */
   abandoned(): void {
     if (this.#over) return;
     const error = new ServiceError("canceled", "the client went away");

@@ -6,6 +6,7 @@ import { ServiceError } from "../../errors/service-error.ts";
 import { baggageHeader } from "../../metadata/baggage.ts";
 import { outgoingHeaders } from "../../metadata/call.ts";
 import type { MetadataRecord } from "../../metadata/metadata.ts";
+import { PRIORITY_HEADER, priorityHeader } from "../../metadata/priority.ts";
 import { currentTrace } from "../../metadata/trace.ts";
 
 /** A message on its way: JSON text or binary protobuf, so that the two sides share nothing by reference. */
@@ -59,6 +60,8 @@ export function callHeaders(ctx: Context, contentType: string): MetadataRecord {
   }
   const members = baggageHeader(ctx);
   if (members !== undefined) headers["baggage"] = members;
+  const priority = priorityHeader(ctx);
+  if (priority !== undefined) headers[PRIORITY_HEADER] = priority;
   return headers;
 }
 
