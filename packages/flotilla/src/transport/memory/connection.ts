@@ -48,7 +48,7 @@ export class MemoryConnection implements Connection {
     const headers = callHeaders(ctx, type);
     const streams = method.kind === "client_stream" || method.kind === "bidi_stream";
     const sent = streams
-      ? new Pipe<Wire>(this.#settings.maxWaitingMessages)
+      ? new Pipe<Wire>(this.#settings.maxWaitingMessages, this.#settings.yields)
       : writeMessage(method.input, request, type);
     call.begin(this.#reach().accept(method, headers, sent, call));
     this.#calls.add(call);

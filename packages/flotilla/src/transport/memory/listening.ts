@@ -73,7 +73,7 @@ export class MemoryListening implements Listening, Acceptor {
     }
     const call = new MemoryServerCall(this.#state, method, headers, caller);
     const start = (): void => call.start(request);
-    if (++this.#calls % CALLS_A_TURN === 0) this.#apart(() => setImmediate(start));
+    if (this.#state.settings.yields && ++this.#calls % CALLS_A_TURN === 0) this.#apart(() => setImmediate(start));
     else this.#apart(() => queueMicrotask(start));
     return call;
   }

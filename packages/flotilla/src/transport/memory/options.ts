@@ -13,7 +13,10 @@ export interface MemoryOptions {
 }
 
 /** Options with every default filled in. */
-export type MemorySettings = Required<MemoryOptions>;
+export interface MemorySettings extends Required<MemoryOptions> {
+  /** Whether the event loop gets a turn now and then, so that endless calls cannot starve it. */
+  readonly yields: boolean;
+}
 
 const defaults: MemorySettings = {
   format: "proto",
@@ -21,6 +24,7 @@ const defaults: MemorySettings = {
   maxWaitingMessages: 16,
   maxConcurrentCalls: 10_000,
   timeoutMs: 30_000,
+  yields: true,
 };
 
 /** @throws TypeError naming the option that is not legal. */

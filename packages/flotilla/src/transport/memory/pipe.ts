@@ -13,6 +13,7 @@ interface Reader<T> {
  */
 export class Pipe<T> implements AsyncIterable<T> {
   readonly #capacity: number;
+  readonly #yields: boolean;
   readonly #waiting: T[] = [];
   readonly #readers: Reader<T>[] = [];
   #writer: ((more: boolean) => void) | undefined;
@@ -20,9 +21,13 @@ export class Pipe<T> implements AsyncIterable<T> {
   #closed = false;
   #failure: { readonly error: unknown } | undefined;
 
-  /** @param capacity - messages, 1 or more. */
-  constructor(capacity: number) {
+  /**
+   * @param capacity - messages, 1 or more.
+   * @param yields - whether the event loop gets a turn now and then.
+   */
+  constructor(capacity: number, yields = true) {
     this.#capacity = capacity;
+    this.#yields = yields;
   }
 
   /** Whether more may be written: at once while there is room, else when there is. False: nobody reads any more. */
@@ -31,7 +36,7 @@ export class Pipe<T> implements AsyncIterable<T> {
     const reader = this.#readers.shift();
     if (reader !== undefined) reader.resolve({ done: false, value: message });
     else this.#waiting.push(message);
-    if (++this.#written % MESSAGES_A_TURN === 0) return this.#nextTurn();
+    if (this.#yields && ++this.#written % MESSAGES_A_TURN === 0) return this.#nextTurn();
     return this.#waiting.length < this.#capacity || this.#room();
   }
 

@@ -1,0 +1,241 @@
+import type { Clock } from "../clock/clock.ts";
+import { toConnectError } from "../codec/connect-error.ts";
+import type { MethodInfo } from "../endpoint/method-info.ts";
+import { ServiceError } from "../errors/service-error.ts";
+import type { MetadataRecord } from "../metadata/metadata.ts";
+import { Pipe } from "../transport/memory/pipe.ts";
+import type { Accepted, Acceptor, Caller } from "../transport/memory/server-call.ts";
+import type { Wire } from "../transport/memory/wire.ts";
+import { Lane, type Network, type Place } from "./network.ts";
+
+/** Bytes of headers and framing that go with a message. */
+const OVERHEAD = 200;
+/** Messages of a stream on their way at once, before the sender waits. */
+const WINDOW = 16;
+
+/** One end of a call: a process on a machine. */
+export interface End {
+  readonly place: Place;
+  readonly alive: boolean;
+  readonly clock: Clock;
+  /** Runs something on the event loop of the process: when its turn comes, and never once it has died. */
+  onLoop(costMs: number, run: () => void): void;
+  /** What to tell when the process dies. */
+  readonly calls: Set<RemoteCall>;
+}
+
+/** Where a call goes. */
+export interface Destination {
+  readonly place: Place;
+  /** The process that runs there now; undefined when the machine is up without one, `"gone"` when it does not even answer. */
+  process(): End | "gone" | undefined;
+  /** What takes calls in at the address; undefined when nothing listens. */
+  acceptor(): Acceptor | undefined;
+  /** Cost of taking in a request, milliseconds of a core. */
+  readonly receiveMs: number;
+}
+
+/** What one call is made of. */
+export interface CallParts {
+  readonly method: MethodInfo;
+  readonly headers: MetadataRecord;
+  readonly request: Wire | Pipe<Wire>;
+  readonly caller: Caller;
+}
+
+/**
+ * A call on the network: to the client it is the server, to the server it is the client, and what either says reaches the
+ * other when the network has carried it.
+ */
+export class RemoteCall implements Accepted, Caller {
+  readonly #network: Network;
+  readonly #client: End;
+  readonly #to: Destination;
+  readonly #parts: CallParts;
+  readonly #forth = new Lane();
+  readonly #back = new Lane();
+  readonly #single: boolean;
+  #serving: End | undefined;
+  #server: Accepted | undefined;
+  /** The client has gone or knows the end: nothing more is for it. */
+  #over = false;
+  #head: MetadataRecord = {};
+  #response: Wire | undefined;
+
+  constructor(network: Network, client: End, to: Destination, parts: CallParts) {
+    this.#network = network;
+    this.#client = client;
+    this.#to = to;
+    this.#parts = parts;
+    this.#single = parts.method.kind === "unary" || parts.method.kind === "client_stream";
+    client.calls.add(this);
+  }
+
+  /** Sends the request on its way. */
+  send(): void {
+    const { request } = this.#parts;
+    this.#toServer(sizeOf(request), () => this.#arrive(true));
+    if (this.#network.duplicates() && !(request instanceof Pipe))
+      this.#toServer(sizeOf(request), () => this.#arrive(false));
+  }
+
+  /** @param first - false for a copy, whose answer nobody waits for. */
+  #arrive(first: boolean): void {
+    const process = this.#to.process();
+    if (process === "gone" || (first && this.#over)) return;
+    if (process === undefined) return this.#refused("nothing runs there");
+    process.onLoop(this.#to.receiveMs, () => {
+      if (first && this.#over) return;
+      const acceptor = this.#to.acceptor();
+      if (acceptor === undefined) return this.#refused("nothing listens there");
+      const { method, headers, request } = this.#parts;
+      const received = request instanceof Pipe ? this.#receive(request) : request;
+      try {
+        const server = acceptor.accept(method, { ...headers }, received, first ? this : nobody);
+        if (!first) return;
+        this.#server = server;
+        this.#serving = process;
+        process.calls.add(this);
+      } catch (error) {
+        this.end(JSON.stringify(toConnectError(ServiceError.from(error))), {});
+      }
+    });
+  }
+
+  #refused(why: string): void {
+    const to = this.#to.place.name;
+    this.#toClient(0, () =>
+      this.#fail(
+        new ServiceError("unavailable", `${to} refused the connection: ${why}`, { retry: { unprocessed: true } }),
+      ),
+    );
+  }
+
+  /** The process at one end has died; the machine is still there and says so. */
+  died(end: End): void {
+    if (end === this.#client) this.abandoned();
+    else {
+      this.#toClient(0, () =>
+        this.#fail(new ServiceError("unavailable", `the connection to ${this.#to.place.name} was reset`)),
+      );
+    }
+  }
+
+  #fail(error: ServiceError): void {
+    if (this.#over) return;
+    this.#close();
+    this.#parts.caller.abandon(error);
+  }
+
+  #close(): void {
+    this.#over = true;
+    this.#client.calls.delete(this);
+    this.#serving?.calls.delete(this);
+  }
+
+  // What the client says.
+
+  abandoned(): void {
+    if (this.#over) return;
+    this.#close();
+    this.#toServer(0, () => this.#serving?.onLoop(0, () => this.#server?.abandoned()));
+  }
+
+  /** The messages of the client, as they come in at the server. */
+  #receive(sent: Pipe<Wire>): Pipe<Wire> {
+    const received = new Pipe<Wire>(WINDOW, false);
+    const credit = new Credit();
+    const pump = async (): Promise<void> => {
+      for await (const wire of sent) {
+        await credit.take();
+        this.#toServer(sizeOf(wire), () => {
+          void Promise.resolve(received.write(wire)).then((more) => {
+            if (!more) sent.leave();
+            credit.give();
+          });
+        });
+      }
+      this.#toServer(0, () => received.end());
+    };
+    pump().catch((error: unknown) => this.#toServer(0, () => received.fail(error)));
+    return received;
+  }
+
+  // What the server says.
+
+  head(headers: MetadataRecord): void {
+    this.#head = headers;
+    if (!this.#single) this.#toClient(0, () => this.#over || this.#parts.caller.head(headers));
+  }
+
+  readonly #credit = new Credit();
+
+  message(wire: Wire): boolean | Promise<boolean> {
+    if (this.#over) return false;
+    if (this.#single) {
+      this.#response = wire;
+      return true;
+    }
+    this.#toClient(sizeOf(wire), () => {
+      if (this.#over) return this.#credit.give();
+      void Promise.resolve(this.#parts.caller.message(wire)).then(() => this.#credit.give());
+    });
+    return this.#credit.take().then(() => !this.#over);
+  }
+
+  end(error: string | undefined, trailers: MetadataRecord): void {
+    this.#serving?.calls.delete(this);
+    const response = this.#response;
+    this.#toClient(response === undefined ? 0 : sizeOf(response), () => {
+      if (this.#over) return;
+      this.#close();
+      const { caller } = this.#parts;
+      if (this.#single) caller.head(this.#head);
+      if (response !== undefined) void caller.message(response);
+      caller.end(error, trailers);
+    });
+  }
+
+  /** A listener never gives its client up. */
+  abandon(): void {}
+
+  #toServer(bytes: number, arrive: () => void): void {
+    const lane = this.#parts.request instanceof Pipe ? this.#forth : undefined;
+    this.#network.send(this.#client.place, this.#to.place, bytes + OVERHEAD, arrive, lane);
+  }
+
+  #toClient(bytes: number, arrive: () => void): void {
+    const lane = this.#single ? undefined : this.#back;
+    const onArrival = (): void => this.#client.onLoop(0, arrive);
+    this.#network.send(this.#to.place, this.#client.place, bytes + OVERHEAD, onArrival, lane);
+  }
+}
+
+/** Whom a copy of a request is answered to. */
+const nobody: Caller = {
+  head() {},
+  message: () => true,
+  end() {},
+  abandon() {},
+};
+
+/** So many messages may be under way; who sends more waits until one has been taken. */
+class Credit {
+  #left = WINDOW;
+  readonly #waiting: (() => void)[] = [];
+
+  async take(): Promise<void> {
+    if (this.#left > 0) this.#left--;
+    else await new Promise<void>((resolve) => void this.#waiting.push(resolve));
+  }
+
+  give(): void {
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#left++;
+    else next();
+  }
+}
+
+function sizeOf(wire: Wire | Pipe<Wire>): number {
+  return wire instanceof Pipe ? 0 : wire.length;
+}

@@ -1,0 +1,213 @@
+import { type Random, seededRandom } from "../clock/random.ts";
+import { VirtualClock } from "../clock/virtual-clock.ts";
+import { Machine, type MachineOptions, type Program } from "./machine.ts";
+import { Network, type NetworkOptions } from "./network.ts";
+import type { Process, Surroundings } from "./process.ts";
+import { type RegistryOptions, SimRegistry } from "./registry.ts";
+import type { Destination } from "./remote-call.ts";
+import { Traffic, type TrafficOptions } from "./traffic.ts";
+
+/** Options of {@link simulate}. */
+export interface WorldOptions {
+  /** What all chance comes from: the same seed gives the same run, byte for byte. Any integer. */
+  readonly seed: number;
+  readonly network?: NetworkOptions;
+  readonly registry?: RegistryOptions;
+  /** Length of the intervals that traffic and samples are told by, milliseconds, above 0. Default 1000. */
+  readonly intervalMs?: number;
+  /** Called about every 4096 events, for a sign of life; what it throws ends the run. */
+  readonly onProgress?: (world: World) => void;
+}
+
+/** A value looked at once an interval. */
+export interface Sample {
+  readonly name: string;
+  readonly values: readonly number[];
+}
+
+/**
+ * A world of machines, a network between them and a registry, in virtual time. What runs on the machines is real: hosts,
+ * channels, policies, balancers, and the user's own contracts and handlers.
+ */
+export class World implements Surroundings {
+  readonly seed: number;
+  readonly clock = new VirtualClock();
+  readonly network: Network;
+  readonly registry: SimRegistry;
+  readonly intervalMs: number;
+  readonly #options: WorldOptions;
+  readonly #machines = new Map<string, Machine>();
+  readonly #routes = new Map<string, Destination>();
+  readonly #traffic: Traffic[] = [];
+  readonly #samples: Sample[] = [];
+  #failure: { readonly error: unknown } | undefined;
+
+  /** @throws RangeError when an option is not legal, naming it. */
+  constructor(options: WorldOptions) {
+    const { seed, intervalMs = 1000 } = options;
+    if (!Number.isInteger(seed)) throw new RangeError(`simulate: seed must be a whole number, got ${seed}`);
+    if (!(intervalMs > 0)) throw new RangeError(`simulate: intervalMs must be above 0, got ${intervalMs}`);
+    this.seed = seed;
+    this.intervalMs = intervalMs;
+    this.#options = options;
+    this.network = new Network(this.clock, this.random("network"), options.network);
+    this.registry = new SimRegistry(this.clock, this.network, options.registry);
+  }
+
+  /** Chance for one purpose: drawing more for one changes nothing for another. */
+  random(purpose: string): Random {
+    let hash = this.seed | 0;
+    for (let i = 0; i < purpose.length; i++) hash = Math.imul(hash ^ purpose.charCodeAt(i), 0x01000193) + 1;
+    return seededRandom(hash);
+  }
+
+  /**
+   * Adds a machine and starts its program.
+   *
+   * @throws RangeError when an option is not legal, TypeError when the name is taken.
+   */
+  async machine(name: string, program: Program, options: MachineOptions = {}): Promise<Machine> {
+    if (this.#machines.has(name)) throw new TypeError(`simulate: there is a machine "${name}" already`);
+    const machine = new Machine(this, name, program, options);
+    this.#machines.set(name, machine);
+    await this.#through(machine.start());
+    return machine;
+  }
+
+  /** Adds machines `NAME-1` to `NAME-n` that run the same program. */
+  async machines(name: string, n: number, program: Program, options: MachineOptions = {}): Promise<Machine[]> {
+    const made: Machine[] = [];
+    const starts: Promise<unknown>[] = [];
+    for (let i = 1; i <= n; i++) {
+      const one = `${name}-${i}`;
+      if (this.#machines.has(one)) throw new TypeError(`simulate: there is a machine "${one}" already`);
+      const machine = new Machine(this, one, program, options);
+      this.#machines.set(one, machine);
+      made.push(machine);
+      starts.push(machine.start());
+    }
+    await this.#through(Promise.all(starts));
+    return made;
+  }
+
+  /** A machine that only calls: its process. */
+  async caller(name: string, options: MachineOptions = {}): Promise<Process> {
+    const machine = await this.machine(name, () => {}, options);
+    return machine.process!;
+  }
+
+  /** Makes calls from now on, in an open loop. */
+  traffic(name: string, options: TrafficOptions): Traffic {
+    const traffic = new Traffic(name, options, this.clock, this.random(`traffic ${name}`), this.intervalMs);
+    this.#traffic.push(traffic);
+    return traffic;
+  }
+
+  /** Looks at a value at the end of each interval from now on. */
+  sample(name: string, look: () => number): Sample {
+    const values: number[] = [];
+    const again = (): void => {
+      values.push(look());
+      this.clock.schedule(this.intervalMs, again);
+    };
+    this.clock.schedule(this.intervalMs, again);
+    const sample = { name, values };
+    this.#samples.push(sample);
+    return sample;
+  }
+
+  /** All traffic so far. */
+  get allTraffic(): readonly Traffic[] {
+    return this.#traffic;
+  }
+
+  /** All samples so far. */
+  get allSamples(): readonly Sample[] {
+    return this.#samples;
+  }
+
+  /**
+   * Lets so much time pass, milliseconds.
+   *
+   * @throws what an act (see `at`) has thrown.
+   */
+  async run(ms: number): Promise<void> {
+    const { onProgress } = this.#options;
+    await this.clock.run(ms, () => {
+      this.#check();
+      onProgress?.(this);
+    });
+    this.#check();
+  }
+
+  #check(): void {
+    if (this.#failure !== undefined) throw this.#failure.error;
+  }
+
+  /** Calls `act` when the world is that old, milliseconds; it may be asynchronous in virtual time. What it throws ends the run. */
+  at(ms: number, act: () => unknown): void {
+    this.clock.schedule(ms - this.clock.now(), () => {
+      Promise.resolve()
+        .then(act)
+        .catch((error: unknown) => {
+          this.#failure ??= { error };
+        });
+    });
+  }
+
+  destination(address: string): Destination {
+    const found = this.#routes.get(address);
+    if (found !== undefined) return found;
+    const name = address.slice(address.indexOf("://") + 3);
+    const nowhere = { name, zone: undefined };
+    return { place: nowhere, process: () => undefined, acceptor: () => undefined, receiveMs: 0 };
+  }
+
+  bind(address: string, to: Destination): void {
+    this.#routes.set(address, to);
+  }
+
+  /** Lets time pass until something in it is done. */
+  async #through<T>(work: Promise<T>): Promise<T> {
+    let over = false;
+    const ended = work.finally(() => {
+      over = true;
+    });
+    ended.catch(() => {});
+    while (!over) await this.clock.run(STEP_MS);
+    return ended;
+  }
+}
+
+/** Time passes in such steps while a machine starts, milliseconds. */
+const STEP_MS = 10;
+
+/**
+ * Runs a simulation.
+ *
+ * ```ts
+ * await simulate({ seed: 7 }, async (world) => {
+ *   await world.machines("shop", 4, async (process) => {
+ *     await process.host({ serve: [implement(Shop, shop, { use: [process.work(exponential(10))] })] });
+ *   });
+ *   const shop = (await world.caller("customer")).client(Shop);
+ *   const orders = world.traffic("orders", { perSecond: 200, ctx: customer.ctx, call: (ctx) => shop.order(ctx, { sku: "a" }) });
+ *   await world.run(60_000);
+ *   assert.ok(orders.between().latency.quantile(0.99) < 100);
+ * });
+ * ```
+ *
+ * @throws whatever the scenario throws, the seed said in its message.
+ */
+export async function simulate<T>(options: WorldOptions, scenario: (world: World) => Promise<T>): Promise<T> {
+  const world = new World(options);
+  try {
+    return await scenario(world);
+  } catch (error) {
+    if (error instanceof Error) {
+      const at = (world.clock.now() / 1000).toFixed(3);
+      error.message = `${error.message}\n(simulation with seed ${options.seed}, after ${at} s of virtual time)`;
+    }
+    throw error;
+  }
+}
