@@ -1,0 +1,202 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { z } from "zod";
+import { VirtualClock } from "../../clock/virtual-clock.ts";
+import type { Context } from "../../context/context.ts";
+import { background, withCancel, withTimeout } from "../../context/with.ts";
+import { contract } from "../../contract/contract.ts";
+import { serverStream, unary } from "../../contract/method.ts";
+import type { Endpoint } from "../../endpoint/endpoint.ts";
+import { findDetail } from "../../errors/details.ts";
+import { ServiceError } from "../../errors/service-error.ts";
+import { type Priority, withPriority } from "../../metadata/priority.ts";
+import { type ConcurrencyLimitOptions, concurrencyLimit } from "./concurrency-limit.ts";
+
+const io = { input: z.object({}), output: z.object({}) };
+const { methods } = contract("a.B", { one: unary(io), many: serverStream(io) });
+const [one, many] = methods as [(typeof methods)[0], (typeof methods)[0]];
+
+/** A limited endpoint whose calls end when the test says so. */
+function bed(options: ConcurrencyLimitOptions = {}, method = one) {
+  const clock = new VirtualClock();
+  const ctx = background(clock);
+  const running: { name: unknown; end: (value?: unknown) => void; fail: (error: unknown) => void }[] = [];
+  const started: unknown[] = [];
+  const endpoint: Endpoint = (_ctx, name) => {
+    started.push(name);
+    return new Promise((end, fail) => void running.push({ name, end, fail }));
+  };
+  const limit = concurrencyLimit({ limit: 1, clock, ...options });
+  const limited = limit(endpoint, method);
+  const outcomes: Record<string, string> = {};
+  const call = (name: string, priority: Priority = "default", under: Context = ctx): void => {
+    limited(withPriority(under, priority), name).then(
+      () => (outcomes[name] = "ok"),
+      (error: unknown) => (outcomes[name] = (error as ServiceError).message ?? String(error)),
+    );
+  };
+  return { clock, ctx, limit, limited, call, running, started, outcomes, settle: () => clock.advance(0) };
+}
+
+describe("room", () => {
+  test("so many at a time; the next goes in when one has ended, well or not", async () => {
+    const { call, running, started, settle, limit } = bed({ limit: 2 });
+    for (const name of ["a", "b", "c", "d"]) call(name);
+    await settle();
+    assert.deepEqual(started, ["a", "b"]);
+    assert.deepEqual(limit.state, {
+      limit: 2,
+      inFlight: 2,
+      queued: 2,
+      refused: { critical: 0, default: 0, sheddable: 0 },
+    });
+    running[0]!.end();
+    await settle();
+    assert.deepEqual(started, ["a", "b", "c"]);
+    running[1]!.fail(new Error("broken"));
+    await settle();
+    assert.deepEqual(started, ["a", "b", "c", "d"]);
+    for (const { end } of running) end();
+    await settle();
+    assert.equal(limit.state.inFlight, 0);
+  });
+
+  test("an endpoint that throws at once gives its room back", async () => {
+    const limit = concurrencyLimit({ limit: 1 });
+    const broken: Endpoint = () => {
+      throw new Error("at once");
+    };
+    const limited = limit(broken, one);
+    for (let i = 0; i < 3; i++) assert.throws(() => limited(background(), {}), /at once/);
+    assert.equal(limit.state.inFlight, 0);
+  });
+
+  test("all methods it is put around share it", async () => {
+    const { limit, call, settle } = bed();
+    const other = limit(async () => "other", one);
+    call("a");
+    let over = false;
+    void other(background(), {}).then(() => (over = true));
+    await settle();
+    assert.equal(over, false);
+  });
+
+  test("a stream counts until it ends, is left, or never was", async () => {
+    const { limit, limited, running, ctx, settle } = bed({}, many);
+    const opened = limited(ctx, "a");
+    running[0]!.end(
+      (async function* () {
+        yield 1;
+        yield 2;
+      })(),
+    );
+    const stream = (await opened) as AsyncIterable<number>;
+    assert.equal(limit.state.inFlight, 1);
+    for await (const _ of stream) break;
+    assert.equal(limit.state.inFlight, 0);
+    const failed = limited(ctx, "b");
+    running[1]!.fail(new ServiceError("not_found", "none"));
+    await assert.rejects(failed);
+    await settle();
+    assert.equal(limit.state.inFlight, 0);
+  });
+});
+
+describe("waiting", () => {
+  test("the most important goes first, among equals the first, while the queue is short-lived", async () => {
+    const { call, running, started, settle } = bed();
+    call("running");
+    call("s", "sheddable");
+    call("d1");
+    call("c", "critical");
+    call("d2");
+    for (let i = 0; i < 5; i++) {
+      await settle();
+      running[i]!.end();
+    }
+    await settle();
+    assert.deepEqual(started, ["running", "c", "d1", "d2", "s"]);
+  });
+
+  test("once the queue stands, the newest goes first and what waited too long is refused", async () => {
+    const { call, running, started, outcomes, clock, settle, limit } = bed({ targetMs: 20, intervalMs: 100 });
+    call("running");
+    call("old");
+    call("old critical", "critical");
+    await clock.advance(101);
+    call("newer");
+    await clock.advance(5);
+    call("newest");
+    assert.match(outcomes["old"]!, /overloaded: it has waited 101 ms/);
+    running[0]!.end();
+    await settle();
+    running[1]!.end();
+    await settle();
+    assert.deepEqual(started, ["running", "old critical", "newest"]);
+    assert.deepEqual(limit.state.refused, { critical: 0, default: 1, sheddable: 0 });
+  });
+
+  test("a full line gives up the oldest of the least important for one no less important", async () => {
+    const { call, outcomes, settle } = bed({ maxQueued: 2 });
+    call("running");
+    call("c", "critical");
+    call("d1");
+    call("d2");
+    call("s", "sheddable");
+    await settle();
+    assert.match(outcomes["d1"]!, /took its place/);
+    assert.match(outcomes["s"]!, /overloaded: 1 calls are in flight and 2 wait/);
+    assert.equal(outcomes["d2"], undefined);
+    call("c2", "critical");
+    await settle();
+    assert.match(outcomes["d2"]!, /took its place/);
+  });
+
+  test("nobody waits where nobody may", async () => {
+    const { call, outcomes, settle } = bed({ maxQueued: 0 });
+    call("a");
+    call("b", "critical");
+    await settle();
+    assert.match(outcomes["b"]!, /overloaded/);
+  });
+
+  test("who gives up leaves the line at once, and nothing is left behind", async () => {
+    const { ctx, call, outcomes, running, started, clock, limit, settle } = bed();
+    call("running");
+    const scope = withCancel(ctx);
+    call("gone", "default", scope);
+    call("late", "critical", withTimeout(ctx, 10));
+    scope.cancel();
+    await settle();
+    assert.equal(outcomes["gone"], "the call was canceled");
+    await clock.advance(20);
+    assert.equal(outcomes["late"], "deadline exceeded");
+    assert.equal(limit.state.queued, 0);
+    running[0]!.end();
+    await settle();
+    assert.deepEqual(started, ["running"]);
+    assert.equal(limit.state.inFlight, 0);
+    assert.equal(clock.pending, 0);
+  });
+});
+
+describe("refusals", () => {
+  test("say why, in words and for programs; those of a client reached nobody", async () => {
+    for (const side of ["server", "client"] as const) {
+      const { limited, ctx, call } = bed({ maxQueued: 0, side });
+      call("a");
+      const error = (await limited(ctx, "b").catch((thrown: unknown) => thrown)) as ServiceError;
+      assert.equal(error.code, "unavailable");
+      assert.deepEqual(findDetail(error, "google.rpc.ErrorInfo"), { reason: "OVERLOADED", domain: "flotilla" });
+      assert.equal(error.retry?.unprocessed === true, side === "client");
+    }
+  });
+
+  test("options that are not legal are refused, by name", () => {
+    assert.throws(() => concurrencyLimit({ limit: 0 }), /concurrencyLimit: limit/);
+    assert.throws(() => concurrencyLimit({ limit: 1.5 }), /concurrencyLimit: limit/);
+    assert.throws(() => concurrencyLimit({ maxQueued: -1 }), /concurrencyLimit: maxQueued/);
+    assert.throws(() => concurrencyLimit({ targetMs: 0 }), /concurrencyLimit: targetMs/);
+    assert.throws(() => concurrencyLimit({ intervalMs: Number.NaN }), /concurrencyLimit: intervalMs/);
+  });
+});

@@ -1,0 +1,100 @@
+import type { Clock } from "../../clock/clock.ts";
+import { systemClock } from "../../clock/system-clock.ts";
+import type { Context } from "../../context/context.ts";
+import type { Endpoint, Middleware } from "../../endpoint/endpoint.ts";
+import { observeStream } from "../../endpoint/stream.ts";
+import { errorInfo } from "../../errors/details.ts";
+import { ServiceError } from "../../errors/service-error.ts";
+import { adaptiveLimit } from "./adaptive-limit.ts";
+import { Gate, type GateState } from "./gate.ts";
+import { fixedLimit, type LimitFactory } from "./limit.ts";
+
+/** Options of {@link concurrencyLimit}. */
+export interface ConcurrencyLimitOptions {
+  /** Calls in flight at once: a number for a bulkhead, or what finds it out. Default `adaptiveLimit()`. */
+  readonly limit?: number | LimitFactory;
+  /** Calls that may wait for room, all priorities together. 0 or more. Default 100. */
+  readonly maxQueued?: number;
+  /** How long a call may wait while the queue stands, milliseconds, or half of it; at least what an unloaded call takes. Default 5. */
+  readonly targetMs?: number;
+  /** How long the queue may stand before it is taken for overload, milliseconds. Default 100. */
+  readonly intervalMs?: number;
+  /** Which side it is for: refusals of a client reached no handler, and may be tried elsewhere freely. Default `server`. */
+  readonly side?: "server" | "client";
+  readonly clock?: Clock;
+}
+
+/** A middleware that tells how it stands. */
+export interface ConcurrencyLimit extends Middleware {
+  readonly state: GateState;
+}
+
+/** The reason in the error detail of calls refused because too many are in flight. */
+export const OVERLOADED = "OVERLOADED";
+
+/**
+ * Bounds the calls in flight, over all methods it is put around. The others wait a moment, by priority (`withPriority`), or are
+ * refused as `unavailable` with the reason `OVERLOADED`: at once, while it costs next to nothing, instead of late. A stream counts
+ * until it ends.
+ *
+ * On a server it keeps goodput at what can be served, whatever is asked; with a number it is a bulkhead. On a client it holds
+ * back what the target could only queue.
+ *
+ * @throws RangeError when an option is not legal, naming it.
+ */
+export function concurrencyLimit(options: ConcurrencyLimitOptions = {}): ConcurrencyLimit {
+  const { limit = adaptiveLimit(), maxQueued = 100, targetMs = 5, intervalMs = 100, clock = systemClock } = options;
+  if (!(maxQueued >= 0)) throw new RangeError(`concurrencyLimit: maxQueued must be 0 or more, got ${maxQueued}`);
+  if (!(targetMs > 0)) throw new RangeError(`concurrencyLimit: targetMs must be above 0, got ${targetMs}`);
+  if (!(intervalMs > 0)) throw new RangeError(`concurrencyLimit: intervalMs must be above 0, got ${intervalMs}`);
+  const unprocessed = options.side === "client";
+  const details = [errorInfo({ reason: OVERLOADED, domain: "flotilla" })];
+  const refusal = (why: string): ServiceError => {
+    // Refusing must cost next to nothing, and a stack trace would say nothing.
+    const depth = Error.stackTraceLimit;
+    Error.stackTraceLimit = 0;
+    const error = new ServiceError("unavailable", `overloaded: ${why}`, {
+      details,
+      retry: { ...(unprocessed && { unprocessed }) },
+    });
+    Error.stackTraceLimit = depth;
+    return error;
+  };
+  const factory = typeof limit === "number" ? fixedLimit(limit) : limit;
+  const gate = new Gate({ clock, limit: factory(clock), maxQueued, targetMs, intervalMs, refusal });
+
+  const middleware = <Req, Res>(next: Endpoint<Req, Res>, method: { readonly kind: string }): Endpoint<Req, Res> => {
+    const streams = method.kind !== "unary";
+    const run = (ctx: Context, request: Req): Promise<Res> => {
+      const startedMs = clock.now();
+      let pending: Promise<Res>;
+      try {
+        pending = next(ctx, request);
+      } catch (error) {
+        gate.leave(undefined);
+        throw error;
+      }
+      return pending.then(
+        (response) => {
+          if (!streams) gate.leave(clock.now() - startedMs);
+          else if (!isStream(response)) gate.leave(undefined);
+          else return observeStream(response, () => gate.leave(undefined)) as Res;
+          return response;
+        },
+        (error: unknown) => {
+          const slow = !streams && ServiceError.from(error).code === "deadline_exceeded";
+          gate.leave(slow ? clock.now() - startedMs : undefined);
+          throw error;
+        },
+      );
+    };
+    return function limited(ctx, request) {
+      return gate.tryEnter() ? run(ctx, request) : gate.enter(ctx).then(() => run(ctx, request));
+    };
+  };
+  return Object.defineProperty(middleware, "state", { get: () => gate.state }) as unknown as ConcurrencyLimit;
+}
+
+function isStream(value: unknown): value is AsyncIterable<unknown> {
+  return typeof value === "object" && value !== null && Symbol.asyncIterator in value;
+}
