@@ -1,12 +1,37 @@
+export type { BreakerState } from "./breaker/breaker.ts";
+export {
+  CIRCUIT_OPEN,
+  type CircuitBreaker,
+  type CircuitBreakerOptions,
+  circuitBreaker,
+} from "./breaker/circuit-breaker.ts";
+export {
+  type CountWindowOptions,
+  consecutive,
+  countWindow,
+  type RateOptions,
+  type TimeWindowOptions,
+  type Trip,
+  type TripFactory,
+  timeWindow,
+} from "./breaker/trip.ts";
+export {
+  CLIENT_THROTTLED,
+  type ClientThrottle,
+  type ClientThrottleOptions,
+  clientThrottle,
+  type ThrottleState,
+} from "./client-throttle.ts";
 export { deadline } from "./deadline.ts";
+export { isFailure } from "./failure.ts";
 export { type AdaptiveLimitOptions, adaptiveLimit } from "./overload/adaptive-limit.ts";
 export {
   type ConcurrencyLimit,
   type ConcurrencyLimitOptions,
   concurrencyLimit,
-  OVERLOADED,
 } from "./overload/concurrency-limit.ts";
 export type { GateState } from "./overload/gate.ts";
 export type { Limit, LimitFactory } from "./overload/limit.ts";
+export { OVERLOADED } from "./overloaded.ts";
 export { type RetryOptions, retry } from "./retry.ts";
 export { RetryBudget, type RetryBudgetOptions } from "./retry-budget.ts";

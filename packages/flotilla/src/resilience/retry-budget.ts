@@ -1,5 +1,6 @@
 import type { Clock } from "../clock/clock.ts";
 import { systemClock } from "../clock/system-clock.ts";
+import { SlidingCounts } from "./sliding-counts.ts";
 
 /** Options of {@link RetryBudget}. */
 export interface RetryBudgetOptions {
@@ -12,8 +13,6 @@ export interface RetryBudgetOptions {
   readonly clock?: Clock;
 }
 
-const SLOTS = 10;
-
 /**
  * Bounds the retries a client adds to its traffic: whatever fails, the load on the target stays within 1 + `ratio` of the
  * requests. Share one between all that call the same target.
@@ -23,11 +22,8 @@ const SLOTS = 10;
 export class RetryBudget {
   readonly #ratio: number;
   readonly #floor: number;
-  readonly #slotMs: number;
-  readonly #clock: Clock;
-  readonly #requests = new Float64Array(SLOTS);
-  readonly #retries = new Float64Array(SLOTS);
-  #slot = 0;
+  readonly #requests: SlidingCounts;
+  readonly #retries: SlidingCounts;
 
   /** @throws RangeError when an option is not legal, naming it. */
   constructor(options: RetryBudgetOptions = {}) {
@@ -37,45 +33,24 @@ export class RetryBudget {
     if (!(windowMs > 0)) throw new RangeError(`RetryBudget: windowMs must be above 0, got ${windowMs}`);
     this.#ratio = ratio;
     this.#floor = floor;
-    this.#slotMs = windowMs / SLOTS;
-    this.#clock = clock;
-    this.#slot = Math.floor(clock.now() / this.#slotMs);
+    this.#requests = new SlidingCounts(clock, windowMs);
+    this.#retries = new SlidingCounts(clock, windowMs);
   }
 
   /** Counts a request (not a retry). */
   deposit(): void {
-    this.#turn();
-    this.#requests[this.#slot % SLOTS]!++;
+    this.#requests.add(1);
   }
 
   /** Takes one retry out of the budget; false when it is used up. */
   withdraw(): boolean {
-    this.#turn();
     if (this.balance < 1) return false;
-    this.#retries[this.#slot % SLOTS]!++;
+    this.#retries.add(1);
     return true;
   }
 
   /** Retries left now. */
   get balance(): number {
-    this.#turn();
-    let requests = 0;
-    let retries = 0;
-    for (let i = 0; i < SLOTS; i++) {
-      requests += this.#requests[i]!;
-      retries += this.#retries[i]!;
-    }
-    return this.#floor + requests * this.#ratio - retries;
-  }
-
-  /** Empties the slots that time has passed over. */
-  #turn(): void {
-    const slot = Math.floor(this.#clock.now() / this.#slotMs);
-    const steps = Math.min(SLOTS, slot - this.#slot);
-    for (let i = 1; i <= steps; i++) {
-      this.#requests[(this.#slot + i) % SLOTS] = 0;
-      this.#retries[(this.#slot + i) % SLOTS] = 0;
-    }
-    this.#slot = slot;
+    return this.#floor + this.#requests.total * this.#ratio - this.#retries.total;
   }
 }

@@ -5,6 +5,7 @@ import type { Endpoint, Middleware } from "../../endpoint/endpoint.ts";
 import { observeStream } from "../../endpoint/stream.ts";
 import { errorInfo } from "../../errors/details.ts";
 import { ServiceError } from "../../errors/service-error.ts";
+import { OVERLOADED } from "../overloaded.ts";
 import { adaptiveLimit } from "./adaptive-limit.ts";
 import { Gate, type GateState } from "./gate.ts";
 import { fixedLimit, type LimitFactory } from "./limit.ts";
@@ -28,9 +29,6 @@ export interface ConcurrencyLimitOptions {
 export interface ConcurrencyLimit extends Middleware {
   readonly state: GateState;
 }
-
-/** The reason in the error detail of calls refused because too many are in flight. */
-export const OVERLOADED = "OVERLOADED";
 
 /**
  * Bounds the calls in flight, over all methods it is put around. The others wait a moment, by priority (`withPriority`), or are

@@ -1,0 +1,137 @@
+import type { Clock } from "../../clock/clock.ts";
+import { type Random, systemRandom } from "../../clock/random.ts";
+import { systemClock } from "../../clock/system-clock.ts";
+import type { Endpoint, Middleware } from "../../endpoint/endpoint.ts";
+import type { MethodInfo } from "../../endpoint/method-info.ts";
+import { observeStream } from "../../endpoint/stream.ts";
+import { errorInfo } from "../../errors/details.ts";
+import { ServiceError } from "../../errors/service-error.ts";
+import { isFailure } from "../failure.ts";
+import { Breaker, type BreakerState } from "./breaker.ts";
+import { consecutive, type TripFactory } from "./trip.ts";
+
+/** Options of {@link circuitBreaker}. */
+export interface CircuitBreakerOptions {
+  /** When it opens: `consecutive(n)`, `countWindow(…)` or `timeWindow(…)`. Default `consecutive(5)`. */
+  readonly trip?: TripFactory;
+  /** How long it stays open at first, milliseconds, above 0; each time by chance from half to one and a half of it. Default 5000. */
+  readonly openMs?: number;
+  /** The opening time doubles each time the probes fail, up to this. Default 60000. */
+  readonly maxOpenMs?: number;
+  /** Probes at a time when it is half open, and successes needed to close. 1 or more. Default 1. */
+  readonly probes?: number;
+  /** One for each method, or one for all methods of a service. Default `method`. */
+  readonly per?: "method" | "service";
+  /** Which errors are failures of the one called. Default: not those the caller is to blame for, and not cancellations. */
+  readonly isFailure?: (error: unknown) => boolean;
+  /** Told of every change of state. Must not throw. */
+  readonly onChange?: (state: BreakerState) => void;
+  readonly clock?: Clock;
+  readonly random?: Random;
+}
+
+/** A middleware whose breakers can be looked at. */
+export interface CircuitBreaker extends Middleware {
+  /** One a method or service it was put around. */
+  readonly breakers: readonly BreakerState[];
+}
+
+/** The reason in the error detail of calls that a breaker refused. */
+export const CIRCUIT_OPEN = "CIRCUIT_OPEN";
+
+/**
+ * Refuses calls at once, as `unavailable` with the reason `CIRCUIT_OPEN`, while those before them failed. Refusals count for
+ * nothing, late answers of an earlier state neither; what the caller did wrong is no failure. A stream has succeeded when it has
+ * ended well.
+ *
+ * For one instance of many put it into the channel's `perInstance`: a refusal then goes to another instance.
+ *
+ * @throws RangeError when an option is not legal, naming it.
+ */
+export function circuitBreaker(options: CircuitBreakerOptions = {}): CircuitBreaker {
+  const { trip = consecutive(), openMs = 5000, probes = 1, per = "method", onChange } = options;
+  const { maxOpenMs = Math.max(60_000, openMs), clock = systemClock, random = systemRandom } = options;
+  const { isFailure: fails = isFailure } = options;
+  if (!(openMs > 0 && openMs < Infinity)) {
+    throw new RangeError(`circuitBreaker: openMs must be above 0 and finite, got ${openMs}`);
+  }
+  if (!(maxOpenMs >= openMs))
+    throw new RangeError(`circuitBreaker: maxOpenMs must not be below openMs, got ${maxOpenMs}`);
+  if (!(Number.isInteger(probes) && probes >= 1)) {
+    throw new RangeError(`circuitBreaker: probes must be a whole number above 0, got ${probes}`);
+  }
+  if (per !== "method" && per !== "service") {
+    throw new RangeError(`circuitBreaker: per must be "method" or "service", got ${JSON.stringify(per)}`);
+  }
+  const breakers = new Map<string, Breaker>();
+  const settings = { trip, openMs, maxOpenMs, probes, clock, random, onChange };
+
+  const middleware = <Req, Res>(next: Endpoint<Req, Res>, method: MethodInfo): Endpoint<Req, Res> => {
+    const name = per === "method" ? method.procedure : method.service;
+    let breaker = breakers.get(name);
+    if (breaker === undefined) breakers.set(name, (breaker = new Breaker(name, settings)));
+    return around(next, method, breaker, clock, fails);
+  };
+  return Object.defineProperty(middleware, "breakers", {
+    get: () => Array.from(breakers.values(), (breaker) => breaker.state),
+  }) as unknown as CircuitBreaker;
+}
+
+function around<Req, Res>(
+  next: Endpoint<Req, Res>,
+  method: MethodInfo,
+  breaker: Breaker,
+  clock: Clock,
+  fails: (error: unknown) => boolean,
+): Endpoint<Req, Res> {
+  const streams = method.kind === "server_stream" || method.kind === "bidi_stream";
+  return function breaking(ctx, request) {
+    const entered = breaker.enter();
+    if (entered < 0) return Promise.reject(refusal(breaker.state));
+    const startedMs = clock.now();
+    const failed = (error: unknown): void => {
+      // Who gave up tells nothing; who asked for what cannot be got an answer, and the one called is well.
+      if (ServiceError.from(error).code === "canceled") breaker.dismiss(entered);
+      else breaker.record(entered, fails(error), clock.now() - startedMs);
+    };
+    let pending: Promise<Res>;
+    try {
+      pending = next(ctx, request);
+    } catch (error) {
+      failed(error);
+      throw error;
+    }
+    return pending.then(
+      (response) => {
+        if (!streams) breaker.record(entered, false, clock.now() - startedMs);
+        else {
+          return observeStream(response as AsyncIterable<unknown>, (error) => {
+            if (error === undefined) breaker.record(entered, false, 0);
+            else failed(error);
+          }) as Res;
+        }
+        return response;
+      },
+      (error: unknown) => {
+        failed(error);
+        throw error;
+      },
+    );
+  };
+}
+
+function refusal({ name, reason, nextProbeMs }: BreakerState): ServiceError {
+  const depth = Error.stackTraceLimit;
+  // Refusing must cost next to nothing, and a stack trace would say nothing.
+  Error.stackTraceLimit = 0;
+  const when =
+    nextProbeMs === undefined || nextProbeMs === 0
+      ? "a probe is under way"
+      : `next probe in ${Math.ceil(nextProbeMs)} ms`;
+  const error = new ServiceError("unavailable", `the circuit of ${name} is open: ${reason}; ${when}`, {
+    details: [errorInfo({ reason: CIRCUIT_OPEN, domain: "flotilla" })],
+    retry: { unprocessed: true },
+  });
+  Error.stackTraceLimit = depth;
+  return error;
+}

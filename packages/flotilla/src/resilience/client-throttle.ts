@@ -1,0 +1,162 @@
+import type { Clock } from "../clock/clock.ts";
+import { type Random, systemRandom } from "../clock/random.ts";
+import { systemClock } from "../clock/system-clock.ts";
+import type { Endpoint, Middleware } from "../endpoint/endpoint.ts";
+import type { MethodInfo } from "../endpoint/method-info.ts";
+import { detailTypes, type ErrorInfo, errorInfo, findDetail } from "../errors/details.ts";
+import { ServiceError } from "../errors/service-error.ts";
+import { OVERLOADED } from "./overloaded.ts";
+import { SlidingCounts } from "./sliding-counts.ts";
+
+/** Options of {@link clientThrottle}. */
+export interface ClientThrottleOptions {
+  /**
+   * Calls are held back once there are more than so many for each that is accepted; above 1. Default 2: at worst as many are
+   * refused by the target as are served, and it is soon seen when it is well again.
+   */
+  readonly ratio?: number;
+  /** How far back calls count, milliseconds, above 0. Default 10000. */
+  readonly windowMs?: number;
+  /** So many calls a window are never held back: a quiet client learns by trying. 0 or more. Default 10. */
+  readonly floor?: number;
+  /** The greatest chance of being held back, 0 to below 1: what is left finds out that the service is well again. Default 0.9. */
+  readonly maxRefusing?: number;
+  readonly clock?: Clock;
+  readonly random?: Random;
+}
+
+/** How a throttle stands towards one service. */
+export interface ThrottleState {
+  readonly service: string;
+  /** Chance of a call to be refused here and now, 0 to 1. */
+  readonly refusing: number;
+  /** Calls refused so far. */
+  readonly refused: number;
+}
+
+/** A middleware that tells how it stands. */
+export interface ClientThrottle extends Middleware {
+  /** One a service. */
+  readonly services: readonly ThrottleState[];
+}
+
+/** The reason in the error detail of calls that were held back. */
+export const CLIENT_THROTTLED = "CLIENT_THROTTLED";
+
+/** One service as the throttle sees it. */
+class Guard {
+  readonly service: string;
+  refused = 0;
+  readonly #ratio: number;
+  readonly #floor: number;
+  readonly #max: number;
+  readonly #asked: SlidingCounts;
+  readonly #accepted: SlidingCounts;
+
+  constructor(service: string, options: Required<ClientThrottleOptions>) {
+    const { ratio, floor, windowMs, maxRefusing, clock } = options;
+    this.service = service;
+    this.#ratio = ratio;
+    this.#floor = floor;
+    this.#max = maxRefusing;
+    this.#asked = new SlidingCounts(clock, windowMs);
+    this.#accepted = new SlidingCounts(clock, windowMs);
+  }
+
+  ask(): void {
+    this.#asked.add(1);
+  }
+
+  accept(): void {
+    this.#accepted.add(1);
+  }
+
+  get refusing(): number {
+    const asked = this.#asked.total;
+    const excess = (asked - this.#floor - this.#ratio * this.#accepted.total) / (asked + 1);
+    return Math.max(0, Math.min(this.#max, excess));
+  }
+}
+
+/**
+ * Holds calls back by chance when the service refuses many: as `unavailable` with the reason `CLIENT_THROTTLED`, without asking
+ * it. The more it refuses the more is held back, so that what it can do it is asked for, and refusing does not use it up.
+ * Unlike a circuit breaker it never stops asking.
+ *
+ * What counts as refused is what the service says it cannot do now: `resource_exhausted`, the reason `OVERLOADED`, and
+ * `unavailable` with a time to wait. Other failures do not: they are no less often when there are fewer calls, so that holding
+ * calls back would end in asking nothing.
+ *
+ * Algorithm: adaptive throttling (Beyer et al., "Site Reliability Engineering", chapter 21, Handling Overload), which refuses with
+ * the chance `max(0, (asked - ratio * accepted) / (asked + 1))`. Theirs looks back two minutes and has
+ * no greatest chance; after an outage that takes minutes to be over, here some 15 s.
+ *
+ * @throws RangeError when an option is not legal, naming it.
+ */
+export function clientThrottle(options: ClientThrottleOptions = {}): ClientThrottle {
+  const {
+    ratio = 2,
+    windowMs = 10_000,
+    floor = 10,
+    maxRefusing = 0.9,
+    clock = systemClock,
+    random = systemRandom,
+  } = options;
+  if (!(ratio > 1)) throw new RangeError(`clientThrottle: ratio must be above 1, got ${ratio}`);
+  if (!(windowMs > 0)) throw new RangeError(`clientThrottle: windowMs must be above 0, got ${windowMs}`);
+  if (!(floor >= 0)) throw new RangeError(`clientThrottle: floor must be 0 or more, got ${floor}`);
+  if (!(maxRefusing >= 0 && maxRefusing < 1)) {
+    throw new RangeError(`clientThrottle: maxRefusing must be from 0 to below 1, got ${maxRefusing}`);
+  }
+  const settings = { ratio, windowMs, floor, maxRefusing, clock, random };
+  const guards = new Map<string, Guard>();
+
+  const middleware = <Req, Res>(next: Endpoint<Req, Res>, { service }: MethodInfo): Endpoint<Req, Res> => {
+    let guard = guards.get(service);
+    if (guard === undefined) guards.set(service, (guard = new Guard(service, settings)));
+    return function throttled(ctx, request) {
+      const { refusing } = guard;
+      guard.ask();
+      if (refusing > 0 && random.next() < refusing) {
+        guard.refused++;
+        return Promise.reject(refusal(service, refusing));
+      }
+      return next(ctx, request).then(
+        (response) => {
+          guard.accept();
+          return response;
+        },
+        (error: unknown) => {
+          if (!isOverload(error)) guard.accept();
+          throw error;
+        },
+      );
+    };
+  };
+  return Object.defineProperty(middleware, "services", {
+    get: () => Array.from(guards.values(), ({ service, refusing, refused }) => ({ service, refusing, refused })),
+  }) as unknown as ClientThrottle;
+}
+
+function isOverload(error: unknown): boolean {
+  if (!(error instanceof ServiceError)) return false;
+  if (error.code === "resource_exhausted") return true;
+  if (error.code !== "unavailable") return false;
+  return (
+    error.retry?.afterMs !== undefined || findDetail<ErrorInfo>(error, detailTypes.errorInfo)?.reason === OVERLOADED
+  );
+}
+
+function refusal(service: string, refusing: number): ServiceError {
+  const depth = Error.stackTraceLimit;
+  // Refusing must cost next to nothing, and a stack trace would say nothing.
+  Error.stackTraceLimit = 0;
+  const share = `${(refusing * 100).toFixed(0)} %`;
+  const error = new ServiceError("unavailable", `${service} refuses most calls: ${share} are not even sent`, {
+    details: [errorInfo({ reason: CLIENT_THROTTLED, domain: "flotilla" })],
+    // Trying again is what it is there to prevent, here and further up.
+    retry: { never: true },
+  });
+  Error.stackTraceLimit = depth;
+  return error;
+}
