@@ -24,6 +24,7 @@ export {
 } from "./client-throttle.ts";
 export { deadline } from "./deadline.ts";
 export { isFailure } from "./failure.ts";
+export { type HedgeOptions, hedge } from "./hedge.ts";
 export { type AdaptiveLimitOptions, adaptiveLimit } from "./overload/adaptive-limit.ts";
 export {
   type ConcurrencyLimit,
@@ -33,5 +34,5 @@ export {
 export type { GateState } from "./overload/gate.ts";
 export type { Limit, LimitFactory } from "./overload/limit.ts";
 export { OVERLOADED } from "./overloaded.ts";
-export { type RetryOptions, retry } from "./retry.ts";
+export { type Budgets, type RetryOptions, retry } from "./retry.ts";
 export { RetryBudget, type RetryBudgetOptions } from "./retry-budget.ts";

@@ -4,6 +4,7 @@ import type { CancelContext } from "../context/context.ts";
 import { sleep } from "../context/sleep.ts";
 import { background, withCancel, withTimeout, withValue } from "../context/with.ts";
 import type { Registration } from "../discovery/discovery.ts";
+import { chain } from "../endpoint/endpoint.ts";
 import type { Instance } from "../endpoint/instance.ts";
 import type { LifecycleEvent } from "../endpoint/lifecycle-event.ts";
 import { serverObserverKey } from "../endpoint/observer.ts";
@@ -99,11 +100,16 @@ export class Running implements RunningHost {
   }
 
   async #open(): Promise<void> {
-    const { serve, listen, admin, tasks } = this.#settings;
+    const { serve, use, listen, admin, tasks } = this.#settings;
+    const around = chain(...use);
+    const served = serve.map(({ name, methods }) => ({
+      name,
+      methods: methods.map(({ info, endpoint }) => ({ info, endpoint: around(endpoint, info) })),
+    }));
     if (admin !== false) await this.#admin!.listen(admin);
     for (const listener of listen) {
       this.#goOn();
-      this.#listening.push(await listener.listen(serve, this.#root));
+      this.#listening.push(await listener.listen(served, this.#root));
     }
     for (const [name, task] of Object.entries(tasks)) this.#tasks.push(this.#supervise(name, task));
     await this.#register();

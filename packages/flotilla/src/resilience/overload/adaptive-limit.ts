@@ -3,7 +3,7 @@ import type { Limit, LimitFactory } from "./limit.ts";
 
 /** Options of {@link adaptiveLimit}. */
 export interface AdaptiveLimitOptions {
-  /** Where it starts. `min` to `max`. Default 20. */
+  /** Where it starts. `min` to `max`. Default 100. */
   readonly initial?: number;
   /** 1 or more. Default 1: one call at a time is all that a busy single-threaded process can do. */
   readonly min?: number;
@@ -53,6 +53,8 @@ class AdaptiveLimit implements Limit {
   #calls = 0;
   #sumMs = 0;
   #pressed = 0;
+  /** The most in flight. */
+  #peak = 0;
   /** Whether the calls judged last ran under the same limit, and under pressure. */
   #settled = false;
   /** The limit is to fall for a trial, once there is a good mean to compare with. */
@@ -81,7 +83,8 @@ class AdaptiveLimit implements Limit {
     this.#pressed++;
   }
 
-  ended(nowMs: number, durationMs: number): void {
+  ended(nowMs: number, durationMs: number, inFlight: number): void {
+    this.#peak = Math.max(this.#peak, inFlight);
     // What began before the limit was set tells of the limit before.
     if (nowMs - durationMs < this.#startMs) return;
     this.#calls++;
@@ -91,6 +94,7 @@ class AdaptiveLimit implements Limit {
     this.#calls = 0;
     this.#sumMs = 0;
     this.#pressed = 0;
+    this.#peak = 0;
     this.#startMs = nowMs;
   }
 
@@ -130,13 +134,14 @@ class AdaptiveLimit implements Limit {
     this.#settled = false;
     this.#trying = false;
     const tolerated = this.#learn(meanMs) * this.#tolerance;
-    if (meanMs > tolerated) this.#set(this.#limit * Math.max(STEEPEST, tolerated / meanMs));
+    // As many as there were are not held back: perhaps others are called now, which take longer.
+    if (meanMs > tolerated) this.#set(Math.max(this.#peak, this.#limit * Math.max(STEEPEST, tolerated / meanMs)));
   }
 
   #fall(nowMs: number, meanMs: number, share: number, settled: boolean, trial: boolean): void {
     if (this.current <= this.#min) {
       // With the fewest there can be, this is what calls take.
-      if (settled) this.#learn(meanMs);
+      if (settled) this.#unloadedMs = ((this.#unloadedMs ?? meanMs) + meanMs) / 2;
       this.#nextTrialMs = nowMs + TRIAL_MS;
       return;
     }
@@ -193,7 +198,7 @@ class AdaptiveLimit implements Limit {
  */
 export function adaptiveLimit(options: AdaptiveLimitOptions = {}): LimitFactory {
   const { min = 1, max = 1000, tolerance = 2 } = options;
-  const { initial = Math.min(max, Math.max(min, 20)) } = options;
+  const { initial = Math.min(max, Math.max(min, 100)) } = options;
   if (!(min >= 1)) throw new RangeError(`adaptiveLimit: min must be 1 or more, got ${min}`);
   if (!(max >= min)) throw new RangeError(`adaptiveLimit: max must not be below min, got ${max}`);
   if (!(initial >= min && initial <= max)) {

@@ -112,7 +112,7 @@ export class Gate {
    */
   leave(durationMs: number | undefined): void {
     const nowMs = this.#settings.clock.now();
-    if (durationMs !== undefined) this.#limit.ended(nowMs, durationMs);
+    if (durationMs !== undefined) this.#limit.ended(nowMs, durationMs, this.#inFlight);
     this.#inFlight--;
     this.#admit(nowMs);
   }
