@@ -42,6 +42,12 @@ describe("what ejects", () => {
     ]);
   });
 
+  test("not where the others fail as well: it is the service then", () => {
+    const { all, ejection, out } = bed(2);
+    for (let i = 0; i < 400; i++) ejection.record(all[i % 2]!, i % 14 < 12);
+    assert.deepEqual(out(), []);
+  });
+
   test("a share of successes far below the others'", async () => {
     const { clock, ejection, out, calls, told } = bed(10, { consecutive: Infinity });
     for (let i = 0; i < 10; i++) calls(i, i === 4 ? 60 : 97, i === 4 ? 40 : 3);

@@ -7,7 +7,7 @@ import type { Candidate } from "./balancer.ts";
 export interface EjectionOptions {
   /** How often the shares are looked at, milliseconds, above 0. Default 10000. */
   readonly intervalMs?: number;
-  /** Ejected at once after so many failures in a row; 1 or more, Infinity for never. Default 5. */
+  /** Ejected at once after so many failures in a row, unless the others fail half as often, too; 1 or more, Infinity for never. Default 5. */
   readonly consecutive?: number;
   /**
    * Ejected whose share of successes is below the mean of all by so many standard deviations; above 0, Infinity for never. Looked at
@@ -37,7 +37,16 @@ export interface Ejected {
   readonly forMs: number;
 }
 
+interface Tally {
+  readonly calls: number;
+  readonly failures: number;
+}
+
+const nothing: Tally = { calls: 0, failures: 0 };
+
 interface Record {
+  /** Of the interval before. */
+  last: Tally;
   /** Failures in a row. */
   row: number;
   calls: number;
@@ -73,6 +82,10 @@ export class Ejection<C extends Candidate> {
   readonly #random: Random;
   #records = new Map<C, Record>();
   readonly #out = new Set<C>();
+  // Of all, since the last sweep.
+  #calls = 0;
+  #failures = 0;
+  #last: Tally = nothing;
   #nextSweepMs: number;
   /** When the first of those that are out may come back. */
   #nextReturnMs = Infinity;
@@ -106,8 +119,14 @@ export class Ejection<C extends Candidate> {
     const before = this.#records;
     this.#records = new Map();
     for (const candidate of candidates) {
-      const record = before.get(candidate) ?? { row: 0, calls: 0, failures: 0, times: 0, outUntilMs: 0 };
+      const record = before.get(candidate) ?? { last: nothing, row: 0, calls: 0, failures: 0, times: 0, outUntilMs: 0 };
       this.#records.set(candidate, record);
+      before.delete(candidate);
+    }
+    for (const { calls, failures, last } of before.values()) {
+      this.#calls -= calls;
+      this.#failures -= failures;
+      this.#last = { calls: this.#last.calls - last.calls, failures: this.#last.failures - last.failures };
     }
     for (const candidate of this.#out) if (!this.#records.has(candidate)) this.#out.delete(candidate);
   }
@@ -117,15 +136,26 @@ export class Ejection<C extends Candidate> {
     const record = this.#records.get(candidate);
     if (record === undefined) return this.look();
     record.calls++;
+    this.#calls++;
     if (!failed) {
       record.row = 0;
       return this.look();
     }
     record.failures++;
+    this.#failures++;
     record.row++;
     const changed = this.look();
-    if (record.row < this.#settings.consecutive || this.#out.has(candidate)) return changed;
+    if (record.row < this.#settings.consecutive || this.#out.has(candidate) || this.#isCommon(record)) return changed;
     return this.#eject(candidate, record, "consecutive", `${record.row} calls in a row failed`) || changed;
+  }
+
+  /** Whether the others fail half as often, too: then it is the service that fails, and the rest would only bear its load. */
+  #isCommon({ last, calls, failures }: Record): boolean {
+    const own = last.calls + calls;
+    const ownFailures = last.failures + failures;
+    const others = this.#last.calls + this.#calls - own;
+    const othersFailures = this.#last.failures + this.#failures - ownFailures;
+    return others > 0 && othersFailures / others >= ownFailures / own / 2;
   }
 
   /** Brings things up to date with the clock. @returns whether `out` has changed. */
@@ -175,7 +205,11 @@ export class Ejection<C extends Candidate> {
         else if (!this.#out.has(candidate) && record.times > 0) record.times--;
       }
     }
+    this.#last = { calls: this.#calls, failures: this.#failures };
+    this.#calls = 0;
+    this.#failures = 0;
     for (const record of this.#records.values()) {
+      record.last = { calls: record.calls, failures: record.failures };
       record.calls = 0;
       record.failures = 0;
     }

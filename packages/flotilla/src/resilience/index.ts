@@ -34,5 +34,11 @@ export {
 export type { GateState } from "./overload/gate.ts";
 export type { Limit, LimitFactory } from "./overload/limit.ts";
 export { OVERLOADED } from "./overloaded.ts";
+export { type BurstOptions, gcra } from "./rate-limit/gcra.ts";
+export { type PaceOptions, pace } from "./rate-limit/pace.ts";
+export { RATE_LIMITED, type RateLimitOptions, rateLimit } from "./rate-limit/rate-limit.ts";
+export type { Decision, QuotaOptions, RateLimiter } from "./rate-limit/rate-limiter.ts";
+export { type SlidingWindowOptions, slidingWindow } from "./rate-limit/sliding-window.ts";
+export { tokenBucket } from "./rate-limit/token-bucket.ts";
 export { type Budgets, type RetryOptions, retry } from "./retry.ts";
 export { RetryBudget, type RetryBudgetOptions } from "./retry-budget.ts";

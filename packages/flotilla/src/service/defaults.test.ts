@@ -128,8 +128,8 @@ describe("of several attempts", () => {
     };
     const error = await pass(clock, failureOf(calc.get(ctx, one)));
     assert.equal(error.attempts?.length, 3);
-    for (const { address, message: said } of error.attempts!) assert.equal(said, `busy at ${address}`);
-    assert.equal(new Set(error.attempts!.map(({ address }) => address)).size, 3);
+    for (const { address, message: said } of error.attempts ?? []) assert.equal(said, `busy at ${address}`);
+    assert.equal(new Set(error.attempts?.map(({ address }) => address)).size, 3);
   });
 
   test("a hedge goes to another instance", async () => {

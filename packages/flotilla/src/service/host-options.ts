@@ -27,6 +27,8 @@ export interface HostOptions {
   readonly register?: Registrar;
   /** What instances are registered with. */
   readonly instance?: {
+    /** Unique among the instances of each service. Default: the name of the host, something random, and the protocol. */
+    readonly id?: string;
     readonly zone?: string;
     readonly weight?: number;
     readonly version?: string;

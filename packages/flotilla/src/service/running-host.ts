@@ -24,7 +24,6 @@ const CLOSE_TIMEOUT_MS = 5000;
 export class Running implements RunningHost {
   readonly stopped: Promise<void>;
   readonly #settings: HostSettings;
-  readonly #id: string;
   /** Parent of every call; cancelled when they have had their time. */
   readonly #root: CancelContext;
   readonly #startScope: CancelContext;
@@ -42,7 +41,6 @@ export class Running implements RunningHost {
 
   constructor(settings: HostSettings) {
     this.#settings = settings;
-    this.#id = `${settings.name}-${randomUUID().slice(0, 8)}`;
     const { telemetry, onError = telemetry?.onError } = settings;
     let top = background(settings.clock);
     if (onError !== undefined) top = withValue(top, errorReporterKey, onError);
@@ -133,11 +131,12 @@ export class Running implements RunningHost {
     if (register === undefined) return;
     const ctx = withTimeout(this.#startScope, REGISTER_TIMEOUT_MS);
     const admin = this.#admin === undefined ? {} : { admin: this.#admin.address };
+    const unique = `${name}-${randomUUID().slice(0, 8)}`;
     try {
       for (const [index, { address, protocol }] of this.#listening.entries()) {
         const registered: Instance = {
           ...instance,
-          id: `${this.#id}-${protocol}${index === 0 ? "" : `-${index + 1}`}`,
+          id: `${instance.id ?? `${unique}-${protocol}`}${index === 0 ? "" : `-${index + 1}`}`,
           address,
           metadata: { host: name, pid: String(process.pid), ...admin, ...instance.metadata },
         };

@@ -29,7 +29,7 @@ const TELLING = 0.6;
 /** Under pressure that goes on, this often it is tried whether fewer calls in flight are faster, milliseconds. */
 const TRIAL_MS = 10_000;
 /** But no more than this share of the time. */
-const TRIAL_SHARE = 0.05;
+const TRIAL_SHARE = 0.1;
 
 /** How things stood before the limit fell. */
 interface Before {
@@ -60,6 +60,8 @@ class AdaptiveLimit implements Limit {
   /** The limit is to fall for a trial, once there is a good mean to compare with. */
   #trying = false;
   #before: Before | undefined;
+  /** Where the limit stood before it fell, once or several times in a row. */
+  #top: number | undefined;
   #nextTrialMs: number;
 
   constructor(clock: Clock, options: Required<AdaptiveLimitOptions>) {
@@ -125,14 +127,21 @@ class AdaptiveLimit implements Limit {
     this.#trying = known === undefined || nowMs >= this.#nextTrialMs;
     if (known === undefined) return;
     const slowdown = meanMs / known;
-    if (slowdown > this.#tolerance) this.#fall(nowMs, meanMs, this.#tolerance / slowdown, settled, false);
-    else if (slowdown < (1 + this.#tolerance) / 2) this.#set(this.#limit + Math.max(1, this.#limit / 10));
+    if (slowdown > this.#tolerance) {
+      // Chance alone makes some calls slow: once more, unless it is plain.
+      if (settled || slowdown > PLAIN * this.#tolerance)
+        this.#fall(nowMs, meanMs, this.#tolerance / slowdown, settled, false);
+      return;
+    }
+    this.#top = undefined;
+    if (slowdown < (1 + this.#tolerance) / 2) this.#set(this.#limit + Math.max(1, this.#limit / 10));
   }
 
   /** Few found no room: what calls take is what they take, but for those that wait for each other within. */
   #judgeAtEase(meanMs: number): void {
     this.#settled = false;
     this.#trying = false;
+    this.#top = undefined;
     const tolerated = this.#learn(meanMs) * this.#tolerance;
     // As many as there were are not held back: perhaps others are called now, which take longer.
     if (meanMs > tolerated) this.#set(Math.max(this.#peak, this.#limit * Math.max(STEEPEST, tolerated / meanMs)));
@@ -146,6 +155,7 @@ class AdaptiveLimit implements Limit {
       return;
     }
     const limit = this.#limit;
+    this.#top ??= limit;
     this.#set(Math.floor(limit * Math.max(STEEPEST, share)));
     if (this.current <= limit * TELLING) this.#before = { limit, meanMs, sinceMs: nowMs, settled, trial };
   }
@@ -157,11 +167,13 @@ class AdaptiveLimit implements Limit {
     // The relief, as a share of what it would be if calls did nothing but wait for each other.
     const relief = (1 - meanMs / before.meanMs) / (1 - this.current / Math.round(before.limit));
     if (before.settled) {
-      this.#nextTrialMs = nowMs + Math.max(TRIAL_MS, (nowMs - before.sinceMs) / TRIAL_SHARE);
-      if (relief < 0.5) {
+      if (before.trial) this.#nextTrialMs = nowMs + Math.max(TRIAL_MS, (nowMs - before.sinceMs) / TRIAL_SHARE);
+      if (relief < (before.trial ? 0.5 : 0.3)) {
         // Fewer at a time are hardly faster: they do not wait for each other, this is what calls take.
         this.#unloadedMs = meanMs;
-        return this.#set(before.limit);
+        this.#set(before.trial ? before.limit : (this.#top ?? before.limit));
+        this.#top = undefined;
+        return;
       }
     }
     const norm = this.#learn(meanMs);
