@@ -33,5 +33,19 @@ export {
 export type { GateState } from "./overload/gate.ts";
 export type { Limit, LimitFactory } from "./overload/limit.ts";
 export { OVERLOADED } from "./overloaded.ts";
+export { gcra } from "./rate-limit/gcra.ts";
+export { byHeader, byPeer, type RateLimitKey } from "./rate-limit/keys.ts";
+export type { Decision, LocalRateLimiter, RateLimiter } from "./rate-limit/limiter.ts";
+export type { RateLimiterOptions } from "./rate-limit/options.ts";
+export {
+  RATE_LIMITED,
+  type RateLimit,
+  type RateLimitCost,
+  type RateLimitOptions,
+  type RateLimitRefusal,
+  rateLimit,
+} from "./rate-limit/rate-limit.ts";
+export { type SlidingWindowOptions, slidingWindow } from "./rate-limit/sliding-window.ts";
+export { tokenBucket } from "./rate-limit/token-bucket.ts";
 export { type RetryOptions, retry } from "./retry.ts";
 export { RetryBudget, type RetryBudgetOptions } from "./retry-budget.ts";
