@@ -33,7 +33,7 @@ export interface RateLimitOptions extends RateLimiterOptions {
   readonly policy?: string;
   /** Whether answers, also those of calls that pass, tell the limit and what is left of it. Default true. */
   readonly headers?: boolean;
-  /** Told of each call that is refused. Must not throw. */
+  /** Told of each call that is refused because its key has used up its units. Must not throw. */
   readonly onRefused?: (refusal: RateLimitRefusal) => void;
 }
 
