@@ -33,6 +33,7 @@ export {
 export type { GateState } from "./overload/gate.ts";
 export type { Limit, LimitFactory } from "./overload/limit.ts";
 export { OVERLOADED } from "./overloaded.ts";
+export { type EgressLimit, type EgressLimitOptions, egressLimit } from "./rate-limit/egress-limit.ts";
 export { gcra } from "./rate-limit/gcra.ts";
 export { byHeader, byPeer, type RateLimitKey } from "./rate-limit/keys.ts";
 export type { Decision, LocalRateLimiter, RateLimiter } from "./rate-limit/limiter.ts";

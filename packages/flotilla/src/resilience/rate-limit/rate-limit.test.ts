@@ -159,7 +159,9 @@ describe("keys", () => {
   test("headers, however long, keep keys short", async () => {
     const keys: string[] = [];
     const limiter: RateLimiter = {
-      ...{ limit: 1, windowMs: 1000, burst: 1 },
+      limit: 1,
+      windowMs: 1000,
+      burst: 1,
       take(key) {
         keys.push(key);
         return { allowed: true, limit: 1, remaining: 1, retryAfterMs: 0, resetMs: 0 };
