@@ -19,6 +19,7 @@ const packages = {
   openssl: "openssl",
   prometheus: "prometheus",
   promtool: "prometheus",
+  "redis-server": "redis-server",
   wrk: "wrk",
 } as const;
 

@@ -14,6 +14,7 @@ function workspace(files: Record<string, string>): { root: string; sources: Sour
   const root = mkdtempSync(join(tmpdir(), "flotilla-imports-"));
   const all = {
     "packages/flotilla/package.json": '{"dependencies": {"undici": "1.0.0"}, "devDependencies": {"zod": "1.0.0"}}',
+    "packages/nats/package.json": '{"dependencies": {"nats": "1.0.0"}, "peerDependencies": {"flotilla": "1.0.0"}}',
     ...files,
   };
   for (const [path, text] of Object.entries(all)) {
@@ -45,6 +46,12 @@ test("what the rules allow passes", () => {
     [`${src}/balance/a.test.ts`, "../testing/b.ts", `${src}/testing/b.ts`],
     [`${src}/balance/a.test.ts`, "zod", `${src}/balance/b.ts`],
     [`${src}/balance/a.integration.test.ts`, "../../../../scripts/servers.ts", "scripts/servers.ts"],
+    ["packages/nats/src/a.ts", "flotilla/endpoint", `${src}/endpoint/b.ts`],
+    ["packages/nats/src/a.ts", "nats", `${src}/endpoint/b.ts`],
+    ["packages/nats/src/a.ts", "node:net", `${src}/endpoint/b.ts`],
+    ["packages/nats/src/a.ts", "./b.ts", "packages/nats/src/b.ts"],
+    ["packages/nats/src/a.test.ts", "flotilla/testing", `${src}/testing/b.ts`],
+    ["packages/nats/src/a.integration.test.ts", "../../../scripts/servers.ts", "scripts/servers.ts"],
     ["examples/shipping/src/booking/main.ts", "flotilla/http", `${src}/http/b.ts`],
     ["examples/shipping/src/booking/domain/a.ts", "../../geo/b.ts", "examples/shipping/src/geo/b.ts"],
   ];
@@ -60,6 +67,14 @@ test("every broken rule is found", () => {
       /ground floor \(context\/\) imports nothing above/,
     ],
     [`${src}/codec/a.ts`, "../transport/http/b.ts", `${src}/transport/http/b.ts`, /ground floor/],
+    ["packages/nats/src/a.ts", "zod", `${src}/errors/b.ts`, /its own dependencies/],
+    ["packages/nats/src/a.ts", "flotilla", `${src}/errors/b.ts`, /no root entry/],
+    ["packages/nats/src/a.ts", "flotilla/dist/errors/b.js", `${src}/errors/b.ts`, /only public subpaths/],
+    ["packages/nats/src/a.ts", "flotilla/testing", `${src}/testing/b.ts`, /nothing imports flotilla\/testing/],
+    ["packages/nats/src/a.ts", "@flotilla/redis", "packages/redis/src/b.ts", /never each other/],
+    ["packages/nats/src/a.ts", "../../flotilla/src/errors/b.ts", `${src}/errors/b.ts`, /stays in packages\/nats/],
+    ["packages/nats/src/a.ts", "./index.ts", "packages/nats/src/index.ts", /never a folder's index/],
+    ["packages/nats/src/a.ts", "./b.test.ts", "packages/nats/src/b.test.ts", /only tests import tests/],
     [`${src}/transport/http/a.ts`, "../memory/b.ts", `${src}/transport/memory/b.ts`, /imports the ground floor only/],
     [`${src}/balance/a.ts`, "../discovery/b.ts", `${src}/discovery/b.ts`, /imports the ground floor only/],
     [`${src}/resilience/a.ts`, "../service/b.ts", `${src}/service/b.ts`, /imports the ground floor only/],

@@ -39,11 +39,13 @@ function ruleBroken(
   }
   if (!byPath.has(target) && /\.[cm]?[jt]s$/.test(target)) return "there is no such file";
   if (isTest(target) && !isTest(file.path)) return "only tests import tests and their fixtures";
+  if (isPublished(file.path) && posix.basename(target) === "index.ts") {
+    return "inside the package import files, never a folder's index.ts";
+  }
   return file.path.startsWith(SOURCE) ? flotillaRule(file.path, target) : undefined;
 }
 
 function flotillaRule(path: string, target: string): string | undefined {
-  if (posix.basename(target) === "index.ts") return "inside the package import files, never a folder's index.ts";
   if (isTest(path)) return undefined;
   if (!target.startsWith(SOURCE)) return "only tests import what lies outside src/";
   const from = folderOf(path);
@@ -59,14 +61,13 @@ function flotillaRule(path: string, target: string): string | undefined {
 
 function bareRule(root: string, file: SourceFile, specifier: string): string | undefined {
   const name = packageOf(specifier);
-  if (file.path.startsWith(SOURCE) && !isTest(file.path)) {
-    if (specifier.startsWith("node:")) return undefined;
-    const allowed = dependenciesOf(root, workspaceOf(file.path));
-    return allowed.has(name) ? undefined : "what is published imports only node: modules and its own dependencies";
-  }
   if (name === "flotilla" && specifier === "flotilla") return "flotilla has no root entry; import a subpath";
   if (/^flotilla\/(?:src|dist)\b/.test(specifier)) return "only public subpaths of flotilla are imported";
-  return undefined;
+  if (!isPublished(file.path) || isTest(file.path) || specifier.startsWith("node:")) return undefined;
+  if (name.startsWith("@flotilla/")) return "packages import flotilla, never each other";
+  if (/^flotilla\/(?:testing|sim)\b/.test(specifier)) return `nothing imports ${specifier}, except tests`;
+  const allowed = dependenciesOf(root, workspaceOf(file.path));
+  return allowed.has(name) ? undefined : "what is published imports only node: modules and its own dependencies";
 }
 
 /** Domain code reaches neither the toolkit nor the system, directly or through what it imports. */
@@ -90,6 +91,11 @@ function impureDomain(file: SourceFile, byPath: ReadonlyMap<string, SourceFile>)
   };
   visit(file);
   return found;
+}
+
+/** Whether the file is part of a package that is published. */
+function isPublished(path: string): boolean {
+  return /^packages\/[^/]+\/src\//.test(path);
 }
 
 export function isTest(path: string): boolean {

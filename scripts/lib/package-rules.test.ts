@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { exportsViolations, packedViolations } from "./package-rules.ts";
+import { exportsViolations, packedViolations, versionViolations } from "./package-rules.ts";
 
 const a = { "@flotilla/source": "./src/a/index.ts", types: "./dist/a/index.d.ts", default: "./dist/a/index.js" };
-const manifest = { files: ["dist", "src", "!**/*.test.ts"], exports: { "./a": a } };
+const manifest = { name: "a", version: "1.0.0", files: ["dist", "src", "!**/*.test.ts"], exports: { "./a": a } };
 const packed = [
   "package.json",
   "README.md",
@@ -45,4 +45,19 @@ test("what must not be published, or is missing, is found", () => {
     assert.ok(found.includes(path), `${path}: ${found}`);
   }
   assert.match(packedViolations({ ...manifest, files: ["dist", "src", "bin"] }, packed)[0] ?? "", /files lists bin/);
+});
+
+test("packages that are published together have one version, and ask for it", () => {
+  const adapter = { ...manifest, name: "@a/b", peerDependencies: { a: "1.0.0" } };
+  assert.deepEqual(versionViolations([manifest, adapter]), []);
+  assert.match(
+    versionViolations([manifest, { ...adapter, version: "1.0.1" }])[0] ?? "",
+    /@a\/b is 1\.0\.1, and a 1\.0\.0/,
+  );
+  for (const peerDependencies of [{}, { a: "1.0.1" }]) {
+    assert.match(
+      versionViolations([manifest, { ...adapter, peerDependencies }])[0] ?? "",
+      /must have the peer dependency a 1\.0\.0/,
+    );
+  }
 });

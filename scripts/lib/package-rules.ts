@@ -1,7 +1,25 @@
 /** The part of package.json that decides what others can import. */
 export interface Manifest {
+  readonly name: string;
+  readonly version: string;
   readonly files: readonly string[];
   readonly exports: Readonly<Record<string, unknown>>;
+  readonly dependencies?: Readonly<Record<string, string>>;
+  readonly peerDependencies?: Readonly<Record<string, string>>;
+}
+
+/** What is wrong with the versions of packages that are published together: all have that of the toolkit, the first, and ask for it. */
+export function versionViolations(manifests: readonly Manifest[]): string[] {
+  const [toolkit, ...others] = manifests as [Manifest, ...Manifest[]];
+  return others.flatMap(({ name, version, peerDependencies }) => {
+    const found: string[] = [];
+    if (version !== toolkit.version)
+      found.push(`${name} is ${version}, and ${toolkit.name} ${toolkit.version}: one version for all`);
+    const asked = peerDependencies?.[toolkit.name];
+    if (asked !== toolkit.version)
+      found.push(`${name} must have the peer dependency ${toolkit.name} ${toolkit.version}, not ${asked}`);
+    return found;
+  });
 }
 
 /**

@@ -34,10 +34,19 @@ export {
 export type { GateState } from "./overload/gate.ts";
 export type { Limit, LimitFactory } from "./overload/limit.ts";
 export { OVERLOADED } from "./overloaded.ts";
-export { type BurstOptions, gcra } from "./rate-limit/gcra.ts";
-export { type PaceOptions, pace } from "./rate-limit/pace.ts";
-export { RATE_LIMITED, type RateLimitOptions, rateLimit } from "./rate-limit/rate-limit.ts";
-export type { Decision, QuotaOptions, RateLimiter } from "./rate-limit/rate-limiter.ts";
+export { type EgressLimit, type EgressLimitOptions, egressLimit } from "./rate-limit/egress-limit.ts";
+export { gcra } from "./rate-limit/gcra.ts";
+export { byHeader, byPeer, type RateLimitKey } from "./rate-limit/keys.ts";
+export type { Decision, LocalRateLimiter, RateLimiter } from "./rate-limit/limiter.ts";
+export type { RateLimiterOptions } from "./rate-limit/options.ts";
+export {
+  RATE_LIMITED,
+  type RateLimit,
+  type RateLimitCost,
+  type RateLimitOptions,
+  type RateLimitRefusal,
+  rateLimit,
+} from "./rate-limit/rate-limit.ts";
 export { type SlidingWindowOptions, slidingWindow } from "./rate-limit/sliding-window.ts";
 export { tokenBucket } from "./rate-limit/token-bucket.ts";
 export { type Budgets, type RetryOptions, retry } from "./retry.ts";

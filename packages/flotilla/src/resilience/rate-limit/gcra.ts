@@ -1,49 +1,79 @@
 import type { Clock } from "../../clock/clock.ts";
-import { systemClock } from "../../clock/system-clock.ts";
-import { Keyed } from "./keyed.ts";
-import { checkCost, checkQuota, type Decision, type QuotaOptions, type RateLimiter } from "./rate-limiter.ts";
+import { KeyTable } from "./key-table.ts";
+import { checkCost, type Decision, type LocalRateLimiter, SLACK, wholeUnits } from "./limiter.ts";
+import { type RateLimiterOptions, rateSettings } from "./options.ts";
 
-/** Options of {@link gcra} and {@link tokenBucket}. */
-export interface BurstOptions extends QuotaOptions {
-  /** Calls that may come at once after a pause; 1 or more. Default: `limit`. */
-  readonly burst?: number;
-  readonly clock?: Clock;
+/** One number a key: when all that was taken is paid back (the "theoretical arrival time"). */
+const DUE = 0;
+
+class Gcra implements LocalRateLimiter {
+  readonly limit: number;
+  readonly windowMs: number;
+  readonly burst: number;
+  /** Milliseconds that pay for a unit. */
+  readonly #unitMs: number;
+  readonly #toleranceMs: number;
+  readonly #clock: Clock;
+  // Times are kept from here on: near 0 doubles are exact to a small part of a nanosecond, which at 10^12 they are not.
+  readonly #originMs: number;
+  readonly #table: KeyTable;
+
+  constructor(options: RateLimiterOptions) {
+    const { limit, windowMs, burst, maxKeys, clock } = rateSettings("gcra", options);
+    this.limit = limit;
+    this.windowMs = windowMs;
+    this.burst = burst;
+    const unitMs = windowMs / limit;
+    this.#unitMs = unitMs;
+    this.#toleranceMs = unitMs * burst;
+    this.#clock = clock;
+    this.#originMs = clock.now();
+    this.#table = new KeyTable(1, maxKeys, (values, at, now) => Math.max(0, values[at + DUE]! - now) / unitMs);
+  }
+
+  get size(): number {
+    return this.#table.size;
+  }
+
+  get forgotten(): number {
+    return this.#table.forgotten;
+  }
+
+  take(key: string, cost = 1): Decision {
+    checkCost(cost, this.burst);
+    const unitMs = this.#unitMs;
+    const now = this.#clock.now() - this.#originMs;
+    const at = this.#table.find(key, now) + DUE;
+    const { values } = this.#table;
+    const due = Math.max(values[at]!, now);
+    const next = due + cost * unitMs;
+    const earlyMs = next - now - this.#toleranceMs;
+    const allowed = earlyMs <= unitMs * SLACK;
+    if (allowed) values[at] = next;
+    const resetMs = (allowed ? next : due) - now;
+    return {
+      allowed,
+      limit: this.limit,
+      remaining: wholeUnits((this.#toleranceMs - resetMs) / unitMs),
+      retryAfterMs: allowed ? 0 : earlyMs,
+      resetMs,
+    };
+  }
 }
 
 /**
- * An even rate with room for a burst: in any span of time t at most `burst + limit * t / windowMs` calls go.
+ * A limiter that spaces units evenly, `windowMs / limit` apart, and lets a key run up to `burst` units ahead of that. It decides
+ * as a token bucket does, with one number a key. For the strictest pace give `burst: 1`.
  *
- * One number a key. Algorithm: the generic cell rate algorithm (ITU-T I.371, ATM Forum TM 4.1), in the form that keeps the
- * theoretical arrival time; the same decisions as a token bucket of that size.
+ * In any interval of t milliseconds no key takes more than `burst + limit * t / windowMs` units.
  *
- * @throws RangeError when an option is not legal, naming it.
+ * Keys beyond `maxKeys` drive out those that lose least by it: first any that have nothing to pay back, for which nothing
+ * changes. One that had is counted in `forgotten`, and may take its burst anew.
+ *
+ * Algorithm: generic cell rate algorithm (ITU-T I.371, annex A, virtual scheduling).
+ *
+ * @throws RangeError or TypeError when an option is not legal, naming it.
  */
-export function gcra(options: BurstOptions): RateLimiter {
-  const { limit, windowMs, maxKeys } = checkQuota("gcra", options);
-  const { burst = limit, clock = systemClock } = options;
-  if (!(burst >= 1 && burst < Infinity)) throw new RangeError(`gcra: burst must be 1 or more and finite, got ${burst}`);
-  const intervalMs = windowMs / limit;
-  const toleranceMs = intervalMs * burst;
-  // Times count from here: a double has no digits to spare for the years since 1970.
-  const originMs = clock.now();
-  const arrivals = new Keyed<{ atMs: number }>(maxKeys, () => ({ atMs: 0 }));
-  return {
-    quota: { limit, windowMs },
-    take(key, cost = 1): Decision {
-      checkCost("gcra", cost, burst);
-      const nowMs = clock.now() - originMs;
-      const arrival = arrivals.get(key);
-      const fromMs = Math.max(arrival.atMs, nowMs);
-      const nextMs = fromMs + intervalMs * cost;
-      // A billionth of an interval for rounding: never half a call early.
-      const early = nextMs - toleranceMs - nowMs;
-      if (early > intervalMs * 1e-9) {
-        const remaining = Math.max(0, Math.floor((toleranceMs - (fromMs - nowMs)) / intervalMs + 1e-9));
-        return { allowed: false, limit: burst, remaining, retryAfterMs: early, resetMs: fromMs - nowMs };
-      }
-      arrival.atMs = nextMs;
-      const remaining = Math.max(0, Math.floor((toleranceMs - (nextMs - nowMs)) / intervalMs + 1e-9));
-      return { allowed: true, limit: burst, remaining, retryAfterMs: 0, resetMs: nextMs - nowMs };
-    },
-  };
+export function gcra(options: RateLimiterOptions): LocalRateLimiter {
+  return new Gcra(options);
 }

@@ -1,273 +1,270 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import fc from "fast-check";
 import { z } from "zod";
 import { VirtualClock } from "../../clock/virtual-clock.ts";
-import { background, withCancel, withTimeout, withValue } from "../../context/with.ts";
+import type { Context } from "../../context/context.ts";
+import { contextKey } from "../../context/key.ts";
+import { background, withValue } from "../../context/with.ts";
 import { contract } from "../../contract/contract.ts";
 import { unary } from "../../contract/method.ts";
 import type { Endpoint } from "../../endpoint/endpoint.ts";
-import type { ServiceError } from "../../errors/service-error.ts";
+import { detailTypes, findDetail } from "../../errors/details.ts";
+import { ServiceError } from "../../errors/service-error.ts";
 import { type ServerCall, serverCallKey } from "../../metadata/call.ts";
 import { Metadata } from "../../metadata/metadata.ts";
 import { gcra } from "./gcra.ts";
-import { Keyed } from "./keyed.ts";
-import { pace } from "./pace.ts";
-import { rateLimit } from "./rate-limit.ts";
-import type { Decision, RateLimiter } from "./rate-limiter.ts";
-import { slidingWindow } from "./sliding-window.ts";
-import { tokenBucket } from "./token-bucket.ts";
+import { byHeader, byPeer } from "./keys.ts";
+import type { Decision, RateLimiter } from "./limiter.ts";
+import { type RateLimitOptions, type RateLimitRefusal, rateLimit } from "./rate-limit.ts";
 
 const io = { input: z.object({}), output: z.object({}) };
-const method = contract("a.B", { one: unary(io) }).methods[0]!;
-const ok: Endpoint = async () => "ok";
-const local = (limiter: RateLimiter) => (key: string, cost?: number) => limiter.take(key, cost) as Decision;
+const { methods } = contract("a.B", { one: unary(io), two: unary(io) });
+const [one, two] = methods as [(typeof methods)[0], (typeof methods)[0]];
 
-const makers = {
-  gcra: (clock: VirtualClock, limit = 10, burst = 5) => gcra({ limit, burst, clock, maxKeys: 3 }),
-  tokenBucket: (clock: VirtualClock, limit = 10, burst = 5) => tokenBucket({ limit, burst, clock, maxKeys: 3 }),
-};
-
-for (const [name, make] of Object.entries(makers)) {
-  describe(name, () => {
-    test("a burst at once, then an even rate, told to the millisecond", async () => {
-      const clock = new VirtualClock();
-      const take = local(make(clock));
-      for (let left = 4; left >= 0; left--)
-        assert.deepEqual([take("a").allowed, take("b", 0.001).allowed, left], [true, true, left]);
-      const refused = take("a");
-      assert.equal(refused.allowed, false);
-      assert.equal(refused.remaining, 0);
-      assert.ok(Math.abs(refused.retryAfterMs - 100) < 1e-6);
-      assert.ok(Math.abs(refused.resetMs - 500) < 1e-6);
-      await clock.advance(99.9);
-      assert.equal(take("a").allowed, false);
-      await clock.advance(0.1);
-      assert.equal(take("a").allowed, true);
-      assert.equal(take("a").allowed, false);
-    });
-
-    test("never more than burst and rate in any span, and never less when asked without end", async () => {
-      await fc.assert(
-        fc.asyncProperty(
-          fc.integer({ min: 1, max: 50 }),
-          fc.integer({ min: 1, max: 20 }),
-          fc.array(fc.double({ min: 0, max: 400, noNaN: true }), { minLength: 1, maxLength: 80 }),
-          async (limit, burst, gaps) => {
-            const clock = new VirtualClock();
-            const take = local(make(clock, limit, burst));
-            const went: number[] = [];
-            for (const gap of gaps) {
-              await clock.run(gap);
-              while (take("k").allowed) went.push(clock.now());
-            }
-            for (let i = 0; i < went.length; i++) {
-              for (let j = i; j < went.length; j++) {
-                const most = burst + ((went[j]! - went[i]!) / 1000) * limit;
-                assert.ok(j - i + 1 <= most + 1e-6, `${j - i + 1} calls, of at most ${most}`);
-              }
-            }
-            // As a bucket would, to a rounding.
-            let tokens = burst;
-            let expected = 0;
-            for (const [i, gap] of gaps.entries()) {
-              if (i > 0) tokens = Math.min(burst, tokens + (gap * limit) / 1000);
-              expected += Math.floor(tokens + 1e-6);
-              tokens -= Math.floor(tokens + 1e-6);
-            }
-            assert.ok(Math.abs(went.length - expected) <= 1, `${went.length} went, a bucket lets ${expected}`);
-          },
-        ),
-        { numRuns: 50 },
-      );
-    });
-
-    test("a cost counts as so many calls, one above the burst can never be met", async () => {
-      const clock = new VirtualClock();
-      const limiter = make(clock);
-      const take = local(limiter);
-      assert.equal(take("a", 3).remaining, 2);
-      const refused = take("a", 4);
-      assert.equal(refused.allowed, false);
-      assert.ok(Math.abs(refused.retryAfterMs - 200) < 1e-6);
-      assert.throws(() => limiter.take("a", 6), /a cost must be above 0 and at most 5, the whole quota, got 6/);
-      assert.throws(() => limiter.take("a", 0), /a cost must be above 0/);
-    });
-
-    test("keys beyond the bound are forgotten, those used longest ago first", () => {
-      const take = local(make(new VirtualClock()));
-      for (let i = 0; i < 5; i++) take("a");
-      take("b");
-      take("c");
-      assert.equal(take("a").allowed, false);
-      take("d");
-      assert.equal(take("a").allowed, false, "a was used after b");
-      for (const key of ["e", "f", "g"]) take(key);
-      assert.equal(take("a").allowed, true);
-    });
-  });
+/** An incoming call as middlewares see it, with what the answer will carry. */
+function incoming(
+  ctx: Context,
+  { peer = "192.0.2.1:4711", headers = {} }: { peer?: string; headers?: Record<string, string> } = {},
+) {
+  const responseHeaders = new Metadata();
+  const call: ServerCall = {
+    headers: new Metadata(headers),
+    traceparent: undefined,
+    tracestate: undefined,
+    deadline: undefined,
+    observation: undefined,
+    responseHeaders,
+    responseTrailers: new Metadata(),
+    peer,
+    protocol: "test",
+  };
+  return { ctx: withValue(ctx, serverCallKey, call), responseHeaders };
 }
 
-describe("slidingWindow", () => {
-  test("around the end of a window no more than the quota, where a fixed one would let twice as much through", async () => {
-    const clock = new VirtualClock();
-    const take = local(slidingWindow({ limit: 100, clock }));
-    await clock.advance(900);
-    for (let i = 0; i < 100; i++) assert.equal(take("a").allowed, true);
-    const refused = take("a");
-    assert.equal(refused.allowed, false);
-    // In the next window a hundredth of what was before must have gone out of sight.
-    assert.ok(Math.abs(refused.retryAfterMs - 110) < 1e-6, `${refused.retryAfterMs}`);
-    await clock.advance(refused.retryAfterMs - 0.1);
-    assert.equal(take("a").allowed, false);
-    await clock.advance(0.2);
-    assert.equal(take("a").allowed, true);
-    assert.equal(take("a").allowed, false);
+function bed(options: RateLimitOptions = {}) {
+  const clock = new VirtualClock();
+  const ctx = background(clock);
+  const limit = rateLimit(options.limiter === undefined ? { perSecond: 10, burst: 2, clock, ...options } : options);
+  const endpoint: Endpoint = (_ctx, request) => Promise.resolve(request);
+  const limited = limit(endpoint, one);
+  const call = (under: Context = ctx, request: unknown = "hello") =>
+    limited(under, request).catch((error: unknown) => error);
+  return { clock, ctx, limit, endpoint, limited, call };
+}
+
+describe("refusals", () => {
+  test("over the limit it is resource_exhausted with the time to come again, and the handler is not called", async () => {
+    const refusals: RateLimitRefusal[] = [];
+    const { call, clock, limit } = bed({ onRefused: (refusal) => void refusals.push(refusal), policy: "all" });
+    assert.deepEqual([await call(), await call()], ["hello", "hello"]);
+    await clock.advance(25);
+    const error = await call();
+    assert.ok(error instanceof ServiceError);
+    assert.equal(error.code, "resource_exhausted");
+    assert.equal(error.message, 'over rate limit "all" of 10 per 1 s');
+    assert.deepEqual(error.retry, { afterMs: 75 });
+    assert.deepEqual(findDetail(error, detailTypes.errorInfo), {
+      reason: "RATE_LIMITED",
+      domain: "flotilla.dev",
+      metadata: { policy: "all" },
+    });
+    assert.deepEqual([limit.admitted, limit.refused], [2, 1]);
+    const [{ policy, key, method, decision }] = refusals as [RateLimitRefusal];
+    assert.deepEqual([policy, key, method, decision.retryAfterMs], ["all", "", one, 75]);
+    await clock.advance(75);
+    assert.equal(await call(), "hello");
   });
 
-  test("what it says to wait is enough, and not too much, whatever came before", async () => {
-    await fc.assert(
-      fc.asyncProperty(
-        fc.array(fc.nat(700), { minLength: 1, maxLength: 60 }),
-        fc.integer({ min: 1, max: 9 }),
-        async (gaps, cost) => {
-          const clock = new VirtualClock();
-          const take = local(slidingWindow({ limit: 10, clock }));
-          for (const gap of gaps) {
-            await clock.run(gap);
-            take("a");
-          }
-          const { allowed, retryAfterMs } = take("a", cost);
-          if (allowed) return;
-          assert.ok(retryAfterMs > 0 && retryAfterMs <= 2000);
-          await clock.run(retryAfterMs + 0.01);
-          assert.equal(take("a", cost).allowed, true, `not after ${retryAfterMs} ms`);
-        },
-      ),
-    );
+  test("one limiter serves all methods", async () => {
+    const { call, ctx, limit, endpoint } = bed();
+    const other = limit(endpoint, two);
+    assert.equal(await call(), "hello");
+    assert.equal(await other(ctx, "x"), "x");
+    await assert.rejects(other(ctx, "x"), { code: "resource_exhausted" });
+  });
+
+  test("a limiter that takes time is waited for", async () => {
+    const decisions: Decision[] = [
+      { allowed: true, limit: 1, remaining: 0, retryAfterMs: 0, resetMs: 1 },
+      { allowed: false, limit: 1, remaining: 0, retryAfterMs: 7, resetMs: 7 },
+    ];
+    const limiter: RateLimiter = { limit: 1, windowMs: 1000, burst: 1, take: async () => decisions.shift()! };
+    const { call } = bed({ limiter });
+    assert.equal(await call(), "hello");
+    assert.deepEqual(((await call()) as ServiceError).retry, { afterMs: 7 });
+  });
+
+  test("a key or cost that throws fails the call, and nothing escapes", async () => {
+    const broken = (): never => {
+      throw new Error("no principal");
+    };
+    assert.match(String(await bed({ key: broken }).call()), /no principal/);
+    assert.match(String(await bed({ cost: broken }).call()), /no principal/);
+    assert.match(String(await bed({ cost: () => -1 }).call()), /cost must be 0 or more, got -1/);
   });
 });
 
-test("a million keys take the memory of so many as are kept", () => {
-  const keyed = new Keyed(1000, () => ({}));
-  for (let i = 0; i < 1_000_000; i++) keyed.get(`key ${i}`);
-  assert.equal(keyed.size, 1000);
+describe("costs", () => {
+  test("a call takes what it costs", async () => {
+    const { call } = bed({ burst: 10, cost: (_ctx, request) => (request as string).length });
+    assert.equal(await call(undefined, "12345678"), "12345678");
+    assert.deepEqual(((await call(undefined, "123")) as ServiceError).retry, { afterMs: 100 });
+    assert.equal(await call(undefined, "12"), "12");
+  });
+
+  test("a call that could never pass is told never to come again", async () => {
+    const { call, limit } = bed({ cost: () => 3 });
+    const error = (await call()) as ServiceError;
+    assert.equal(error.code, "resource_exhausted");
+    assert.match(error.message, /costs 3 units, and rate limit "default" never admits more than 2 at once/);
+    assert.deepEqual(error.retry, { never: true });
+    assert.equal(limit.refused, 1);
+  });
 });
 
-describe("at the entrance", () => {
-  const incoming = (tenant = "a") => {
-    const responseHeaders = new Metadata();
-    const headers = new Metadata({ "x-tenant": tenant });
-    return { responseHeaders, ctx: withValue(background(), serverCallKey, { headers, responseHeaders } as ServerCall) };
+describe("keys", () => {
+  const whoami = contextKey<string>("test.who");
+
+  test("anything in the context, and undefined is not limited", async () => {
+    const { call, ctx } = bed({ burst: 1, key: (inner) => inner.value(whoami) });
+    const as = (who: string): Context => withValue(ctx, whoami, who);
+    assert.equal(await call(as("ann")), "hello");
+    assert.ok((await call(as("ann"))) instanceof ServiceError);
+    assert.equal(await call(as("bob")), "hello");
+    for (let i = 0; i < 5; i++) assert.equal(await call(ctx), "hello");
+  });
+
+  test("each method, when the key says so", async () => {
+    const { call, ctx, limit, endpoint } = bed({ burst: 1, key: (_ctx, { procedure }) => procedure });
+    assert.equal(await call(), "hello");
+    assert.equal(await limit(endpoint, two)(ctx, "x"), "x");
+    assert.ok((await call()) instanceof ServiceError);
+  });
+
+  test("addresses: without ports, and IPv6 by its first 64 bits", () => {
+    const key = byPeer();
+    const of = (peer: string): string | undefined => key(incoming(background(), { peer }).ctx, one);
+    assert.equal(of("192.0.2.1:4711"), "192.0.2.1");
+    assert.equal(of("192.0.2.1:4712"), "192.0.2.1");
+    assert.equal(of("[::ffff:192.0.2.1]:4711"), "192.0.2.1");
+    assert.equal(of("[2001:db8:1:2:3:4:5:6]:1"), "2001:db8:1:2/64");
+    assert.equal(of("[2001:db8:1:2::9]:1"), "2001:db8:1:2/64");
+    assert.equal(of("[2001:db8::9]:1"), "2001:db8:0:0/64");
+    assert.equal(of("[::1]:1"), "0:0:0:0/64");
+    assert.equal(of("[fe80::1%eth0]:1"), "fe80:0:0:0/64");
+    assert.equal(of("memory"), "memory");
+    assert.equal(key(background(), one), "");
+  });
+
+  test("headers, however long, keep keys short", async () => {
+    const keys: string[] = [];
+    const limiter: RateLimiter = {
+      limit: 1,
+      windowMs: 1000,
+      burst: 1,
+      take(key) {
+        keys.push(key);
+        return { allowed: true, limit: 1, remaining: 1, retryAfterMs: 0, resetMs: 0 };
+      },
+    };
+    const { call, ctx } = bed({ limiter, key: byHeader("X-Api-Key") });
+    const sent = [undefined, "k1", "a".repeat(128), "b".repeat(129), `${"b".repeat(129)}c`, "b".repeat(129)];
+    for (const value of sent) {
+      await call(incoming(ctx, value === undefined ? {} : { headers: { "x-api-key": value } }).ctx);
+    }
+    assert.deepEqual(keys.slice(0, 3), ["", "k1", "a".repeat(128)]);
+    assert.ok(keys.every(({ length }) => length <= 128));
+    assert.match(keys[3]!, /^sha256:/);
+    assert.notEqual(keys[3], keys[4]);
+    assert.equal(keys[3], keys[5]);
+    assert.throws(() => byHeader(""), /byHeader: name must not be empty/);
+  });
+});
+
+describe("headers", () => {
+  /** What the answers of calls carry, one after the other. */
+  const fields = async (count: number, options: RateLimitOptions): Promise<(string | undefined)[][]> => {
+    const { call, ctx } = bed(options);
+    const list: (string | undefined)[][] = [];
+    for (let i = 0; i < count; i++) {
+      const { ctx: inner, responseHeaders } = incoming(ctx);
+      const outcome = await call(inner);
+      const afterMs = outcome instanceof ServiceError ? outcome.retry?.afterMs : undefined;
+      const retryAfter = afterMs === undefined ? undefined : String(Math.ceil(afterMs / 1000));
+      list.push([responseHeaders.get("ratelimit-policy"), responseHeaders.get("ratelimit"), retryAfter]);
+    }
+    return list;
   };
 
-  test("what is over the quota is refused with the time to wait; every answer tells how it stands", async () => {
+  test("tell the policy, what is left, and the time in which it is used up at the pace admitted", async () => {
     const clock = new VirtualClock();
-    const call = rateLimit({ limiter: tokenBucket({ limit: 2, windowMs: 60_000, clock }), policy: "free" })(ok, method);
-    const first = incoming();
-    assert.equal(await call(first.ctx, {}), "ok");
-    assert.deepEqual(
-      [...first.responseHeaders.entries()],
-      [
-        ["ratelimit-policy", '"free";q=2;w=60'],
-        ["ratelimit", '"free";r=1;t=30'],
-      ],
-    );
-    await call(incoming().ctx, {});
-    const third = incoming();
-    const error = (await call(third.ctx, {}).catch((thrown: unknown) => thrown)) as ServiceError;
-    assert.equal(error.code, "resource_exhausted");
-    assert.equal(error.message, 'over the quota "free" of 2: try again in 30000 ms');
-    assert.equal(error.retry?.afterMs, 30_000);
-    assert.equal(third.responseHeaders.get("ratelimit"), '"free";r=0;t=30');
+    const limiter = gcra({ limit: 100, windowMs: 60_000, clock });
+    limiter.take("", 49);
+    assert.deepEqual(await fields(1, { limiter }), [['"default";q=100;w=60', '"default";r=50;t=30', undefined]]);
+    limiter.take("", 50);
+    // Not a second of the window must pass before the next unit, but less than one cannot be said.
+    assert.deepEqual(await fields(1, { limiter }), [['"default";q=100;w=60', '"default";r=0;t=1', "1"]]);
   });
 
-  test("by key, and by cost", async () => {
-    const call = rateLimit({
-      limiter: gcra({ limit: 3, windowMs: 60_000, clock: new VirtualClock() }),
-      key: (ctx) => ctx.value(serverCallKey)!.headers.get("x-tenant")!,
-      cost: (_ctx, request) => request as number,
-    })(ok, method);
-    await call(incoming("a").ctx, 3);
-    await assert.rejects(call(incoming("a").ctx, 1), /over the quota/);
-    await call(incoming("b").ctx, 2);
-    const long = "x".repeat(10_000);
-    await call(incoming(long).ctx, 3);
-    await assert.rejects(call(incoming(`${long}y`).ctx, 1), /over the quota/);
+  test("Retry-After is not earlier than the end of t", async () => {
+    for (const cost of [1, 3, 5]) {
+      for (const perMinute of [1, 7, 60, 1000]) {
+        const list = await fields(12, {
+          limiter: gcra({ limit: perMinute, windowMs: 60_000, burst: 7, clock: new VirtualClock() }),
+          cost,
+        });
+        for (const [, state, retryAfter] of list) {
+          const t = Number(/;t=(\d+)$/.exec(state!)![1]);
+          assert.ok(retryAfter === undefined || Number(retryAfter) >= t, `${state} with ${retryAfter}`);
+        }
+        assert.ok(list.some(([, , retryAfter]) => retryAfter !== undefined));
+      }
+    }
   });
 
-  test("a limiter that decides later is waited for", async () => {
-    const limiter = tokenBucket({ limit: 1, clock: new VirtualClock() });
-    const later: RateLimiter = { quota: limiter.quota, take: async (key, cost) => limiter.take(key, cost) };
-    const call = rateLimit({ limiter: later })(ok, method);
-    assert.equal(await call(background(), {}), "ok");
-    await assert.rejects(call(background(), {}), /over the quota/);
+  test("windows that are no whole seconds are told as the next longer", async () => {
+    const told = async (limit: number, windowMs: number) =>
+      (await fields(1, { limiter: gcra({ limit, windowMs, clock: new VirtualClock() }) }))[0]![0];
+    assert.equal(await told(50, 500), '"default";q=100;w=1');
+    assert.equal(await told(100, 1500), '"default";q=133;w=2');
+    assert.equal(await told(1, 10_000), '"default";q=1;w=10');
+    assert.equal(await told(0.5, 1000), '"default";q=0;w=1');
+  });
+
+  test("several policies stand side by side, the outer first", async () => {
+    const clock = new VirtualClock();
+    const endpoint: Endpoint = (_ctx, request) => Promise.resolve(request);
+    const inner = rateLimit({ perSecond: 10, clock, policy: "inner" })(endpoint, one);
+    const both = rateLimit({ limit: 600, windowMs: 60_000, clock, policy: "per minute" })(inner, one);
+    const { ctx, responseHeaders } = incoming(background(clock));
+    await both(ctx, {});
+    assert.deepEqual(responseHeaders.getAll("ratelimit-policy"), ['"per minute";q=600;w=60', '"inner";q=10;w=1']);
+    assert.deepEqual(responseHeaders.getAll("ratelimit"), ['"per minute";r=599;t=60', '"inner";r=9;t=1']);
+  });
+
+  test("can be left out", async () => {
+    assert.deepEqual(await fields(3, { headers: false }), [
+      [undefined, undefined, undefined],
+      [undefined, undefined, undefined],
+      [undefined, undefined, "1"],
+    ]);
   });
 });
 
-describe("on the way out", () => {
-  function bed(maxWaiting?: number) {
-    const clock = new VirtualClock();
-    const went: [unknown, number][] = [];
-    const endpoint: Endpoint = async (_ctx, name) => void went.push([name, clock.now()]);
-    const limiter = tokenBucket({ limit: 10, burst: 1, clock });
-    const call = pace({ limiter, ...(maxWaiting !== undefined && { maxWaiting }) })(endpoint, method);
-    return { clock, ctx: background(clock), went, call };
-  }
-
-  test("calls go at the rate, in their order", async () => {
-    const { clock, ctx, went, call } = bed();
-    const all = Promise.all(["a", "b", "c", "d"].map((name) => call(ctx, name)));
-    await clock.advance(1000);
-    await all;
-    assert.deepEqual(
-      went.map(([name, at]) => [name, Math.round(at)]),
-      [
-        ["a", 0],
-        ["b", 100],
-        ["c", 200],
-        ["d", 300],
-      ],
-    );
-    assert.equal(clock.pending, 0);
+describe("options", () => {
+  test("what is not legal is named", () => {
+    const limiter = gcra({ perSecond: 1 });
+    const bad: [RateLimitOptions, RegExp][] = [
+      [{}, /limit or perSecond must be given/],
+      [{ limiter, perSecond: 1 }, /rateLimit: perSecond is an option of the limiter that is given/],
+      [{ limiter, maxKeys: 1 }, /rateLimit: maxKeys is an option of the limiter/],
+      [{ limiter, cost: 2 }, /rateLimit: cost must be above 0 and at most the limiter's burst of 1, got 2/],
+      [{ limiter, cost: 0 }, /rateLimit: cost must be above 0/],
+      [{ limiter, policy: 'a"b' }, /rateLimit: policy must be 1 to 64 visible ASCII/],
+      [{ limiter, policy: "a\\b" }, /policy/],
+      [{ limiter, policy: "" }, /policy/],
+      [{ limiter, policy: "a\nb" }, /policy/],
+    ];
+    for (const [options, message] of bad) assert.throws(() => rateLimit(options), message);
   });
-
-  test("one that could not go before its deadline fails at once, and takes nothing from the others", async () => {
-    const { clock, ctx, call, went } = bed();
-    await call(ctx, "a");
-    const late = call(withTimeout(ctx, 50), "late").catch((error: unknown) => error as ServiceError);
-    const next = call(ctx, "b");
-    await clock.advance(0);
-    const error = (await late) as ServiceError;
-    assert.match(error.message, /not sent: the quota has room in 100 ms, later than the deadline/);
-    assert.equal(error.retry?.unprocessed, true);
-    await clock.advance(100);
-    await next;
-    assert.deepEqual(went.at(-1), ["b", 100]);
-  });
-
-  test("who gives up makes way, and too many are refused", async () => {
-    const { clock, ctx, call, went } = bed(2);
-    await call(ctx, "a");
-    const scope = withCancel(ctx);
-    const gone = call(scope, "gone").catch((error: unknown) => (error as ServiceError).code);
-    const next = call(ctx, "b");
-    await assert.rejects(call(ctx, "c"), /not sent: 2 calls wait for it already/);
-    scope.cancel();
-    assert.equal(await gone, "canceled");
-    await clock.advance(100);
-    await next;
-    assert.equal(went.length, 2);
-    assert.equal(clock.pending, 0);
-  });
-});
-
-test("options that are not legal are refused, by name", () => {
-  assert.throws(() => gcra({ limit: 0 }), /gcra: limit/);
-  assert.throws(() => gcra({ limit: 1, burst: 0.5 }), /gcra: burst/);
-  assert.throws(() => tokenBucket({ limit: 1, windowMs: 0 }), /tokenBucket: windowMs/);
-  assert.throws(() => tokenBucket({ limit: 1, burst: Infinity }), /tokenBucket: burst/);
-  assert.throws(() => slidingWindow({ limit: 1, maxKeys: 0 }), /slidingWindow: maxKeys/);
-  assert.throws(() => rateLimit({ limiter: gcra({ limit: 1 }), policy: 'a"b' }), /rateLimit: policy/);
-  assert.throws(() => pace({ limiter: gcra({ limit: 1 }), maxWaiting: -1 }), /pace: maxWaiting/);
 });

@@ -1,73 +1,149 @@
 import type { Context } from "../../context/context.ts";
 import type { Endpoint, Middleware } from "../../endpoint/endpoint.ts";
+import type { MethodInfo } from "../../endpoint/method-info.ts";
 import { errorInfo } from "../../errors/details.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { serverCall } from "../../metadata/call.ts";
-import type { Decision, RateLimiter } from "./rate-limiter.ts";
+import { gcra } from "./gcra.ts";
+import { LIMIT_FIELD, POLICY_FIELD, RateLimitFields } from "./headers.ts";
+import { boundedKey, type RateLimitKey } from "./keys.ts";
+import type { Decision, RateLimiter } from "./limiter.ts";
+import type { RateLimiterOptions } from "./options.ts";
 
-/** Options of {@link rateLimit}. */
-export interface RateLimitOptions {
-  /** `tokenBucket({ limit: 100 })`, `gcra(…)`, `slidingWindow(…)`, or one that is shared between processes. */
-  readonly limiter: RateLimiter;
-  /** Whose quota a call is counted against: a tenant, a token, an address. Default: one quota for all. */
-  readonly key?: (ctx: Context) => string;
-  /** What a call costs; above 0. Default 1. */
-  readonly cost?: (ctx: Context, request: unknown) => number;
-  /** Name of the policy in the headers; letters, digits, `-` and `_`. Default `default`. */
-  readonly policy?: string;
+/** Units that a call costs: a number, or worked out from the call before it is decoded any further. */
+export type RateLimitCost = number | ((ctx: Context, request: unknown, method: MethodInfo) => number);
+
+/** A call that was refused by {@link rateLimit}. */
+export interface RateLimitRefusal {
+  readonly policy: string;
+  readonly key: string;
+  readonly method: MethodInfo;
+  readonly decision: Decision;
 }
 
-/** The reason in the error detail of calls over their quota. */
+/** Options of {@link rateLimit}: a limiter, or those of a limiter of its own. */
+export interface RateLimitOptions extends RateLimiterOptions {
+  /** Who decides. Default: {@link gcra} with the other options given here. */
+  readonly limiter?: RateLimiter;
+  /** Whose units a call takes. Default: one key for all calls. {@link byPeer} and {@link byHeader} make others. */
+  readonly key?: RateLimitKey;
+  /** Units that a call costs. Default 1. */
+  readonly cost?: RateLimitCost;
+  /** What the limit is called in headers and errors, 1 to 64 visible ASCII characters. Default `default`. */
+  readonly policy?: string;
+  /** Whether answers, also those of calls that pass, tell the limit and what is left of it. Default true. */
+  readonly headers?: boolean;
+  /** Told of each call that is refused because its key has used up its units. Must not throw. */
+  readonly onRefused?: (refusal: RateLimitRefusal) => void;
+}
+
+/** A middleware that tells what it did. */
+export interface RateLimit extends Middleware {
+  readonly limiter: RateLimiter;
+  /** Calls admitted so far. */
+  readonly admitted: number;
+  /** Calls refused so far. */
+  readonly refused: number;
+}
+
+/** The reason in the error detail of calls that were over a rate limit. */
 export const RATE_LIMITED = "RATE_LIMITED";
 
-/** Keys are cut off here: who chooses the key must not choose how much of it is kept. */
-const MAX_KEY_LENGTH = 256;
-
 /**
- * Refuses what is over a quota, as `resource_exhausted` with the time to wait (`retry-after`), and tells every caller how it stands
- * in the headers `ratelimit-policy` and `ratelimit` (draft-ietf-httpapi-ratelimit-headers-10). For servers; for calls one makes see
- * `pace`.
+ * Refuses calls that are over a limit, as `resource_exhausted` with the time after which to come again (HTTP: status 429 and
+ * Retry-After). Answers carry the fields RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers-10).
  *
- * @throws TypeError when an option is not legal, naming it.
+ * One limiter serves all methods the middleware is put around; put it outside of what is costly, and inside of what
+ * establishes the key (authentication). Streams cost once, when they begin. With a limiter of this process a call waits for nothing.
+ *
+ * ```ts
+ * implement(Cargo, cargo, { use: [rateLimit({ perSecond: 500 }), rateLimit({ limit: 100, windowMs: 60_000, key: byPeer(), policy: "peer" })] })
+ * ```
+ *
+ * A call whose cost is above the limiter's burst is refused with the word never to try again.
+ *
+ * @throws RangeError or TypeError when an option is not legal, naming it.
  */
-export function rateLimit({ limiter, key = () => "", cost, policy = "default" }: RateLimitOptions): Middleware {
-  if (!/^[\w-]+$/.test(policy)) {
-    throw new TypeError(`rateLimit: policy must be of letters, digits, "-" and "_", got ${JSON.stringify(policy)}`);
-  }
-  const { limit, windowMs } = limiter.quota;
-  const policyHeader = `"${policy}";q=${Math.floor(limit)};w=${Math.ceil(windowMs / 1000)}`;
+export function rateLimit(options: RateLimitOptions): RateLimit {
+  const { key, cost = 1, policy = "default", headers = true, onRefused } = options;
+  const limiter = limiterOf("rateLimit", options);
+  checkFixedCost("rateLimit", cost, limiter);
+  const fields = new RateLimitFields(policy, limiter);
+  const counts = { admitted: 0, refused: 0 };
 
-  return <Req, Res>(next: Endpoint<Req, Res>): Endpoint<Req, Res> => {
-    const go = (ctx: Context, request: Req, decision: Decision): Promise<Res> => {
-      const headers = serverCall(ctx)?.responseHeaders;
-      // Not later than what Retry-After says of the same moment.
-      const resets = Math.ceil((decision.allowed ? decision.resetMs : decision.retryAfterMs) / 1000);
-      headers?.append("ratelimit-policy", policyHeader);
-      headers?.append("ratelimit", `"${policy}";r=${decision.remaining};t=${resets}`);
-      return decision.allowed ? next(ctx, request) : Promise.reject(refusal(decision, policy));
-    };
+  const middleware = <Req, Res>(next: Endpoint<Req, Res>, method: MethodInfo): Endpoint<Req, Res> => {
+    function judge(ctx: Context, request: Req, owner: string, decision: Decision): Promise<Res> {
+      if (headers) {
+        const answer = serverCall(ctx)?.responseHeaders;
+        answer?.append(POLICY_FIELD, fields.policy);
+        answer?.append(LIMIT_FIELD, fields.state(decision));
+      }
+      if (decision.allowed) {
+        counts.admitted++;
+        return next(ctx, request);
+      }
+      counts.refused++;
+      onRefused?.({ policy, key: owner, method, decision });
+      return Promise.reject(refusal(policy, limiter, decision.retryAfterMs));
+    }
     return function rateLimited(ctx, request) {
-      const decision = limiter.take(key(ctx).slice(0, MAX_KEY_LENGTH), cost?.(ctx, request));
-      return decision instanceof Promise
-        ? decision.then((decided) => go(ctx, request, decided))
-        : go(ctx, request, decision);
+      try {
+        const given = key === undefined ? "" : key(ctx, method);
+        if (given === undefined) return next(ctx, request);
+        const owner = boundedKey(given);
+        const units = typeof cost === "number" ? cost : cost(ctx, request, method);
+        if (units > limiter.burst) {
+          counts.refused++;
+          throw tooCostly(policy, units, limiter);
+        }
+        const decision = limiter.take(owner, units);
+        if (!(decision instanceof Promise)) return judge(ctx, request, owner, decision);
+        return decision.then((late) => judge(ctx, request, owner, late));
+      } catch (error) {
+        return Promise.reject(error);
+      }
     };
   };
+  return Object.defineProperties(middleware, {
+    limiter: { value: limiter },
+    admitted: { get: () => counts.admitted },
+    refused: { get: () => counts.refused },
+  }) as unknown as RateLimit;
 }
 
-function refusal({ limit, retryAfterMs }: Decision, policy: string): ServiceError {
-  const depth = Error.stackTraceLimit;
-  // Refusing must cost next to nothing, and a stack trace would say nothing.
-  Error.stackTraceLimit = 0;
-  const waitMs = Math.ceil(retryAfterMs);
-  const error = new ServiceError(
+/** The limiter given, or one of its own. */
+export function limiterOf(who: string, options: RateLimiterOptions & { readonly limiter?: RateLimiter }): RateLimiter {
+  const { limiter } = options;
+  if (limiter === undefined) return gcra(options);
+  for (const name of ["limit", "windowMs", "perSecond", "burst", "maxKeys", "clock"] as const) {
+    if (options[name] !== undefined) throw new TypeError(`${who}: ${name} is an option of the limiter that is given`);
+  }
+  return limiter;
+}
+
+/** @throws RangeError when a cost that is the same for all calls can never pass. */
+export function checkFixedCost(who: string, cost: RateLimitCost, { burst }: RateLimiter): void {
+  if (typeof cost === "function" || (cost > 0 && cost <= burst)) return;
+  throw new RangeError(`${who}: cost must be above 0 and at most the limiter's burst of ${burst}, got ${cost}`);
+}
+
+/** The error of a call that could never pass. */
+export function tooCostly(policy: string, units: number, { burst }: RateLimiter): ServiceError {
+  return new ServiceError(
     "resource_exhausted",
-    `over the quota "${policy}" of ${limit}: try again in ${waitMs} ms`,
-    {
-      details: [errorInfo({ reason: RATE_LIMITED, domain: "flotilla" })],
-      retry: { afterMs: waitMs },
-    },
+    `the call costs ${units} units, and rate limit "${policy}" never admits more than ${burst} at once`,
+    { retry: { never: true }, details: [reason(policy)] },
   );
-  Error.stackTraceLimit = depth;
-  return error;
+}
+
+function refusal(policy: string, { limit, windowMs }: RateLimiter, afterMs: number): ServiceError {
+  return new ServiceError("resource_exhausted", `over rate limit "${policy}" of ${limit} per ${windowMs / 1000} s`, {
+    retry: { afterMs },
+    details: [reason(policy)],
+  });
+}
+
+/** The detail by which callers tell this from other kinds of exhaustion. */
+export function reason(policy: string): ReturnType<typeof errorInfo> {
+  return errorInfo({ reason: RATE_LIMITED, domain: "flotilla.dev", metadata: { policy } });
 }

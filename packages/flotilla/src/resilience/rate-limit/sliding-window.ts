@@ -1,68 +1,103 @@
 import type { Clock } from "../../clock/clock.ts";
-import { systemClock } from "../../clock/system-clock.ts";
-import { Keyed } from "./keyed.ts";
-import { checkCost, checkQuota, type Decision, type QuotaOptions, type RateLimiter } from "./rate-limiter.ts";
+import { KeyTable } from "./key-table.ts";
+import { checkCost, type Decision, type LocalRateLimiter, SLACK, wholeUnits } from "./limiter.ts";
+import { type RateLimiterOptions, rateSettings } from "./options.ts";
 
-/** Options of {@link slidingWindow}. */
-export interface SlidingWindowOptions extends QuotaOptions {
-  readonly clock?: Clock;
+/** Options of {@link slidingWindow}: those of all limiters but `burst`, which is the limit itself. */
+export type SlidingWindowOptions = Omit<RateLimiterOptions, "burst">;
+
+/** Three numbers a key: the number of its current window, units taken in the one before, and in the current one. */
+const WINDOW = 0;
+const BEFORE = 1;
+const CURRENT = 2;
+
+class SlidingWindow implements LocalRateLimiter {
+  readonly limit: number;
+  readonly windowMs: number;
+  readonly burst: number;
+  readonly #clock: Clock;
+  // Windows are counted from here on, so that doubles stay exact.
+  readonly #originMs: number;
+  readonly #table: KeyTable;
+
+  constructor(options: SlidingWindowOptions) {
+    const { limit, windowMs, maxKeys, clock } = rateSettings("slidingWindow", options);
+    if (limit < 1) throw new RangeError(`slidingWindow: limit must be 1 or more, got ${limit}`);
+    if ((options as RateLimiterOptions).burst !== undefined) {
+      throw new TypeError("slidingWindow: burst is the limit itself; use tokenBucket or gcra for another");
+    }
+    this.limit = limit;
+    this.windowMs = windowMs;
+    this.burst = limit;
+    this.#clock = clock;
+    this.#originMs = clock.now();
+    this.#table = new KeyTable(3, maxKeys, (values, at, now) => {
+      const age = Math.floor(now / windowMs) - values[at + WINDOW]!;
+      const share = 1 - (now % windowMs) / windowMs;
+      if (age === 0) return values[at + BEFORE]! * share + values[at + CURRENT]!;
+      return age === 1 ? values[at + CURRENT]! * share : 0;
+    });
+  }
+
+  get size(): number {
+    return this.#table.size;
+  }
+
+  get forgotten(): number {
+    return this.#table.forgotten;
+  }
+
+  take(key: string, cost = 1): Decision {
+    checkCost(cost, this.burst);
+    const { limit, windowMs } = this;
+    const now = this.#clock.now() - this.#originMs;
+    const window = Math.floor(now / windowMs);
+    const at = this.#table.find(key, now);
+    const { values } = this.#table;
+    const passed = window - values[at + WINDOW]!;
+    if (passed > 0) {
+      values[at + BEFORE] = passed === 1 ? values[at + CURRENT]! : 0;
+      values[at + CURRENT] = 0;
+      values[at + WINDOW] = window;
+    }
+    const before = values[at + BEFORE]!;
+    let current = values[at + CURRENT]!;
+    const elapsedMs = now - window * windowMs;
+    const used = before * (1 - elapsedMs / windowMs) + current;
+    const allowed = used + cost <= limit + SLACK;
+    if (allowed) values[at + CURRENT] = current += cost;
+    return {
+      allowed,
+      limit,
+      remaining: wholeUnits(limit - used - (allowed ? cost : 0)),
+      retryAfterMs: allowed ? 0 : fitsAtMs(limit - cost, before, current, windowMs) - elapsedMs,
+      resetMs: current > 0 ? 2 * windowMs - elapsedMs : before > 0 ? windowMs - elapsedMs : 0,
+    };
+  }
 }
 
-interface Window {
-  /** Number of the current window. */
-  number: number;
-  current: number;
-  previous: number;
+/** When, from the beginning of the current window, no more than `room` counts as used. */
+function fitsAtMs(room: number, before: number, current: number, windowMs: number): number {
+  // In this window those of the one before fade away; in the next, those of this one.
+  if (current <= room) return windowMs * (1 - (room - current) / before);
+  return windowMs * (2 - room / current);
 }
 
 /**
- * So many calls in the window that ends now, of which the part that lies in the fixed window before is taken to have been even.
- * Two numbers a key. All of the quota may come at once; a fixed window would let twice as much through around its end.
+ * A limiter that counts what a key took in windows of `windowMs`, and takes the one before the current to have been even: used is
+ * `before * (1 - elapsed / windowMs) + current`, which stays within `limit`.
  *
- * Algorithm: sliding window counter, as described by Cloudflare ("How we built rate limiting capable of scaling to millions of
- * domains", 2017).
+ * Where traffic is even this is exact: no `windowMs`, wherever it begins, has more than `limit`. Who crowds into the end of one
+ * window gains: then a span of `windowMs` that ends a share s into a window may have up to `(1 + s) * limit`. A token bucket with
+ * `burst` set is as cheap and never exceeds its bound; this one is for quotas that are told as "so many in the last minute".
  *
- * @throws RangeError when an option is not legal, naming it.
+ * Keys beyond `maxKeys` drive out those that lose least by it: first any that took nothing of late, for which nothing changes.
+ * One that had is counted in `forgotten`, and may take the limit anew.
+ *
+ * Algorithm: sliding window counter (Cloudflare, "How we built rate limiting capable of scaling to millions of domains", 2017).
+ *
+ * @throws RangeError or TypeError when an option is not legal, naming it.
  */
-export function slidingWindow(options: SlidingWindowOptions): RateLimiter {
-  const { limit, windowMs, maxKeys } = checkQuota("slidingWindow", options);
-  const { clock = systemClock } = options;
-  const windows = new Keyed<Window>(maxKeys, () => ({ number: 0, current: 0, previous: 0 }));
-  return {
-    quota: { limit, windowMs },
-    take(key, cost = 1): Decision {
-      checkCost("slidingWindow", cost, limit);
-      const nowMs = clock.now();
-      const number = Math.floor(nowMs / windowMs);
-      const window = windows.get(key);
-      if (number !== window.number) {
-        window.previous = number === window.number + 1 ? window.current : 0;
-        window.current = 0;
-        window.number = number;
-      }
-      const elapsed = nowMs / windowMs - number;
-      const used = window.previous * (1 - elapsed) + window.current;
-      const allowed = used + cost <= limit + 1e-9;
-      if (allowed) window.current += cost;
-      const left = limit - used - (allowed ? cost : 0);
-      const toEndMs = (1 - elapsed) * windowMs;
-      return {
-        allowed,
-        limit,
-        remaining: Math.max(0, Math.floor(left + 1e-9)),
-        retryAfterMs: allowed ? 0 : waitMs(window, cost, elapsed, limit, windowMs),
-        resetMs: window.current > 0 ? toEndMs + windowMs : window.previous > 0 ? toEndMs : 0,
-      };
-    },
-  };
-}
-
-/** Until there is room for so much more, when nothing else comes. */
-function waitMs({ previous, current }: Window, cost: number, elapsed: number, limit: number, windowMs: number): number {
-  // Within this window, as what was before moves out of sight.
-  const room = limit - current - cost;
-  if (room >= 0) return (1 - room / previous - elapsed) * windowMs;
-  // In the next one, as what is in this one does.
-  const share = 1 - Math.max(0, limit - cost) / current;
-  return (1 - elapsed + Math.max(0, share)) * windowMs;
+export function slidingWindow(options: SlidingWindowOptions): LocalRateLimiter {
+  return new SlidingWindow(options);
 }

@@ -1,45 +1,79 @@
-import { systemClock } from "../../clock/system-clock.ts";
-import type { BurstOptions } from "./gcra.ts";
-import { Keyed } from "./keyed.ts";
-import { checkCost, checkQuota, type Decision, type RateLimiter } from "./rate-limiter.ts";
+import type { Clock } from "../../clock/clock.ts";
+import { KeyTable } from "./key-table.ts";
+import { checkCost, type Decision, type LocalRateLimiter, SLACK, wholeUnits } from "./limiter.ts";
+import { type RateLimiterOptions, rateSettings } from "./options.ts";
 
-interface Bucket {
-  tokens: number;
-  atMs: number;
+/** Two numbers a key: units missing in the bucket, and when that was. Zeros are a full bucket. */
+const MISSING = 0;
+const SINCE = 1;
+
+class TokenBucket implements LocalRateLimiter {
+  readonly limit: number;
+  readonly windowMs: number;
+  readonly burst: number;
+  readonly #unitsPerMs: number;
+  readonly #clock: Clock;
+  // Times are kept from here on, so that doubles stay exact.
+  readonly #originMs: number;
+  readonly #table: KeyTable;
+
+  constructor(options: RateLimiterOptions) {
+    const { limit, windowMs, burst, maxKeys, clock } = rateSettings("tokenBucket", options);
+    this.limit = limit;
+    this.windowMs = windowMs;
+    this.burst = burst;
+    const unitsPerMs = limit / windowMs;
+    this.#unitsPerMs = unitsPerMs;
+    this.#clock = clock;
+    this.#originMs = clock.now();
+    this.#table = new KeyTable(2, maxKeys, (values, at, now) =>
+      Math.max(0, values[at + MISSING]! - (now - values[at + SINCE]!) * unitsPerMs),
+    );
+  }
+
+  get size(): number {
+    return this.#table.size;
+  }
+
+  get forgotten(): number {
+    return this.#table.forgotten;
+  }
+
+  take(key: string, cost = 1): Decision {
+    checkCost(cost, this.burst);
+    const now = this.#clock.now() - this.#originMs;
+    const at = this.#table.find(key, now);
+    const { values } = this.#table;
+    let missing = Math.max(0, values[at + MISSING]! - (now - values[at + SINCE]!) * this.#unitsPerMs);
+    const lacking = missing + cost - this.burst;
+    const allowed = lacking <= SLACK;
+    if (allowed) missing += cost;
+    values[at + MISSING] = missing;
+    values[at + SINCE] = now;
+    return {
+      allowed,
+      limit: this.limit,
+      remaining: wholeUnits(this.burst - missing),
+      retryAfterMs: allowed ? 0 : lacking / this.#unitsPerMs,
+      resetMs: missing / this.#unitsPerMs,
+    };
+  }
 }
 
 /**
- * A bucket of `burst` tokens a key that fills at an even rate; each call takes some. In any span of time t at most
- * `burst + limit * t / windowMs` calls go.
+ * A bucket of `burst` units for each key, full at first, into which `limit` units flow in each window; a request takes its cost
+ * out, or is refused.
  *
- * @throws RangeError when an option is not legal, naming it.
+ * In any interval of t milliseconds no key takes more than `burst + limit * t / windowMs` units.
+ *
+ * Keys beyond `maxKeys` drive out those that lose least by it: first full buckets, for which nothing changes. One that was not
+ * full is counted in `forgotten`, and is full when the key comes again.
+ *
+ * Algorithm: token bucket (Turner, "New directions in communications", IEEE Communications Magazine 24(10), 1986), filled
+ * lazily.
+ *
+ * @throws RangeError or TypeError when an option is not legal, naming it.
  */
-export function tokenBucket(options: BurstOptions): RateLimiter {
-  const { limit, windowMs, maxKeys } = checkQuota("tokenBucket", options);
-  const { burst = limit, clock = systemClock } = options;
-  if (!(burst >= 1 && burst < Infinity)) {
-    throw new RangeError(`tokenBucket: burst must be 1 or more and finite, got ${burst}`);
-  }
-  const perMs = limit / windowMs;
-  const buckets = new Keyed<Bucket>(maxKeys, () => ({ tokens: burst, atMs: clock.now() }));
-  return {
-    quota: { limit, windowMs },
-    take(key, cost = 1): Decision {
-      checkCost("tokenBucket", cost, burst);
-      const nowMs = clock.now();
-      const bucket = buckets.get(key);
-      bucket.tokens = Math.min(burst, bucket.tokens + (nowMs - bucket.atMs) * perMs);
-      bucket.atMs = nowMs;
-      // A billionth of a token for rounding: never half a call early.
-      const allowed = bucket.tokens >= cost - 1e-9;
-      if (allowed) bucket.tokens = Math.max(0, bucket.tokens - cost);
-      return {
-        allowed,
-        limit: burst,
-        remaining: Math.floor(bucket.tokens + 1e-9),
-        retryAfterMs: allowed ? 0 : (cost - bucket.tokens) / perMs,
-        resetMs: (burst - bucket.tokens) / perMs,
-      };
-    },
-  };
+export function tokenBucket(options: RateLimiterOptions): LocalRateLimiter {
+  return new TokenBucket(options);
 }

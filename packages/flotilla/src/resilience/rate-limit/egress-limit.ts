@@ -1,0 +1,87 @@
+import type { Context } from "../../context/context.ts";
+import type { Endpoint, Middleware } from "../../endpoint/endpoint.ts";
+import type { MethodInfo } from "../../endpoint/method-info.ts";
+import { EgressLine, type Lines } from "./egress-line.ts";
+import { boundedKey, type RateLimitKey } from "./keys.ts";
+import type { Decision, RateLimiter } from "./limiter.ts";
+import type { RateLimiterOptions } from "./options.ts";
+import { checkFixedCost, limiterOf, type RateLimitCost, tooCostly } from "./rate-limit.ts";
+
+/** Options of {@link egressLimit}: a limiter, or those of a limiter of its own. */
+export interface EgressLimitOptions extends RateLimiterOptions {
+  /** Who decides. Default: `gcra` with the other options given here. */
+  readonly limiter?: RateLimiter;
+  /** Whose units a call takes. Default: one key for all calls. For one a service: `(_ctx, { service }) => service`. */
+  readonly key?: RateLimitKey;
+  /** Units that a call costs. Default 1. */
+  readonly cost?: RateLimitCost;
+  /** What the limit is called in errors. Default `egress`. */
+  readonly policy?: string;
+  /** Calls that may wait at the same time, over all keys; more fail at once. 0 or more. Default 1000. */
+  readonly maxWaiting?: number;
+}
+
+/** A middleware that tells how it stands. */
+export interface EgressLimit extends Middleware {
+  readonly limiter: RateLimiter;
+  /** Calls that wait for their turn now. */
+  readonly waiting: number;
+  /** Calls that failed without having been sent, because their turn would have come too late or too many waited. */
+  readonly refused: number;
+}
+
+/**
+ * Keeps outgoing calls to a rate, such as the quota that a service grants: calls beyond it wait for their turn, first come first
+ * served, within their deadline. One that could not be in time fails at once, as `resource_exhausted` that reached nobody,
+ * with the time after which there is room; a call that is canceled leaves its place to the next.
+ *
+ * Of a call without a deadline nothing limits the wait but its cancellation: give it one further out. Streams take their units
+ * once, when they begin. Put inside of `retry` every attempt takes its turn, which is what a quota asks for.
+ *
+ * ```ts
+ * channel({ discover, use: [deadline(2000), egressLimit({ perSecond: 50, burst: 5 })] })
+ * ```
+ *
+ * @throws RangeError or TypeError when an option is not legal, naming it.
+ */
+export function egressLimit(options: EgressLimitOptions): EgressLimit {
+  const { key, cost = 1, policy = "egress", maxWaiting = 1000 } = options;
+  const limiter = limiterOf("egressLimit", options);
+  checkFixedCost("egressLimit", cost, limiter);
+  if (!(maxWaiting >= 0)) throw new RangeError(`egressLimit: maxWaiting must be 0 or more, got ${maxWaiting}`);
+  const lines: Lines = { limiter, policy, maxWaiting, waiting: 0, refused: 0, byKey: new Map() };
+
+  const middleware = <Req, Res>(next: Endpoint<Req, Res>, method: MethodInfo): Endpoint<Req, Res> => {
+    function pass(ctx: Context, request: Req, owner: string, units: number, decision: Decision): Promise<Res> {
+      if (decision.allowed) return next(ctx, request);
+      // With a limiter that takes time, another call may have begun to wait meanwhile.
+      const line = lines.byKey.get(owner) ?? new EgressLine(owner, lines);
+      return line.wait(ctx, units, decision).then(() => next(ctx, request));
+    }
+    return function paced(ctx, request) {
+      try {
+        if (ctx.err !== undefined) return Promise.reject(ctx.err);
+        const given = key === undefined ? "" : key(ctx, method);
+        if (given === undefined) return next(ctx, request);
+        const owner = boundedKey(given);
+        const units = typeof cost === "number" ? cost : cost(ctx, request, method);
+        if (units > limiter.burst) {
+          lines.refused++;
+          throw tooCostly(policy, units, limiter);
+        }
+        const line = lines.byKey.get(owner);
+        if (line !== undefined) return line.wait(ctx, units, undefined).then(() => next(ctx, request));
+        const decision = limiter.take(owner, units);
+        if (!(decision instanceof Promise)) return pass(ctx, request, owner, units, decision);
+        return decision.then((late) => pass(ctx, request, owner, units, late));
+      } catch (error) {
+        return Promise.reject(error);
+      }
+    };
+  };
+  return Object.defineProperties(middleware, {
+    limiter: { value: limiter },
+    waiting: { get: () => lines.waiting },
+    refused: { get: () => lines.refused },
+  }) as unknown as EgressLimit;
+}
