@@ -2,6 +2,7 @@ import type { Clock } from "../clock/clock.ts";
 import type { Random } from "../clock/random.ts";
 import type { Context } from "../context/context.ts";
 import type { Instance } from "../endpoint/instance.ts";
+import type { LoadReport } from "../endpoint/load-report.ts";
 import type { ServiceError } from "../errors/service-error.ts";
 
 /** An instance as a balancer sees it. The client makes one an instance and keeps it for as long as the instance lives. */
@@ -23,6 +24,8 @@ export interface Balancer<C extends Candidate = Candidate> {
   pick(ctx: Context, tried?: ReadonlySet<C>): C | undefined;
   /** Told when a picked call has ended, where the balancer learns from that. */
   done?(candidate: C, latencyMs: number, error: ServiceError | undefined): void;
+  /** Told how busy a candidate is, when an answer of it says so. */
+  report?(candidate: C, load: LoadReport): void;
 }
 
 /** What a balancer is built with. */

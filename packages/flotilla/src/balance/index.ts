@@ -1,5 +1,11 @@
 export type { Balancer, BalancerDeps, BalancerFactory, Candidate } from "./balancer.ts";
+export type { ByKeyOptions } from "./consistent.ts";
 export type { Ejected, EjectionOptions } from "./ejection.ts";
 export { leastRequest } from "./least-request.ts";
+export { type MaglevOptions, maglev } from "./maglev.ts";
+export { type PeakEwmaOptions, peakEwma } from "./peak-ewma.ts";
+export { type PrequalOptions, prequal } from "./prequal.ts";
 export { random } from "./random.ts";
+export { type RingHashOptions, ringHash } from "./ring-hash.ts";
 export { roundRobin } from "./round-robin.ts";
+export { weightedRoundRobin } from "./weighted-round-robin.ts";

@@ -1,6 +1,7 @@
 import { type Random, randomInt } from "../clock/random.ts";
 import type { Context } from "../context/context.ts";
 import type { Balancer, BalancerFactory, Candidate } from "./balancer.ts";
+import { weightOf } from "./weight.ts";
 
 /** So many draws may hit one that was tried before the list is looked through. */
 const MAX_DRAWS = 8;
@@ -63,12 +64,6 @@ class WeightedRandom<C extends Candidate> implements Balancer<C> {
     }
     return chosen;
   }
-}
-
-/** A weight that is no positive, finite number came from a faulty registration: it counts as the default. */
-function weightOf(candidate: Candidate): number {
-  const { weight } = candidate.instance;
-  return weight !== undefined && weight > 0 && weight < Infinity ? weight : 1;
 }
 
 function aliasTables(candidates: readonly Candidate[]): AliasTables {

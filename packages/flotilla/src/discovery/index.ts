@@ -5,3 +5,4 @@ export type { DnsAnswer, DnsLookup, DnsResolver, DnsSrvRecord } from "./dns/reso
 export type { DnsFamily } from "./dns/targets.ts";
 export { type EmbeddedOptions, embedded } from "./embedded/embedded.ts";
 export { type FixedTargets, fixed } from "./fixed.ts";
+export { type SubsetOptions, subset } from "./subset.ts";

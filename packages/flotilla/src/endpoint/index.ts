@@ -1,6 +1,7 @@
 export { chain, type Endpoint, type Middleware } from "./endpoint.ts";
 export type { FinishedCall } from "./finished-call.ts";
 export type { Instance } from "./instance.ts";
+export type { LoadReport } from "./load-report.ts";
 export type { JsonSchema, MessageType, Validated } from "./message-type.ts";
 export type { MethodInfo, MethodKind, RestRoute } from "./method-info.ts";
 export {

@@ -25,6 +25,7 @@ export {
 export { deadline } from "./deadline.ts";
 export { isFailure } from "./failure.ts";
 export { type HedgeOptions, hedge } from "./hedge.ts";
+export { loadReporting } from "./load-reporting.ts";
 export { type AdaptiveLimitOptions, adaptiveLimit } from "./overload/adaptive-limit.ts";
 export {
   type ConcurrencyLimit,

@@ -8,10 +8,12 @@ import type { InstanceObserver, Instancer, Watch } from "../discovery/discovery.
 import { attemptsKey } from "../endpoint/attempt.ts";
 import type { Endpoint, Middleware } from "../endpoint/endpoint.ts";
 import type { Instance } from "../endpoint/instance.ts";
+import { LOAD_HEADER, parseLoadReport } from "../endpoint/load-report.ts";
 import type { MethodInfo } from "../endpoint/method-info.ts";
 import { outgoingCallKey } from "../endpoint/observer.ts";
 import { observeStream } from "../endpoint/stream.ts";
 import { ServiceError } from "../errors/service-error.ts";
+import { responseObserver, withResponseObserver } from "../metadata/call.ts";
 import { Availability } from "./availability.ts";
 import { type Connections, Peer } from "./peer.ts";
 
@@ -156,7 +158,8 @@ export class Target implements InstanceObserver {
     streams: boolean,
   ): Promise<unknown> {
     const observer = outer.value(outgoingCallKey);
-    const ctx = observer === undefined ? outer : observer.attempt(outer, peer.instance);
+    const attempt = observer === undefined ? outer : observer.attempt(outer, peer.instance);
+    const ctx = this.#balancer.report === undefined ? attempt : listening(attempt, peer, this.#balancer);
     const { clock } = this.#deps;
     const balancer = this.#balancer;
     const startedMs = balancer.done === undefined ? 0 : clock.now();
@@ -224,6 +227,17 @@ export class Target implements InstanceObserver {
     this.#available.stop();
     this.#wake();
   }
+}
+
+/** A child whose answer tells the balancer how busy the instance is, if it says so. */
+function listening(ctx: Context, peer: Peer, balancer: Balancer<Peer>): Context {
+  const other = responseObserver(ctx);
+  return withResponseObserver(ctx, (headers, trailers) => {
+    const header = headers.get(LOAD_HEADER);
+    const load = header === undefined ? undefined : parseLoadReport(header);
+    if (load !== undefined) balancer.report!(peer, load);
+    other?.(headers, trailers);
+  });
 }
 
 /** A stream whose call is over when it was read to its end, was left early, or when its context is done. */

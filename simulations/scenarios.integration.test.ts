@@ -15,7 +15,7 @@ for (const scenario of scenarios) {
 
 describe("a seed", () => {
   test("gives the same run, byte for byte; another gives another", async () => {
-    const [scenario] = scenarios;
+    const scenario = scenarios.find(({ name }) => name === "sinkhole");
     const run = async (seed: number): Promise<string> =>
       toJson(scenario!, 0, await scenario!.run({ seed, progress() {} }));
     const first = await run(2);

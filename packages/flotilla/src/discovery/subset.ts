@@ -1,0 +1,53 @@
+import { hash32 } from "../codec/hash.ts";
+import type { Instance } from "../endpoint/instance.ts";
+import type { Instancer } from "./discovery.ts";
+
+/** Options of {@link subset}. */
+export interface SubsetOptions {
+  /** Instances this client is to know, 1 or more; all of them while there are no more. */
+  readonly size: number;
+  /**
+   * Which of the clients this is: 0, 1, 2, ... without gaps, as the ordinal of a replica set. Then all instances have the same
+   * number of clients, to one. Or any name that no other client has: then the number differs by chance.
+   */
+  readonly client: number | string;
+}
+
+/**
+ * Shows a client some of the instances instead of all: with many of both, connections from each to each would be too many. Which
+ * ones hardly changes when an instance comes or goes.
+ *
+ * Algorithm: with a number, deterministic subsetting (Beyer et al., "Site Reliability Engineering", chapter 20), the instances of
+ * a round ordered by hash instead of shuffled, so that a change moves its neighbours only. With a name, rendezvous hashing (Thaler
+ * and Ravishankar, IEEE/ACM ToN 6(1), 1998), as in gRPC's proposal A68.
+ *
+ * @throws RangeError when an option is not legal, naming it.
+ */
+export function subset(from: Instancer, { size, client }: SubsetOptions): Instancer {
+  if (!(Number.isInteger(size) && size >= 1))
+    throw new RangeError(`subset: size must be a whole number above 0, got ${size}`);
+  if (typeof client === "number" && !(Number.isInteger(client) && client >= 0)) {
+    throw new RangeError(`subset: client must be a whole number from 0, or a name, got ${client}`);
+  }
+  return {
+    watch: (service, observer) =>
+      from.watch(service, {
+        update: (instances) => observer.update(chosen(instances, size, client)),
+        error: (error) => observer.error(error),
+      }),
+  };
+}
+
+function chosen(instances: readonly Instance[], size: number, client: number | string): readonly Instance[] {
+  const n = instances.length;
+  if (n <= size) return instances;
+  const subsets = Math.ceil(n / size);
+  const seed = typeof client === "number" ? Math.floor(client / subsets) : hash32(client);
+  const hashes = Float64Array.from(instances, ({ id }) => hash32(id, seed));
+  const order = Array.from(instances.keys()).sort((a, b) => hashes[a]! - hashes[b]! || a - b);
+  // Rounds of clients: within one each instance is given away once, to as many clients as it takes to give away all.
+  const from = typeof client === "number" ? Math.floor(((client % subsets) * n) / subsets) : 0;
+  const to = typeof client === "number" ? Math.floor((((client % subsets) + 1) * n) / subsets) : size;
+  const picked = order.slice(from, to).sort((a, b) => a - b);
+  return picked.map((index) => instances[index]!);
+}
