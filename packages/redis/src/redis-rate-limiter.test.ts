@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { VirtualClock } from "flotilla/clock";
+import { type Clock, VirtualClock } from "flotilla/clock";
 import type { Decision } from "flotilla/resilience";
 import { type RedisRateLimiterOptions, redisRateLimiter } from "./redis-rate-limiter.ts";
 import type { RedisScripts, ScriptInput } from "./redis-scripts.ts";
@@ -187,6 +187,30 @@ describe("the loss of Redis", () => {
     await clock.advance(1);
     void limiter.take("k");
     assert.equal(redis.calls.length, 4);
+  });
+
+  test("a process that stood still itself does not blame Redis", async () => {
+    const clock = new VirtualClock();
+    let asleepMs = 0;
+    const sleepy: Clock = {
+      now: () => clock.now() + asleepMs,
+      epoch: () => clock.epoch() + asleepMs,
+      schedule: (ms, callback) => clock.schedule(ms, callback),
+    };
+    const { redis, limiter } = bed({ clock: sleepy, timeoutMs: 8 });
+    redis.answer = () => new Promise((resolve) => void clock.schedule(12, () => resolve([1, "0"])));
+    const held = limiter.take("k") as Promise<Decision>;
+    asleepMs = 50;
+    await clock.advance(20);
+    await held;
+    assert.equal(limiter.withoutRedis, 0);
+    // Awake it waits as long as it may, and not a second time.
+    const late = limiter.take("k") as Promise<Decision>;
+    await clock.advance(8);
+    await late;
+    assert.equal(limiter.withoutRedis, 1);
+    await clock.advance(20);
+    assert.equal(clock.pending, 0);
   });
 
   test("an answer that comes late changes nothing", async () => {

@@ -61,6 +61,8 @@ export interface RedisRateLimiter extends RateLimiter {
 
 const DEFAULT_PREFIX = "flotilla:rate:";
 const DEFAULT_TIMEOUT_MS = 10;
+/** A timer that fires so much too late says that the event loop stood still. */
+const HELD_UP_MS = 3;
 /** So many microseconds later than worked out: Redis's clock counts whole ones, and rounds down. */
 const TICK_US = 1;
 
@@ -189,12 +191,15 @@ class SharedRateLimiter implements RedisRateLimiter {
     const input = { keys: [this.#prefix + key], arguments: [String(cost * this.#unitUs), this.#toleranceArg] };
     return new Promise((resolve, reject) => {
       let over = false;
-      const timer = this.#clock.schedule(this.#timeoutMs, () => {
-        // This process may have been held up itself: an answer that is there already is read before the next turn.
-        setImmediate(() => {
-          over = true;
-          reject(new Error(`Redis did not answer in ${this.#timeoutMs} ms`));
-        });
+      const giveUp = (): void => {
+        over = true;
+        reject(new Error(`Redis did not answer in ${this.#timeoutMs} ms`));
+      };
+      const dueMs = this.#clock.now() + this.#timeoutMs;
+      let timer = this.#clock.schedule(this.#timeoutMs, () => {
+        // A process that was held up itself may not have sent the question, or not read the answer: it waits once more.
+        if (this.#clock.now() - dueMs > HELD_UP_MS) timer = this.#clock.schedule(this.#timeoutMs, giveUp);
+        else giveUp();
       });
       runScript(this.#redis, gcraSha, gcraScript, input)
         .then((reply) => {
