@@ -10,6 +10,7 @@ const files = readSources(root, [
   "packages/*/{src,test}/**/*.ts",
   "examples/**/*.ts",
   "bench/**/*.ts",
+  "simulations/**/*.ts",
   "scripts/**/*.{ts,mjs}",
 ]);
 const violations = [

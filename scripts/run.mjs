@@ -21,6 +21,7 @@ const tasks = {
   build: ["scripts/build.ts"],
   pack: ["scripts/pack.ts"],
   bench: [fromSource, "bench/main.ts"],
+  sim: [fromSource, "simulations/main.ts"],
   format: ["node_modules/@biomejs/biome/bin/biome", "check", "--write", "."],
 };
 

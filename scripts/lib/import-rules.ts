@@ -102,7 +102,7 @@ export function isTest(path: string): boolean {
   return /\.(?:test|type-test)\.ts$/.test(path) || /^packages\/[^/]+\/test\/|\/test-fixtures\//.test(path);
 }
 
-/** `packages/flotilla`, `examples/shipping`, `bench`, `scripts`. */
+/** `packages/flotilla`, `examples/shipping`, `bench`, `simulations`, `scripts`. */
 function workspaceOf(path: string): string {
   const [first = "", second = ""] = path.split("/");
   return first === "packages" || first === "examples" ? `${first}/${second}` : first;

@@ -32,6 +32,7 @@ export async function findTests(kind: "unit" | "integration", include: readonly 
     "packages/*/{src,test}/**/*.test.ts",
     "examples/**/*.test.ts",
     "bench/**/*.test.ts",
+    "simulations/**/*.test.ts",
     "scripts/**/*.test.ts",
   ];
   const found: string[] = [];

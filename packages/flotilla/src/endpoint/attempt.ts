@@ -1,4 +1,5 @@
 import { type ContextKey, contextKey } from "../context/key.ts";
+import type { Instance } from "./instance.ts";
 
 /**
  * What the attempts of one call know of each other: whoever repeats a call puts one into the context, whoever picks the
@@ -9,6 +10,8 @@ export interface Attempts {
   count: number;
   /** What was picked so far, in the picker's own terms; undefined until the first pick. */
   tried: Set<unknown> | undefined;
+  /** The instance picked last; undefined until the first pick. */
+  instance: Instance | undefined;
 }
 
 /** The key of the attempts of the call in progress. */

@@ -9,4 +9,10 @@ export {
   findDetail,
   type RetryInfoDetail,
 } from "./details.ts";
-export { type ErrorDetail, type RetryInfo, ServiceError, type ServiceErrorOptions } from "./service-error.ts";
+export {
+  type ErrorDetail,
+  type FailedAttempt,
+  type RetryInfo,
+  ServiceError,
+  type ServiceErrorOptions,
+} from "./service-error.ts";

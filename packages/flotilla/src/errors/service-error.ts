@@ -27,6 +27,17 @@ export interface RetryInfo {
   readonly unprocessed?: boolean;
 }
 
+/** One attempt of a call that was tried more than once. */
+export interface FailedAttempt {
+  /** Address of the instance it went to; undefined when it got to none. */
+  readonly address: string | undefined;
+  readonly code: Code;
+  readonly message: string;
+  /** When it began, milliseconds since the call began. */
+  readonly afterMs: number;
+  readonly durationMs: number;
+}
+
 /** Options of {@link ServiceError}. */
 export interface ServiceErrorOptions {
   /** What led to it. Kept in this process for the log, never sent. */
@@ -35,6 +46,8 @@ export interface ServiceErrorOptions {
   details?: readonly ErrorDetail[];
   /** What to say about retrying, sent to the caller. */
   retry?: RetryInfo;
+  /** Every attempt there was. Kept in this process, never sent. */
+  attempts?: readonly FailedAttempt[];
   /** Response headers or trailers to send with the error, or those received with it. Names in lower case. */
   metadata?: Readonly<Record<string, string>>;
 }
@@ -51,6 +64,8 @@ export class ServiceError extends Error {
   readonly details: readonly ErrorDetail[];
   readonly retry: RetryInfo | undefined;
   readonly metadata: Readonly<Record<string, string>> | undefined;
+  /** Every attempt there was, the last included, where a call was tried more than once. Never sent. */
+  declare readonly attempts?: readonly FailedAttempt[];
 
   constructor(code: Code, message: string, options?: ServiceErrorOptions) {
     super(message, options?.cause === undefined ? undefined : { cause: options.cause });
@@ -62,6 +77,7 @@ export class ServiceError extends Error {
     this.details = options?.details ?? [];
     this.retry = options?.retry;
     this.metadata = options?.metadata;
+    if (options?.attempts !== undefined) this.attempts = options.attempts;
   }
 
   get [brand](): true {

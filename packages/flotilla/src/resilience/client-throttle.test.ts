@@ -106,6 +106,17 @@ describe("what is held back", () => {
     assert.equal(sent, calls);
   });
 
+  test("nothing for being on its way: a thousand calls at once are all sent", async () => {
+    const { throttle, ctx } = bed();
+    let sent = 0;
+    const call = throttle<unknown, unknown>(() => {
+      sent++;
+      return new Promise(() => {});
+    }, method);
+    for (let i = 0; i < 1000; i++) void call(ctx, {});
+    assert.equal(sent, 1000);
+  });
+
   test("nothing of a quiet client", async () => {
     const { go, service } = bed();
     service.accepts = 0;

@@ -63,12 +63,9 @@ class Guard {
     this.#accepted = new SlidingCounts(clock, windowMs);
   }
 
-  ask(): void {
+  ended(accepted: boolean): void {
     this.#asked.add(1);
-  }
-
-  accept(): void {
-    this.#accepted.add(1);
+    if (accepted) this.#accepted.add(1);
   }
 
   get refusing(): number {
@@ -116,18 +113,19 @@ export function clientThrottle(options: ClientThrottleOptions = {}): ClientThrot
     if (guard === undefined) guards.set(service, (guard = new Guard(service, settings)));
     return function throttled(ctx, request) {
       const { refusing } = guard;
-      guard.ask();
       if (refusing > 0 && random.next() < refusing) {
+        guard.ended(false);
         guard.refused++;
         return Promise.reject(refusal(service, refusing));
       }
+      // Told when it is over: what is still on its way has been neither accepted nor refused.
       return next(ctx, request).then(
         (response) => {
-          guard.accept();
+          guard.ended(true);
           return response;
         },
         (error: unknown) => {
-          if (!isOverload(error)) guard.accept();
+          guard.ended(!isOverload(error));
           throw error;
         },
       );

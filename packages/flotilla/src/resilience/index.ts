@@ -24,6 +24,7 @@ export {
 } from "./client-throttle.ts";
 export { deadline } from "./deadline.ts";
 export { isFailure } from "./failure.ts";
+export { type HedgeOptions, hedge } from "./hedge.ts";
 export { type AdaptiveLimitOptions, adaptiveLimit } from "./overload/adaptive-limit.ts";
 export {
   type ConcurrencyLimit,
@@ -48,5 +49,5 @@ export {
 } from "./rate-limit/rate-limit.ts";
 export { type SlidingWindowOptions, slidingWindow } from "./rate-limit/sliding-window.ts";
 export { tokenBucket } from "./rate-limit/token-bucket.ts";
-export { type RetryOptions, retry } from "./retry.ts";
+export { type Budgets, type RetryOptions, retry } from "./retry.ts";
 export { RetryBudget, type RetryBudgetOptions } from "./retry-budget.ts";

@@ -6,7 +6,7 @@ import { SlidingCounts } from "./sliding-counts.ts";
 export interface RetryBudgetOptions {
   /** Retries allowed for each request, over the window. 0 to 1. Default 0.2. */
   readonly ratio?: number;
-  /** Retries allowed in a window whatever the traffic, so that a quiet client can retry at all. 0 or more. Default 10. */
+  /** So many retries are allowed in a window however few the requests, so that a quiet client can retry at all. 0 or more. Default 10. */
   readonly floor?: number;
   /** Length of the window, milliseconds, above 0. Default 10000. */
   readonly windowMs?: number;
@@ -51,6 +51,6 @@ export class RetryBudget {
 
   /** Retries left now. */
   get balance(): number {
-    return this.#floor + this.#requests.total * this.#ratio - this.#retries.total;
+    return Math.max(this.#floor, this.#requests.total * this.#ratio) - this.#retries.total;
   }
 }

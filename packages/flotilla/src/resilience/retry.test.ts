@@ -3,6 +3,8 @@ import { describe, test } from "node:test";
 import { z } from "zod";
 import { type Random, seededRandom } from "../clock/random.ts";
 import { VirtualClock } from "../clock/virtual-clock.ts";
+import type { Context } from "../context/context.ts";
+import { sleep } from "../context/sleep.ts";
 import { background, withCancel, withTimeout } from "../context/with.ts";
 import { contract } from "../contract/contract.ts";
 import { bidiStream, clientStream, serverStream, unary } from "../contract/method.ts";
@@ -63,10 +65,16 @@ describe("what is tried again", () => {
     const twice = failing([unavailable(), unavailable()]);
     assert.equal(await twice.outcome(), "ok");
     assert.deepEqual(twice.at, [0, 10, 30]);
-    const last = unavailable();
-    const thrice = failing([unavailable(), unavailable(), last]);
-    assert.equal(await thrice.outcome(), last);
+    const thrice = failing([unavailable(), unavailable(), new ServiceError("unavailable", "at last")]);
+    const error = (await thrice.outcome()) as ServiceError;
     assert.equal(thrice.at.length, 3);
+    assert.equal(error.message, "at last");
+    assert.equal(error.retry?.never, true, "whoever called us does not try again");
+    assert.deepEqual(error.attempts, [
+      { address: undefined, code: "unavailable", message: "busy", afterMs: 0, durationMs: 0 },
+      { address: undefined, code: "unavailable", message: "busy", afterMs: 10, durationMs: 0 },
+      { address: undefined, code: "unavailable", message: "at last", afterMs: 30, durationMs: 0 },
+    ]);
   });
 
   test("others only when no handler was reached", async () => {
@@ -121,6 +129,22 @@ describe("what is tried again", () => {
   test("maxAttempts: 1 is no retry at all", () => {
     const endpoint: Endpoint = async () => "ok";
     assert.equal(retry({ maxAttempts: 1 })(endpoint, method("get")), endpoint);
+  });
+
+  test("an error that ends the attempts keeps its own word on retrying, and lists them too", async () => {
+    const call = failing([unavailable(), new ServiceError("invalid_argument", "wrong")]);
+    const error = (await call.outcome()) as ServiceError;
+    assert.equal(error.code, "invalid_argument");
+    assert.equal(error.retry, undefined);
+    assert.deepEqual(
+      error.attempts?.map(({ code }) => code),
+      ["unavailable", "invalid_argument"],
+    );
+  });
+
+  test("a method that is not idempotent, when told so", async () => {
+    const call = failing([unavailable()], { alsoRetry: ({ name }) => name === "add" }, "add");
+    assert.equal(await call.outcome(), "ok");
   });
 
   test("the attempts know of each other", async () => {
@@ -198,6 +222,63 @@ describe("when", () => {
     };
     await assert.rejects(retry({ clock })(endpoint, method("get"))(ctx, {}), (thrown) => thrown === error);
     assert.equal(calls, 1);
+  });
+});
+
+describe("time for one attempt", () => {
+  /** An endpoint that takes so long each time, with the contexts it was called with. */
+  function slow(times: readonly number[], options: RetryOptions, key = "get") {
+    const clock = new VirtualClock();
+    const seen: Context[] = [];
+    const endpoint: Endpoint = async (ctx) => {
+      seen.push(ctx);
+      await sleep(ctx, times[seen.length - 1]!);
+      return seen.length;
+    };
+    return { clock, seen, call: retry({ random: half, clock, ...options })(endpoint, method(key)) };
+  }
+
+  test("an attempt that takes longer is cancelled, and another made", async () => {
+    const { clock, seen, call } = slow([500, 20], { perTryTimeoutMs: 100, baseMs: 0 });
+    const outcome = call(background(clock), {});
+    await clock.advance(110);
+    assert.equal(seen[0]!.err?.code, "deadline_exceeded");
+    await clock.advance(100);
+    assert.equal(await outcome, 2);
+    assert.equal(clock.now(), 210);
+    assert.equal(clock.pending, 0);
+  });
+
+  test("the deadline of the call ends it all: 100 ms are at most 105, and the handler is cancelled", async () => {
+    const { clock, seen, call } = slow([500, 500, 500, 500], { perTryTimeoutMs: 80, maxAttempts: 4 });
+    const ctx = withTimeout(background(clock), 100);
+    const outcome = call(ctx, {}).catch((error: unknown) => ({ error: error as ServiceError, at: clock.now() }));
+    await clock.advance(1000);
+    const { error, at } = (await outcome) as { error: ServiceError; at: number };
+    assert.equal(error.code, "deadline_exceeded");
+    assert.ok(at <= 105, `the call took ${at} ms`);
+    assert.equal(seen.length, 2);
+    for (const inner of seen) assert.equal(inner.err?.code, "deadline_exceeded");
+    assert.equal(clock.pending, 0);
+  });
+
+  test("methods that are not idempotent may take all the time there is", async () => {
+    const { clock, call } = slow([500], { perTryTimeoutMs: 100 }, "add");
+    const outcome = call(background(clock), {});
+    await clock.advance(500);
+    assert.equal(await outcome, 1);
+  });
+
+  test("all attempts too long: the error says so, and lists them", async () => {
+    const { clock, call } = slow([500, 500, 500], { perTryTimeoutMs: 100, baseMs: 0 });
+    const outcome = call(background(clock), {}).catch((error: unknown) => error as ServiceError);
+    await clock.advance(400);
+    const error = (await outcome) as ServiceError;
+    assert.equal(error.message, "the attempt took longer than 100 ms");
+    assert.deepEqual(
+      error.attempts?.map(({ afterMs }) => Math.round(afterMs / 10)),
+      [0, 10, 20],
+    );
   });
 });
 
@@ -279,5 +360,6 @@ test("options that are not legal are refused, by name", () => {
   assert.throws(() => retry({ maxAttempts: 0 }), /retry: maxAttempts/);
   assert.throws(() => retry({ baseMs: -1 }), /retry: baseMs/);
   assert.throws(() => retry({ maxMs: Number.NaN }), /retry: maxMs/);
+  assert.throws(() => retry({ perTryTimeoutMs: 0 }), /retry: perTryTimeoutMs/);
   assert.throws(() => retry({ codes: ["busy" as never] }), /retry: codes has busy/);
 });

@@ -7,9 +7,14 @@ import { sleep } from "../context/sleep.ts";
 import { remainingMs, withValue } from "../context/with.ts";
 import { type Attempts, attemptsKey } from "../endpoint/attempt.ts";
 import type { Endpoint, Middleware } from "../endpoint/endpoint.ts";
+import type { MethodInfo } from "../endpoint/method-info.ts";
 import { type Code, isCode } from "../errors/code.ts";
-import { ServiceError } from "../errors/service-error.ts";
+import { type FailedAttempt, ServiceError } from "../errors/service-error.ts";
+import { isPerTryTimeout, perTry } from "./per-try.ts";
 import { RetryBudget } from "./retry-budget.ts";
+
+/** Where retries are charged: one budget, or one for each service. */
+export type Budgets = RetryBudget | ((service: string) => RetryBudget);
 
 /** Options of {@link retry}. */
 export interface RetryOptions {
@@ -17,12 +22,22 @@ export interface RetryOptions {
   readonly maxAttempts?: number;
   /** Codes worth another attempt. Default `unavailable` alone. */
   readonly codes?: readonly Code[];
+  /**
+   * Time for one unary attempt, milliseconds, above 0: then it is cancelled, and another is made if the deadline of the call leaves
+   * time. Only for idempotent methods. Default: an attempt may take all the time there is.
+   */
+  readonly perTryTimeoutMs?: number;
+  /**
+   * Whether a method may be called twice although its contract does not say that it is idempotent. Think of two bookings for one.
+   * Default: never.
+   */
+  readonly alsoRetry?: (method: MethodInfo) => boolean;
   /** Upper bound of the wait before the second attempt, milliseconds; doubles with each further one. Default 20. */
   readonly baseMs?: number;
   /** Upper bound of any wait, milliseconds. Default 1000. */
   readonly maxMs?: number;
   /** What bounds the retries in all. Default: a new {@link RetryBudget} for each service called. */
-  readonly budget?: RetryBudget;
+  readonly budget?: Budgets;
   readonly random?: Random;
   /** What the default budgets are measured on. Default: the system's clock. */
   readonly clock?: Clock;
@@ -36,6 +51,9 @@ export interface RetryOptions {
  * retry of a call that reached nobody does not use) and the deadline; never against the server's word (`retry.never`), and not before the time it names. Waits are random between 0 and
  * `min(maxMs, baseMs * 2^n)` ("full jitter", AWS Architecture Blog, Exponential Backoff and Jitter), on top of the time named.
  *
+ * What fails although it was tried again lists every attempt (`error.attempts`) and says `retry.never`: whoever called us
+ * does not try again what we have tried already, so that layers of retries do not multiply.
+ *
  * @throws RangeError when an option is not legal, naming it.
  */
 export function retry(options: RetryOptions = {}): Middleware {
@@ -46,50 +64,97 @@ export function retry(options: RetryOptions = {}): Middleware {
   const codes: ReadonlySet<Code> = new Set(options.codes ?? ["unavailable"]);
   for (const code of codes)
     if (!isCode(code)) throw new RangeError(`retry: codes has ${String(code)}, which is no code`);
-  const budgets = new Map<string, RetryBudget>();
+  const { perTryTimeoutMs = Infinity, alsoRetry } = options;
+  if (!(perTryTimeoutMs > 0)) throw new RangeError(`retry: perTryTimeoutMs must be above 0, got ${perTryTimeoutMs}`);
+  const budgetOf = budgetsOf(options.budget, clock);
 
   return (next, method) => {
     const repeatable = method.kind === "unary" || method.kind === "server_stream";
     if (!repeatable || maxAttempts === 1) return next;
-    const budget = options.budget ?? budgets.get(method.service) ?? new RetryBudget({ clock });
-    budgets.set(method.service, budget);
+    const idempotent = method.idempotent || alsoRetry?.(method) === true;
+    const budget = budgetOf(method.service);
+    const attempt =
+      perTryTimeoutMs < Infinity && idempotent && method.kind === "unary" ? perTry(next, perTryTimeoutMs) : next;
 
     const lawful = (error: ServiceError): boolean =>
       error.retry?.never !== true &&
-      (error.retry?.unprocessed === true || (method.idempotent && codes.has(error.code)));
+      (error.retry?.unprocessed === true || (idempotent && (codes.has(error.code) || isPerTryTimeout(error))));
 
     async function again<Req, Res>(
       ctx: Context,
       request: Req,
       endpoint: Endpoint<Req, Res>,
       first: unknown,
+      attempts: Attempts,
+      startedMs: number,
     ): Promise<Res> {
-      let failure = first;
-      for (let attempt = 1; attempt < maxAttempts; attempt++) {
-        const error = ServiceError.from(failure);
-        if (!lawful(error)) throw error;
-        const jitter = random.next() * Math.min(maxMs, baseMs * 2 ** (attempt - 1));
+      let error = ServiceError.from(first);
+      if (!lawful(error)) throw error;
+      const reports = [reportOf(error, attempts, startedMs, startedMs)];
+      for (let n = 1; n < maxAttempts; n++) {
+        const jitter = random.next() * Math.min(maxMs, baseMs * 2 ** (n - 1));
         // Not the later of the two: all that were told the same time would come back at once.
         const wait = jitter + (error.retry?.afterMs ?? 0);
-        if (ctx.err !== undefined || wait >= remainingMs(ctx)) throw error;
+        if (ctx.err !== undefined || wait >= remainingMs(ctx)) throw n === 1 ? error : spent(error, reports);
         // A call that reached nobody has loaded nobody: when an instance dies, all its calls may go elsewhere, once.
-        const free = attempt === 1 && error.retry?.unprocessed === true;
-        if (!free && !budget.withdraw()) throw error;
+        const free = n === 1 && error.retry?.unprocessed === true;
+        if (!free && !budget.withdraw()) throw spent(error, reports);
         await sleep(ctx, wait);
+        const beganMs = ctx.clock.now();
         try {
           return await endpoint(ctx, request);
         } catch (thrown) {
-          failure = thrown;
+          error = ServiceError.from(thrown);
+          reports.push(reportOf(error, attempts, startedMs, beganMs));
+          if (!lawful(error)) throw listing(error, reports);
         }
       }
-      throw failure;
+      throw spent(error, reports);
+
+      function reportOf(failed: ServiceError, { instance }: Attempts, callMs: number, beganMs: number): FailedAttempt {
+        const { code, message } = failed;
+        const address = instance?.address;
+        return { address, code, message, afterMs: beganMs - callMs, durationMs: ctx.clock.now() - beganMs };
+      }
     }
 
     return function retrying(ctx, request) {
       budget.deposit();
-      const attempts: Attempts = { count: 0, tried: undefined };
+      const attempts: Attempts = { count: 0, tried: undefined, instance: undefined };
       const inner = withValue(ctx, attemptsKey, attempts);
-      return next(inner, request).catch((error: unknown) => again(inner, request, next, error));
+      const startedMs = ctx.clock.now();
+      return attempt(inner, request).catch((error: unknown) =>
+        again(inner, request, attempt, error, attempts, startedMs),
+      );
     };
   };
+}
+
+/** The budget of each service: the one given, else one made when it is first asked for. */
+export function budgetsOf(given: Budgets | undefined, clock: Clock): (service: string) => RetryBudget {
+  if (typeof given === "function") return given;
+  if (given !== undefined) return () => given;
+  const budgets = new Map<string, RetryBudget>();
+  return (service) => {
+    let budget = budgets.get(service);
+    if (budget === undefined) budgets.set(service, (budget = new RetryBudget({ clock })));
+    return budget;
+  };
+}
+
+/** The error a call ends with, telling of all attempts; nobody is to go on with them. */
+function spent(error: ServiceError, attempts: readonly FailedAttempt[]): ServiceError {
+  return listing(error, attempts, { ...error.retry, never: true });
+}
+
+function listing(error: ServiceError, attempts: readonly FailedAttempt[], retrying = error.retry): ServiceError {
+  const { code, message, details, metadata } = error;
+  const cause = error.cause ?? error;
+  return new ServiceError(code, message, {
+    cause,
+    details,
+    attempts,
+    ...(metadata !== undefined && { metadata }),
+    ...(retrying !== undefined && { retry: retrying }),
+  });
 }

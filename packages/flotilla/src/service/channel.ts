@@ -1,4 +1,5 @@
 import type { BalancerFactory } from "../balance/balancer.ts";
+import type { EjectionOptions } from "../balance/ejection.ts";
 import { leastRequest } from "../balance/least-request.ts";
 import type { Clock } from "../clock/clock.ts";
 import { type Random, systemRandom } from "../clock/random.ts";
@@ -11,9 +12,11 @@ import type { Instance } from "../endpoint/instance.ts";
 import type { MethodInfo } from "../endpoint/method-info.ts";
 import type { TelemetryPort } from "../endpoint/telemetry-port.ts";
 import type { Connector } from "../endpoint/transport.ts";
-import { deadline } from "../resilience/deadline.ts";
-import { type RetryOptions, retry } from "../resilience/retry.ts";
+import type { ClientThrottleOptions } from "../resilience/client-throttle.ts";
+import type { HedgeOptions } from "../resilience/hedge.ts";
+import type { RetryOptions } from "../resilience/retry.ts";
 import { httpClient } from "../transport/http/client.ts";
+import { clientDefaults } from "./defaults.ts";
 import { Connections } from "./peer.ts";
 import { stub } from "./stub.ts";
 import { Target } from "./target.ts";
@@ -32,8 +35,19 @@ export interface ChannelOptions {
   readonly use?: readonly Middleware[];
   /** Deadline of unary calls whose caller sets no earlier one, milliseconds; `false` for none. Default 10000. */
   readonly timeoutMs?: number | false;
+  /** How calls are held back that the service refuses; `false` for never. Default: see {@link ClientThrottleOptions}. */
+  readonly throttle?: ClientThrottleOptions | false;
   /** How passing failures of idempotent calls are retried; `false` for never. Default: see {@link RetryOptions}. */
   readonly retry?: RetryOptions | false;
+  /** Asks another instance when one is slow; see {@link HedgeOptions}. Default: never. */
+  readonly hedge?: HedgeOptions | false;
+  /** How instances that fail are taken out of the balance; `false` for never. Default: see {@link EjectionOptions}. */
+  readonly ejection?: EjectionOptions | false;
+  /**
+   * Makes the middlewares around each attempt that goes to one instance, the first outermost: a circuit breaker or a limit of its
+   * own. Called once an instance. Default none.
+   */
+  readonly perInstance?: (instance: Instance) => readonly Middleware[];
   /** How long the last known instances are used while discovery fails, milliseconds. Default 900000 (15 minutes). */
   readonly maxStaleMs?: number;
   readonly clock?: Clock;
@@ -54,14 +68,15 @@ export interface Channel extends AsyncDisposable {
 }
 
 /**
- * Opens a channel. The stack of each call, outermost first: telemetry, `use`, deadline, retry, balancer, transport.
+ * Opens a channel. The stack of each call, outermost first: telemetry, `use`, deadline, throttle, retry, hedge, balancer, what is
+ * `perInstance`, transport. Why each stands where it stands: see `clientDefaults`.
  *
  * @throws TypeError or RangeError when an option is not legal, naming it.
  */
 export function channel(options: ChannelOptions): Channel {
   const { clock = systemClock, random = systemRandom } = options;
   const { transport = httpClient({}, clock), balance = leastRequest(), use = [] } = options;
-  const { timeoutMs = 10_000, maxStaleMs = 900_000 } = options;
+  const { maxStaleMs = 900_000, ejection = {}, perInstance } = options;
   if (!(maxStaleMs >= 0)) throw new RangeError(`channel: maxStaleMs must be 0 or more, got ${maxStaleMs}`);
   const discover = "watch" in options.discover ? options.discover : fixed(options.discover);
   const connections = new Connections(transport);
@@ -71,8 +86,7 @@ export function channel(options: ChannelOptions): Channel {
       ? []
       : [options.telemetry.client(transport.callProtocol ?? transport.protocol)]),
     ...use,
-    ...(timeoutMs === false ? [] : [deadline(timeoutMs)]),
-    ...(options.retry === false ? [] : [retry({ random, clock, ...options.retry })]),
+    ...clientDefaults({ ...options, clock, random }),
   );
   let closing: Promise<void> | undefined;
 
@@ -80,7 +94,16 @@ export function channel(options: ChannelOptions): Channel {
     if (closing !== undefined) throw new Error(`channel: ${service} is asked for after the channel was closed`);
     let target = targets.get(service);
     if (target === undefined) {
-      target = new Target(service, { discover, balance, connections, maxStaleMs, clock, random });
+      target = new Target(service, {
+        discover,
+        balance,
+        connections,
+        maxStaleMs,
+        clock,
+        random,
+        ejection,
+        perInstance,
+      });
       targets.set(service, target);
     }
     return target;

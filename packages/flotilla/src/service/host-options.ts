@@ -1,6 +1,7 @@
 import type { Clock } from "../clock/clock.ts";
 import type { Context } from "../context/context.ts";
 import type { Registrar } from "../discovery/discovery.ts";
+import type { Middleware } from "../endpoint/endpoint.ts";
 import type { LifecycleEvent } from "../endpoint/lifecycle-event.ts";
 import type { ErrorReporter } from "../endpoint/report.ts";
 import type { Service } from "../endpoint/service.ts";
@@ -15,12 +16,19 @@ export interface HostOptions {
   readonly name: string;
   /** What is served, on every listener. */
   readonly serve?: readonly Service[];
+  /**
+   * Middlewares around every method of all that is served, the first outermost; outside of those given to `implement`. Default
+   * `serverDefaults()`.
+   */
+  readonly use?: readonly Middleware[];
   /** Where it is served: `[http({ port: 8080 })]`. */
   readonly listen?: readonly Listener[];
   /** Where each service is registered under its contract's name. Default: nowhere. */
   readonly register?: Registrar;
   /** What instances are registered with. */
   readonly instance?: {
+    /** Unique among the instances of each service. Default: the name of the host, something random, and the protocol. */
+    readonly id?: string;
     readonly zone?: string;
     readonly weight?: number;
     readonly version?: string;

@@ -2,6 +2,7 @@ import { inspect } from "node:util";
 import { systemClock } from "../clock/system-clock.ts";
 import type { LifecycleEvent } from "../endpoint/lifecycle-event.ts";
 import { ServiceError } from "../errors/service-error.ts";
+import { serverDefaults } from "./defaults.ts";
 import type { HostOptions, HostSettings, RunningHost } from "./host-options.ts";
 import { Running } from "./running-host.ts";
 import { onSignals } from "./signals.ts";
@@ -75,6 +76,7 @@ function settle(options: HostOptions): HostSettings {
     listen: [],
     instance: {},
     admin: {},
+    use: serverDefaults({ clock: options.clock ?? systemClock }),
     checks: {},
     tasks: {},
     close: [],

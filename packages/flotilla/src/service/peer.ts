@@ -1,5 +1,5 @@
 import type { Candidate } from "../balance/balancer.ts";
-import type { Endpoint } from "../endpoint/endpoint.ts";
+import { chain, type Endpoint, type Middleware } from "../endpoint/endpoint.ts";
 import type { Instance } from "../endpoint/instance.ts";
 import type { MethodInfo } from "../endpoint/method-info.ts";
 import type { StateReport } from "../endpoint/telemetry-port.ts";
@@ -78,12 +78,15 @@ export class Peer implements Candidate {
   /** After a refusal: calls go to others until then, on the channel's clock. */
   avoidUntilMs = 0;
   readonly #connection: Connection;
+  readonly #around: Middleware;
   /** By the number their target gave the method. */
   readonly #endpoints: (Endpoint | undefined)[] = [];
 
-  constructor(instance: Instance, connection: Connection) {
+  /** @param use - around every attempt that goes to this instance. */
+  constructor(instance: Instance, connection: Connection, use: readonly Middleware[] = []) {
     this.instance = instance;
     this.#connection = connection;
+    this.#around = chain(...use);
   }
 
   /** It could not be reached: others are called for a while, longer with each time it goes on. */
@@ -93,6 +96,6 @@ export class Peer implements Candidate {
 
   /** @param slot - the number of the method: small, and the same for it every time. */
   endpoint(method: MethodInfo, slot: number): Endpoint {
-    return (this.#endpoints[slot] ??= this.#connection.endpoint(method));
+    return (this.#endpoints[slot] ??= this.#around(this.#connection.endpoint(method), method));
   }
 }

@@ -4,6 +4,7 @@ import type { CancelContext } from "../context/context.ts";
 import { sleep } from "../context/sleep.ts";
 import { background, withCancel, withTimeout, withValue } from "../context/with.ts";
 import type { Registration } from "../discovery/discovery.ts";
+import { chain } from "../endpoint/endpoint.ts";
 import type { Instance } from "../endpoint/instance.ts";
 import type { LifecycleEvent } from "../endpoint/lifecycle-event.ts";
 import { serverObserverKey } from "../endpoint/observer.ts";
@@ -23,7 +24,6 @@ const CLOSE_TIMEOUT_MS = 5000;
 export class Running implements RunningHost {
   readonly stopped: Promise<void>;
   readonly #settings: HostSettings;
-  readonly #id: string;
   /** Parent of every call; cancelled when they have had their time. */
   readonly #root: CancelContext;
   readonly #startScope: CancelContext;
@@ -41,7 +41,6 @@ export class Running implements RunningHost {
 
   constructor(settings: HostSettings) {
     this.#settings = settings;
-    this.#id = `${settings.name}-${randomUUID().slice(0, 8)}`;
     const { telemetry, onError = telemetry?.onError } = settings;
     let top = background(settings.clock);
     if (onError !== undefined) top = withValue(top, errorReporterKey, onError);
@@ -99,11 +98,16 @@ export class Running implements RunningHost {
   }
 
   async #open(): Promise<void> {
-    const { serve, listen, admin, tasks } = this.#settings;
+    const { serve, use, listen, admin, tasks } = this.#settings;
+    const around = chain(...use);
+    const served = serve.map(({ name, methods }) => ({
+      name,
+      methods: methods.map(({ info, endpoint }) => ({ info, endpoint: around(endpoint, info) })),
+    }));
     if (admin !== false) await this.#admin!.listen(admin);
     for (const listener of listen) {
       this.#goOn();
-      this.#listening.push(await listener.listen(serve, this.#root));
+      this.#listening.push(await listener.listen(served, this.#root));
     }
     for (const [name, task] of Object.entries(tasks)) this.#tasks.push(this.#supervise(name, task));
     await this.#register();
@@ -127,11 +131,12 @@ export class Running implements RunningHost {
     if (register === undefined) return;
     const ctx = withTimeout(this.#startScope, REGISTER_TIMEOUT_MS);
     const admin = this.#admin === undefined ? {} : { admin: this.#admin.address };
+    const unique = `${name}-${randomUUID().slice(0, 8)}`;
     try {
       for (const [index, { address, protocol }] of this.#listening.entries()) {
         const registered: Instance = {
           ...instance,
-          id: `${this.#id}-${protocol}${index === 0 ? "" : `-${index + 1}`}`,
+          id: `${instance.id ?? `${unique}-${protocol}`}${index === 0 ? "" : `-${index + 1}`}`,
           address,
           metadata: { host: name, pid: String(process.pid), ...admin, ...instance.metadata },
         };

@@ -1,16 +1,18 @@
 import type { Balancer, BalancerFactory } from "../balance/balancer.ts";
+import type { EjectionOptions } from "../balance/ejection.ts";
 import type { Clock } from "../clock/clock.ts";
 import type { Random } from "../clock/random.ts";
 import type { Context } from "../context/context.ts";
 import { afterFunc } from "../context/with.ts";
 import type { InstanceObserver, Instancer, Watch } from "../discovery/discovery.ts";
 import { attemptsKey } from "../endpoint/attempt.ts";
-import type { Endpoint } from "../endpoint/endpoint.ts";
+import type { Endpoint, Middleware } from "../endpoint/endpoint.ts";
 import type { Instance } from "../endpoint/instance.ts";
 import type { MethodInfo } from "../endpoint/method-info.ts";
 import { outgoingCallKey } from "../endpoint/observer.ts";
 import { observeStream } from "../endpoint/stream.ts";
 import { ServiceError } from "../errors/service-error.ts";
+import { Availability } from "./availability.ts";
 import { type Connections, Peer } from "./peer.ts";
 
 /** What a {@link Target} is built with. */
@@ -18,6 +20,8 @@ export interface TargetDeps {
   readonly discover: Instancer;
   readonly balance: BalancerFactory;
   readonly connections: Connections;
+  readonly ejection: EjectionOptions | false;
+  readonly perInstance: ((instance: Instance) => readonly Middleware[]) | undefined;
   readonly maxStaleMs: number;
   readonly clock: Clock;
   readonly random: Random;
@@ -35,8 +39,7 @@ export class Target implements InstanceObserver {
   /** Those that endpoints were asked for, once each. */
   readonly #methods: MethodInfo[] = [];
   #peers = new Map<string, Peer>();
-  /** Those that refused their last call. A dead instance fails fast, and would look like the one with the least to do. */
-  readonly #down = new Set<Peer>();
+  readonly #available: Availability;
   #known = false;
   #failure: ServiceError | undefined;
   #failingSinceMs = 0;
@@ -49,6 +52,7 @@ export class Target implements InstanceObserver {
     this.#service = service;
     this.#deps = deps;
     this.#balancer = deps.balance<Peer>({ clock: deps.clock, random: deps.random });
+    this.#available = new Availability(this.#balancer, deps.ejection, deps.clock, deps.random);
     this.#watch = deps.discover.watch(service, this);
   }
 
@@ -59,7 +63,7 @@ export class Target implements InstanceObserver {
 
   /** Of the instances, those that are avoided. */
   get down(): number {
-    return this.#down.size;
+    return this.#available.down;
   }
 
   update(instances: readonly Instance[]): void {
@@ -67,7 +71,7 @@ export class Target implements InstanceObserver {
     this.#failure = undefined;
     this.#known = true;
     this.#unusable = undefined;
-    const { connections } = this.#deps;
+    const { connections, perInstance } = this.#deps;
     const before = this.#peers;
     const after = new Map<string, Peer>();
     for (const instance of instances) {
@@ -78,18 +82,17 @@ export class Target implements InstanceObserver {
         continue;
       }
       try {
-        after.set(instance.id, new Peer(instance, connections.acquire(instance.address)));
+        after.set(instance.id, new Peer(instance, connections.acquire(instance.address), perInstance?.(instance)));
       } catch (error) {
         // One bad address must not cost the others; who finds no instance left is told.
         this.#unusable = error instanceof Error ? error.message : String(error);
       }
     }
     this.#peers = after;
-    this.#balancer.update([...after.values()]);
+    this.#available.update(after);
     for (const [id, peer] of before) {
       // Drained in the background: the calls it still serves report their own end.
       if (after.get(id) === peer) continue;
-      this.#down.delete(peer);
       connections.release(peer.instance.address).catch(() => {});
     }
     this.#wake();
@@ -130,8 +133,7 @@ export class Target implements InstanceObserver {
       });
     }
     const attempts = ctx.value(attemptsKey);
-    let tried = attempts?.tried as ReadonlySet<Peer> | undefined;
-    if (this.#down.size > 0) tried = this.#avoiding(tried);
+    const tried = this.#available.avoided(attempts?.tried as ReadonlySet<Peer> | undefined);
     const peer = this.#balancer.pick(ctx, tried);
     if (peer === undefined) {
       const why = this.#unusable === undefined ? "no instance is known" : `no instance can be used: ${this.#unusable}`;
@@ -139,21 +141,10 @@ export class Target implements InstanceObserver {
     }
     if (attempts !== undefined) {
       attempts.count++;
+      attempts.instance = peer.instance;
       (attempts.tried ??= new Set()).add(peer);
     }
     return peer;
-  }
-
-  /** What was tried, and those that are down; without these when no other instance is left. */
-  #avoiding(tried: ReadonlySet<Peer> | undefined): ReadonlySet<Peer> | undefined {
-    const nowMs = this.#deps.clock.now();
-    const avoided = new Set(tried);
-    for (const peer of this.#down) {
-      if (nowMs < peer.avoidUntilMs) avoided.add(peer);
-      // Time to see whether it is back.
-      else this.#down.delete(peer);
-    }
-    return avoided.size < this.#peers.size ? avoided : tried;
   }
 
   #call(
@@ -173,35 +164,23 @@ export class Target implements InstanceObserver {
     peer.inFlight++;
     const done = (error: unknown): void => {
       peer.inFlight--;
+      this.#available.ended(peer, error);
       if (balancer.done === undefined) return;
       balancer.done(peer, clock.now() - startedMs, error === undefined ? undefined : ServiceError.from(error));
     };
     return pending.then(
       (response) => {
-        if (peer.refusals > 0) this.#isUp(peer);
+        this.#available.answered(peer);
         if (streams) return observed(ctx, response as AsyncIterable<unknown>, done);
         done(undefined);
         return response;
       },
       (error: unknown) => {
-        if (error instanceof ServiceError && error.retry?.unprocessed) this.#isDown(peer);
         observer?.attemptFailed(error);
         done(error);
         throw error;
       },
     );
-  }
-
-  #isUp(peer: Peer): void {
-    peer.refusals = 0;
-    this.#down.delete(peer);
-  }
-
-  #isDown(peer: Peer): void {
-    // One outage, however many calls were on their way into it; and none of an instance that has gone.
-    if (this.#down.has(peer) || this.#peers.get(peer.instance.id) !== peer) return;
-    peer.refused(this.#deps.clock.now());
-    this.#down.add(peer);
   }
 
   /** Waits for the first word of discovery: the first snapshot, or its first failure. */
@@ -242,7 +221,7 @@ export class Target implements InstanceObserver {
     this.#closed = true;
     this.#known = false;
     this.#peers = new Map();
-    this.#down.clear();
+    this.#available.stop();
     this.#wake();
   }
 }

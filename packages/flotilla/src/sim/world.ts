@@ -169,13 +169,13 @@ export class World implements Surroundings {
 
   /** Lets time pass until something in it is done. */
   async #through<T>(work: Promise<T>): Promise<T> {
-    let over = false;
-    const ended = work.finally(() => {
-      over = true;
-    });
-    ended.catch(() => {});
-    while (!over) await this.clock.run(STEP_MS);
-    return ended;
+    const state = { over: false };
+    const end = (): void => {
+      state.over = true;
+    };
+    work.then(end, end);
+    while (!state.over) await this.clock.run(STEP_MS);
+    return work;
   }
 }
 

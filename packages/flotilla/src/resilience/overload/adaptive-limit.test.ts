@@ -16,7 +16,7 @@ function saturated(options: Parameters<typeof adaptiveLimit>[0] = {}) {
       const durationMs = server.serviceMs * Math.max(1, current / server.cores);
       await clock.advance(durationMs / current);
       limit.pressed();
-      limit.ended(clock.now(), durationMs);
+      limit.ended(clock.now(), durationMs, current);
       limits.push(limit.current);
     }
     return limits;
@@ -28,7 +28,7 @@ const mean = (values: readonly number[]): number => values.reduce((a, b) => a + 
 
 describe("under pressure from the first call on", () => {
   for (const [cores, low, high] of [
-    [1, 1, 2.1],
+    [1, 1, 3],
     [4, 3.5, 9],
     [50, 45, 110],
   ] as const) {
@@ -58,16 +58,30 @@ describe("at ease", () => {
     const { limit, clock } = saturated();
     for (let i = 0; i < 200; i++) {
       await clock.advance(50);
-      limit.ended(clock.now(), 30);
+      limit.ended(clock.now(), 30, 1);
     }
-    assert.equal(limit.current, 20);
+    assert.equal(limit.current, 100);
     assert.equal(limit.unloadedMs, 30);
+  });
+
+  test("where calls take longer than they did it comes down, but holds back nobody yet", async () => {
+    const { limit, clock } = saturated();
+    for (let i = 0; i < 300; i++) {
+      await clock.advance(50);
+      limit.ended(clock.now(), i < 200 ? 10 : 35, 7);
+    }
+    assert.ok(limit.current > 7 && limit.current < 60, `the limit is ${limit.current}`);
+    for (let i = 0; i < 400; i++) {
+      await clock.run(1000 + 100 * i);
+      limit.ended(clock.now(), 1000 + 100 * i, 7);
+    }
+    assert.equal(limit.current, 7);
   });
 
   test("calls that began before the limit was set count for nothing", async () => {
     const { limit, clock } = saturated();
     await clock.advance(10);
-    for (let i = 0; i < 200; i++) limit.ended(clock.now(), 11);
+    for (let i = 0; i < 200; i++) limit.ended(clock.now(), 11, 1);
     assert.equal(limit.unloadedMs, undefined);
   });
 });

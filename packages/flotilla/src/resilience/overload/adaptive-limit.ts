@@ -3,7 +3,7 @@ import type { Limit, LimitFactory } from "./limit.ts";
 
 /** Options of {@link adaptiveLimit}. */
 export interface AdaptiveLimitOptions {
-  /** Where it starts. `min` to `max`. Default 20. */
+  /** Where it starts. `min` to `max`. Default 100. */
   readonly initial?: number;
   /** 1 or more. Default 1: one call at a time is all that a busy single-threaded process can do. */
   readonly min?: number;
@@ -29,7 +29,7 @@ const TELLING = 0.6;
 /** Under pressure that goes on, this often it is tried whether fewer calls in flight are faster, milliseconds. */
 const TRIAL_MS = 10_000;
 /** But no more than this share of the time. */
-const TRIAL_SHARE = 0.05;
+const TRIAL_SHARE = 0.1;
 
 /** How things stood before the limit fell. */
 interface Before {
@@ -53,11 +53,15 @@ class AdaptiveLimit implements Limit {
   #calls = 0;
   #sumMs = 0;
   #pressed = 0;
+  /** The most in flight. */
+  #peak = 0;
   /** Whether the calls judged last ran under the same limit, and under pressure. */
   #settled = false;
   /** The limit is to fall for a trial, once there is a good mean to compare with. */
   #trying = false;
   #before: Before | undefined;
+  /** Where the limit stood before it fell, once or several times in a row. */
+  #top: number | undefined;
   #nextTrialMs: number;
 
   constructor(clock: Clock, options: Required<AdaptiveLimitOptions>) {
@@ -81,7 +85,8 @@ class AdaptiveLimit implements Limit {
     this.#pressed++;
   }
 
-  ended(nowMs: number, durationMs: number): void {
+  ended(nowMs: number, durationMs: number, inFlight: number): void {
+    this.#peak = Math.max(this.#peak, inFlight);
     // What began before the limit was set tells of the limit before.
     if (nowMs - durationMs < this.#startMs) return;
     this.#calls++;
@@ -91,6 +96,7 @@ class AdaptiveLimit implements Limit {
     this.#calls = 0;
     this.#sumMs = 0;
     this.#pressed = 0;
+    this.#peak = 0;
     this.#startMs = nowMs;
   }
 
@@ -121,26 +127,35 @@ class AdaptiveLimit implements Limit {
     this.#trying = known === undefined || nowMs >= this.#nextTrialMs;
     if (known === undefined) return;
     const slowdown = meanMs / known;
-    if (slowdown > this.#tolerance) this.#fall(nowMs, meanMs, this.#tolerance / slowdown, settled, false);
-    else if (slowdown < (1 + this.#tolerance) / 2) this.#set(this.#limit + Math.max(1, this.#limit / 10));
+    if (slowdown > this.#tolerance) {
+      // Chance alone makes some calls slow: once more, unless it is plain.
+      if (settled || slowdown > PLAIN * this.#tolerance)
+        this.#fall(nowMs, meanMs, this.#tolerance / slowdown, settled, false);
+      return;
+    }
+    this.#top = undefined;
+    if (slowdown < (1 + this.#tolerance) / 2) this.#set(this.#limit + Math.max(1, this.#limit / 10));
   }
 
   /** Few found no room: what calls take is what they take, but for those that wait for each other within. */
   #judgeAtEase(meanMs: number): void {
     this.#settled = false;
     this.#trying = false;
+    this.#top = undefined;
     const tolerated = this.#learn(meanMs) * this.#tolerance;
-    if (meanMs > tolerated) this.#set(this.#limit * Math.max(STEEPEST, tolerated / meanMs));
+    // As many as there were are not held back: perhaps others are called now, which take longer.
+    if (meanMs > tolerated) this.#set(Math.max(this.#peak, this.#limit * Math.max(STEEPEST, tolerated / meanMs)));
   }
 
   #fall(nowMs: number, meanMs: number, share: number, settled: boolean, trial: boolean): void {
     if (this.current <= this.#min) {
       // With the fewest there can be, this is what calls take.
-      if (settled) this.#learn(meanMs);
+      if (settled) this.#unloadedMs = ((this.#unloadedMs ?? meanMs) + meanMs) / 2;
       this.#nextTrialMs = nowMs + TRIAL_MS;
       return;
     }
     const limit = this.#limit;
+    this.#top ??= limit;
     this.#set(Math.floor(limit * Math.max(STEEPEST, share)));
     if (this.current <= limit * TELLING) this.#before = { limit, meanMs, sinceMs: nowMs, settled, trial };
   }
@@ -152,11 +167,13 @@ class AdaptiveLimit implements Limit {
     // The relief, as a share of what it would be if calls did nothing but wait for each other.
     const relief = (1 - meanMs / before.meanMs) / (1 - this.current / Math.round(before.limit));
     if (before.settled) {
-      this.#nextTrialMs = nowMs + Math.max(TRIAL_MS, (nowMs - before.sinceMs) / TRIAL_SHARE);
-      if (relief < 0.5) {
+      if (before.trial) this.#nextTrialMs = nowMs + Math.max(TRIAL_MS, (nowMs - before.sinceMs) / TRIAL_SHARE);
+      if (relief < (before.trial ? 0.5 : 0.3)) {
         // Fewer at a time are hardly faster: they do not wait for each other, this is what calls take.
         this.#unloadedMs = meanMs;
-        return this.#set(before.limit);
+        this.#set(before.trial ? before.limit : (this.#top ?? before.limit));
+        this.#top = undefined;
+        return;
       }
     }
     const norm = this.#learn(meanMs);
@@ -193,7 +210,7 @@ class AdaptiveLimit implements Limit {
  */
 export function adaptiveLimit(options: AdaptiveLimitOptions = {}): LimitFactory {
   const { min = 1, max = 1000, tolerance = 2 } = options;
-  const { initial = Math.min(max, Math.max(min, 20)) } = options;
+  const { initial = Math.min(max, Math.max(min, 100)) } = options;
   if (!(min >= 1)) throw new RangeError(`adaptiveLimit: min must be 1 or more, got ${min}`);
   if (!(max >= min)) throw new RangeError(`adaptiveLimit: max must not be below min, got ${max}`);
   if (!(initial >= min && initial <= max)) {

@@ -81,8 +81,13 @@ describe("room", () => {
     assert.equal(over, false);
   });
 
-  test("a stream counts until it ends, is left, or never was", async () => {
-    const { limit, limited, running, ctx, settle } = bed({}, many);
+  test("streams do not count unless asked for", () => {
+    const endpoint: Endpoint = async () => "ok";
+    assert.equal(concurrencyLimit()(endpoint, many), endpoint);
+  });
+
+  test("where streams count, one does until it ends, is left, or never was", async () => {
+    const { limit, limited, running, ctx, settle } = bed({ streams: true }, many);
     const opened = limited(ctx, "a");
     running[0]!.end(
       (async function* () {

@@ -20,6 +20,8 @@ export interface ConcurrencyLimitOptions {
   readonly targetMs?: number;
   /** How long the queue may stand before it is taken for overload, milliseconds. Default 100. */
   readonly intervalMs?: number;
+  /** Whether streams count, from their beginning to their end. Default false: one that is open for hours says nothing of the load. */
+  readonly streams?: boolean;
   /** Which side it is for: refusals of a client reached no handler, and may be tried elsewhere freely. Default `server`. */
   readonly side?: "server" | "client";
   readonly clock?: Clock;
@@ -32,8 +34,7 @@ export interface ConcurrencyLimit extends Middleware {
 
 /**
  * Bounds the calls in flight, over all methods it is put around. The others wait a moment, by priority (`withPriority`), or are
- * refused as `unavailable` with the reason `OVERLOADED`: at once, while it costs next to nothing, instead of late. A stream counts
- * until it ends.
+ * refused as `unavailable` with the reason `OVERLOADED`: at once, while it costs next to nothing, instead of late.
  *
  * On a server it keeps goodput at what can be served, whatever is asked; with a number it is a bulkhead. On a client it holds
  * back what the target could only queue.
@@ -63,6 +64,7 @@ export function concurrencyLimit(options: ConcurrencyLimitOptions = {}): Concurr
 
   const middleware = <Req, Res>(next: Endpoint<Req, Res>, method: { readonly kind: string }): Endpoint<Req, Res> => {
     const streams = method.kind !== "unary";
+    if (streams && options.streams !== true) return next;
     const run = (ctx: Context, request: Req): Promise<Res> => {
       const startedMs = clock.now();
       let pending: Promise<Res>;

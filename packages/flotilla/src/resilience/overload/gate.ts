@@ -112,7 +112,7 @@ export class Gate {
    */
   leave(durationMs: number | undefined): void {
     const nowMs = this.#settings.clock.now();
-    if (durationMs !== undefined) this.#limit.ended(nowMs, durationMs);
+    if (durationMs !== undefined) this.#limit.ended(nowMs, durationMs, this.#inFlight);
     this.#inFlight--;
     this.#admit(nowMs);
   }
@@ -120,13 +120,19 @@ export class Gate {
   #admit(nowMs: number): void {
     this.#refuseLate(nowMs);
     while (this.#inFlight < this.#limit.current) {
-      const place = this.#line.first(this.#standing(nowMs));
+      const place = this.#line.first(this.#newestFirst(nowMs));
       if (place === undefined || nowMs - place.sinceMs < this.#targetMs()) this.#relax(nowMs);
       if (place === undefined) break;
       this.#line.remove(place);
       this.#inFlight++;
       place.leave(undefined);
     }
+  }
+
+  /** What is critical is let in in its order for longer: all of it is to be served, unless even that is too much. */
+  #newestFirst(nowMs: number): boolean {
+    const critical = this.#line.oldest(0);
+    return this.#standing(nowMs) && (critical === undefined || nowMs - critical.sinceMs > this.#intervalMs());
   }
 
   /** Nobody waits for long; that counts when nobody had to be refused for it. */
@@ -155,9 +161,9 @@ export class Gate {
     return Math.max(this.#settings.targetMs, this.#limit.unloadedMs ?? 0);
   }
 
-  /** At least three calls' time: what is short is told by what calls take. */
+  /** At least thirty calls' time: what is short is told by what calls take. */
   #intervalMs(): number {
-    return Math.max(this.#settings.intervalMs, 3 * (this.#limit.unloadedMs ?? 0));
+    return Math.max(this.#settings.intervalMs, 30 * (this.#limit.unloadedMs ?? 0));
   }
 
   #refuse(place: Place, why: string): void {

@@ -12,8 +12,9 @@ export interface Limit {
    * A call has ended that tells something of the load: it succeeded, or ran out of time.
    *
    * @param durationMs - since it was let in.
+   * @param inFlight - calls that were in flight when it ended, itself included.
    */
-  ended(nowMs: number, durationMs: number): void;
+  ended(nowMs: number, durationMs: number, inFlight: number): void;
 }
 
 /** Makes the limit of one server or target. */

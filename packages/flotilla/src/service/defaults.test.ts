@@ -1,0 +1,252 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { z } from "zod";
+import { roundRobin } from "../balance/round-robin.ts";
+import { seededRandom } from "../clock/random.ts";
+import { pass } from "../clock/test-fixtures/pass.ts";
+import { VirtualClock } from "../clock/virtual-clock.ts";
+import { background, withTimeout } from "../context/with.ts";
+import { contract } from "../contract/contract.ts";
+import { unary } from "../contract/method.ts";
+import type { Middleware } from "../endpoint/endpoint.ts";
+import { detailTypes, type ErrorInfo, findDetail } from "../errors/details.ts";
+import { ServiceError } from "../errors/service-error.ts";
+import { circuitBreaker } from "../resilience/breaker/circuit-breaker.ts";
+import { consecutive } from "../resilience/breaker/trip.ts";
+import { TestRegistry } from "../testing/test-registry.ts";
+import { failureOf } from "../testing/transport-bed.ts";
+import { memory } from "../transport/memory/memory.ts";
+import { type ChannelOptions, channel, client } from "./channel.ts";
+import { clientDefaults, serverDefaults } from "./defaults.ts";
+import { host } from "./host.ts";
+import { implement } from "./implement.ts";
+import { FakeConnector } from "./test-fixtures/fake-connector.ts";
+
+const message = z.object({ n: z.number() });
+const Calc = contract("calc.v1.Calc", {
+  get: unary({ input: message, output: message, idempotent: true }),
+  add: unary({ input: message, output: message }),
+});
+const one = { n: 1 };
+
+function bed(options: Partial<ChannelOptions> = {}, n = 3) {
+  const clock = new VirtualClock();
+  const registry = new TestRegistry();
+  registry.set(
+    Calc.name,
+    Array.from({ length: n }, (_, i) => `fake://${i}`),
+  );
+  const transport = new FakeConnector();
+  const way = channel({
+    discover: registry,
+    transport,
+    clock,
+    random: seededRandom(7),
+    balance: roundRobin(),
+    ...options,
+  });
+  return { clock, ctx: background(clock), registry, transport, way, calc: client(Calc, way) };
+}
+
+const names = (stack: readonly Middleware[]): string[] =>
+  stack.map((middleware) => middleware(async () => one as never, Calc.methods[0]!).name);
+
+describe("what stands around a call by default", () => {
+  test("of a client: deadline, throttle, retry, and hedge when asked for", () => {
+    assert.deepEqual(names(clientDefaults()), ["withDeadline", "throttled", "retrying"]);
+    assert.deepEqual(names(clientDefaults({ hedge: {} })), ["withDeadline", "throttled", "retrying", "hedged"]);
+    assert.deepEqual(names(clientDefaults({ timeoutMs: false, throttle: false, retry: false })), []);
+  });
+
+  test("of a server: a limit, which can be left out", () => {
+    assert.deepEqual(names(serverDefaults()), ["limited"]);
+    assert.deepEqual(names(serverDefaults({ limit: false })), []);
+  });
+
+  test("the deadline bounds the waits between retries", async () => {
+    const { clock, calc, ctx, transport } = bed({ timeoutMs: 100, retry: { baseMs: 10_000, maxMs: 10_000 } });
+    transport.answer = () => {
+      throw new ServiceError("unavailable", "busy");
+    };
+    const error = await pass(clock, failureOf(calc.get(ctx, one)));
+    assert.equal(error.code, "unavailable");
+    assert.ok(clock.now() <= 100);
+  });
+
+  test("a call held back by the throttle is not tried again", async () => {
+    const { clock, calc, ctx, transport } = bed({ throttle: { floor: 0, maxRefusing: 0.99 }, retry: { baseMs: 0 } });
+    transport.answer = () => {
+      throw new ServiceError("resource_exhausted", "no more");
+    };
+    for (let i = 0; i < 300; i++) await pass(clock, failureOf(calc.get(ctx, one)));
+    const sent = (): number => Object.values(transport.calls).reduce((a, b) => a + b, 0);
+    const before = sent();
+    let held = 0;
+    for (let i = 0; i < 100; i++) {
+      const error = await pass(clock, failureOf(calc.get(ctx, one)));
+      if (findDetail<ErrorInfo>(error, detailTypes.errorInfo)?.reason === "CLIENT_THROTTLED") held++;
+    }
+    assert.ok(held > 80);
+    assert.equal(sent() - before, 100 - held);
+  });
+
+  test("a host refuses what is too much, and the limit can be left out", async () => {
+    for (const limited of [true, false]) {
+      const clock = new VirtualClock();
+      const net = memory();
+      const running = await host({
+        name: "calc",
+        serve: [
+          implement(Calc, {
+            get: (ctx, request) => new Promise((r) => void ctx.clock.schedule(50, () => r(request))),
+            add: async () => one,
+          }),
+        ],
+        listen: [net.listener("calc")],
+        use: serverDefaults({ clock, limit: limited && { limit: 1, maxQueued: 0 } }),
+        admin: false,
+        clock,
+        onEvent() {},
+      }).start();
+      const calc = client(Calc, { discover: ["memory://calc"], transport: net, clock, retry: false });
+      const ctx = background(clock);
+      const outcomes = Promise.allSettled([calc.get(ctx, one), calc.get(ctx, one)]);
+      const [, second] = await pass(clock, outcomes);
+      assert.equal(second.status, limited ? "rejected" : "fulfilled");
+      if (second.status === "rejected") assert.match(String(second.reason), /overloaded: 1 calls are in flight/);
+      await pass(clock, running.stop());
+      await calc[Symbol.asyncDispose]();
+    }
+  });
+});
+
+describe("of several attempts", () => {
+  test("the error lists each with its instance, another one each time", async () => {
+    const { clock, calc, ctx, transport } = bed();
+    transport.answer = (address) => {
+      throw new ServiceError("unavailable", `busy at ${address}`);
+    };
+    const error = await pass(clock, failureOf(calc.get(ctx, one)));
+    assert.equal(error.attempts?.length, 3);
+    for (const { address, message: said } of error.attempts ?? []) assert.equal(said, `busy at ${address}`);
+    assert.equal(new Set(error.attempts?.map(({ address }) => address)).size, 3);
+  });
+
+  test("a hedge goes to another instance", async () => {
+    const { clock, calc, ctx, transport } = bed({ hedge: { delayMs: 20 } });
+    transport.answer = (address, inner, request) =>
+      address === "fake://0"
+        ? new Promise((_, reject) => inner.signal.addEventListener("abort", () => reject(inner.err)))
+        : request;
+    for (let i = 0; i < 6; i++) assert.deepEqual(await pass(clock, calc.get(ctx, one)), one);
+    assert.ok(transport.calls["fake://0"]! >= 1);
+  });
+
+  test("no attempt outlives the call", async () => {
+    const { clock, calc, ctx, transport } = bed({ retry: { perTryTimeoutMs: 80 } });
+    let running = 0;
+    transport.answer = (_address, inner) =>
+      new Promise((_, reject) => {
+        running++;
+        inner.signal.addEventListener("abort", () => {
+          running--;
+          reject(inner.err);
+        });
+      });
+    const startedMs = clock.now();
+    const error = await pass(clock, failureOf(calc.get(withTimeout(ctx, 100), one)));
+    assert.equal(error.code, "deadline_exceeded");
+    assert.ok(clock.now() - startedMs <= 105);
+    assert.equal(running, 0);
+  });
+});
+
+describe("instances that fail", () => {
+  /** Ten instances, of which the first fails at once. */
+  async function sinkhole(options: Partial<ChannelOptions>) {
+    const { clock, calc, ctx, transport } = bed({ retry: false, ...options }, 10);
+    transport.answer = (address, _ctx, request) => {
+      if (address === "fake://0") throw new ServiceError("internal", "broken");
+      return new Promise((resolve) => void clock.schedule(20, () => resolve(request)));
+    };
+    let calls = 0;
+    let errors = 0;
+    const call = (): void => {
+      calls++;
+      calc.get(ctx, one).catch(() => errors++);
+    };
+    for (let i = 0; i < 20_000; i++) {
+      call();
+      await clock.run(1);
+    }
+    return errors / calls;
+  }
+
+  test("one of ten that fails at once costs next to nothing, by whatever balancer", async () => {
+    assert.ok((await sinkhole({ ejection: false })) > 0.09);
+    assert.ok((await sinkhole({})) <= 0.001);
+    assert.ok((await sinkhole({ balance: (await import("../balance/least-request.ts")).leastRequest() })) <= 0.001);
+  });
+
+  test("those that are out are counted as down, and come back", async () => {
+    const { clock, calc, ctx, transport, registry } = bed({ retry: false, ejection: { ejectionMs: 1000 } });
+    transport.answer = (address, _ctx, request) => {
+      if (address === "fake://0") throw new ServiceError("internal", "broken");
+      return request;
+    };
+    for (let i = 0; i < 30; i++)
+      await pass(
+        clock,
+        calc.get(ctx, one).catch(() => {}),
+      );
+    const before = transport.calls["fake://0"]!;
+    assert.equal(before, 5);
+    for (let i = 0; i < 30; i++)
+      await pass(
+        clock,
+        calc.get(ctx, one).catch(() => {}),
+      );
+    assert.equal(transport.calls["fake://0"], before);
+    transport.answer = (_address, _ctx, request) => request;
+    await clock.advance(1200);
+    for (let i = 0; i < 30; i++) await pass(clock, calc.get(ctx, one));
+    assert.equal(transport.calls["fake://0"], before + 10);
+    assert.equal(registry.instances(Calc.name).length, 3);
+  });
+
+  test("overload and quota are no fault of an instance, nor is what the caller did wrong", async () => {
+    for (const code of ["resource_exhausted", "invalid_argument", "not_found", "canceled"] as const) {
+      const { clock, calc, ctx, transport } = bed({ retry: false, throttle: false });
+      transport.answer = (address, _ctx, request) => {
+        if (address === "fake://0") throw new ServiceError(code, "not now");
+        return request;
+      };
+      for (let i = 0; i < 60; i++)
+        await pass(
+          clock,
+          calc.get(ctx, one).catch(() => {}),
+        );
+      assert.equal(transport.calls["fake://0"], 20, code);
+    }
+  });
+
+  test("a breaker an instance: what it refuses goes elsewhere", async () => {
+    const breakers = new Map<string, ReturnType<typeof circuitBreaker>>();
+    const { clock, calc, ctx, transport } = bed({
+      ejection: false,
+      perInstance: ({ address }) => {
+        const breaker = circuitBreaker({ trip: consecutive(2), openMs: 60_000 });
+        breakers.set(address, breaker);
+        return [breaker];
+      },
+    });
+    transport.answer = (address, _ctx, request) => {
+      if (address === "fake://0") throw new ServiceError("unavailable", "broken");
+      return request;
+    };
+    for (let i = 0; i < 60; i++) assert.deepEqual(await pass(clock, calc.get(ctx, one)), one);
+    assert.equal(breakers.size, 3);
+    assert.equal(breakers.get("fake://0")!.breakers[0]!.state, "open");
+    assert.equal(transport.calls["fake://0"], 2);
+  });
+});
