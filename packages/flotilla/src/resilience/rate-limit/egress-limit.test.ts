@@ -155,6 +155,19 @@ describe("deadlines", () => {
     assert.deepEqual(Object.keys(failed), ["c"]);
   });
 
+  test("the time is worked out with all that wait before it, and what they cost", async () => {
+    const cost = (_ctx: Context, request: unknown): number => Number(String(request).slice(1));
+    const { clock, ctx, call, failed, sent } = bed({ burst: 5, cost });
+    for (const name of ["a5", "b2", "c3", "d1"]) call(name);
+    call("e1", withTimeout(ctx, 700));
+    call("f1", withTimeout(ctx, 701));
+    await clock.advance(0);
+    assert.deepEqual(Object.keys(failed), ["e1"]);
+    assert.match(failed["e1"]!.message, /would come in 700 ms/);
+    await clock.advance(1000);
+    assert.deepEqual(sent.at(-1), ["f1", 700]);
+  });
+
   test("the first to be refused does not wait either when it would be too late", async () => {
     const { clock, ctx, call, failed, limit } = bed();
     call("a");
@@ -198,6 +211,37 @@ describe("costs and keys", () => {
       ["b3", 300],
       ["c1", 400],
     ]);
+  });
+
+  test("when a costly call at the head is canceled, those behind it do not wait for its units", async () => {
+    const cost = (_ctx: Context, request: unknown): number => Number(String(request).slice(1));
+    const { clock, ctx, call, sent } = bed({ burst: 5, cost });
+    const costly = withCancel(ctx);
+    call("a5");
+    call("b5", costly);
+    call("c1");
+    await clock.advance(50);
+    costly.cancel();
+    await clock.advance(1000);
+    assert.deepEqual(sent, [
+      ["a5", 0],
+      ["c1", 100],
+    ]);
+  });
+
+  test("a line whose only call is canceled leaves no timer, and the next call finds none", async () => {
+    const { clock, ctx, call, sent, limit } = bed();
+    const only = withCancel(ctx);
+    call("a");
+    call("b", only);
+    await clock.advance(50);
+    only.cancel();
+    await clock.advance(0);
+    assert.deepEqual([clock.pending, limit.waiting], [0, 0]);
+    await clock.advance(50);
+    call("c");
+    await clock.advance(0);
+    assert.deepEqual(sent.at(-1), ["c", 100]);
   });
 
   test("a call that could never pass fails", async () => {
