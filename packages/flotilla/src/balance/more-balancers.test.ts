@@ -229,7 +229,7 @@ for (const [name, byKey] of [
 test("hash32 is MurmurHash3, and spreads what is alike", () => {
   assert.equal(hash32(""), 0);
   assert.equal(hash32("", 1), 0x514e28b7);
-  const buckets = new Array<number>(64).fill(0);
+  const buckets = Array.from({ length: 64 }, () => 0);
   for (let i = 0; i < 64_000; i++) buckets[hash32(`10.0.0.${i}:8080`) % 64]!++;
   for (const count of buckets) assert.ok(count > 850 && count < 1150, `${count} of 1000`);
 });

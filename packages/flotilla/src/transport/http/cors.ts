@@ -13,6 +13,7 @@ const REQUEST_HEADERS = [
   "if-none-match",
   "traceparent",
   "tracestate",
+  "x-request-priority",
 ];
 const RESPONSE_HEADERS = [
   "connect-accept-encoding",
@@ -20,6 +21,8 @@ const RESPONSE_HEADERS = [
   "content-encoding",
   "etag",
   "location",
+  "ratelimit",
+  "ratelimit-policy",
   "retry-after",
 ];
 
