@@ -5,12 +5,14 @@ import { type Options, parseOptions, planRun, usage } from "./lib/options.ts";
 import { toJson, toTable } from "./lib/report.ts";
 import { runScenario } from "./lib/run.ts";
 import type { Scenario } from "./lib/scenario.ts";
+import { balance } from "./scenarios/balance.ts";
 import { chain } from "./scenarios/chain.ts";
 import { client } from "./scenarios/client.ts";
 import { context } from "./scenarios/context.ts";
 import { discovery } from "./scenarios/discovery.ts";
 import { full } from "./scenarios/full.ts";
 import { http } from "./scenarios/http.ts";
+import { policies } from "./scenarios/policies.ts";
 import { telemetry } from "./scenarios/telemetry.ts";
 import { telemetryCollector } from "./scenarios/telemetry-collector.ts";
 import { telemetryExport } from "./scenarios/telemetry-export.ts";
@@ -21,6 +23,8 @@ const scenarios: readonly Scenario[] = [
   client,
   full,
   chain,
+  policies,
+  balance,
   context,
   discovery,
   telemetry,

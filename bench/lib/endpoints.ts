@@ -6,6 +6,9 @@ import type { Loop } from "./worker.ts";
 /** The method that middlewares are applied to. */
 export const sumMethod: MethodInfo = Calculator.methods[0] ?? missing();
 
+/** The same method, as one that may be repeated. */
+export const idempotentSum: MethodInfo = { ...sumMethod, idempotent: true };
+
 function missing(): never {
   throw new Error("the contract of the bench has no method");
 }

@@ -65,14 +65,14 @@ function draw({ title, unit, lines, max, mark }: Panel, intervalMs: number): str
   }
   parts.push(`<text x="${LEFT - 8}" y="20" text-anchor="end" fill="#555">${escape(unit)}</text>`);
   for (const share of [0, 0.25, 0.5, 0.75, 1]) {
-    const seconds = (share * (count - 1) * intervalMs) / 1000;
+    const seconds = (share * count * intervalMs) / 1000;
     const at = LEFT + share * width;
     parts.push(`<text x="${at}" y="${TOP + high + 18}" text-anchor="middle" fill="#555">${short(seconds)} s</text>`);
   }
   if (mark !== undefined) {
     parts.push(
       `<line x1="${LEFT}" x2="${LEFT + width}" y1="${y(mark.at)}" y2="${y(mark.at)}" stroke="#888" stroke-dasharray="4 3"/>`,
-      `<text x="${LEFT + width + 8}" y="${y(mark.at)}" dominant-baseline="middle" fill="#888">${escape(mark.name)}</text>`,
+      `<text x="${LEFT + width - 4}" y="${Number(y(mark.at)) - 5}" text-anchor="end" fill="#888">${escape(mark.name)}</text>`,
     );
   }
   lines.forEach(({ name, values }, i) => {

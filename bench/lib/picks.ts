@@ -1,0 +1,44 @@
+import type { Balancer, BalancerFactory, Candidate } from "flotilla/balance";
+import { seededRandom, systemClock } from "flotilla/clock";
+import { background } from "flotilla/context";
+import type { Loop } from "./worker.ts";
+
+interface Counted extends Candidate {
+  inFlight: number;
+}
+
+let keys = 0;
+
+/** A key of ten thousand, in turn. */
+export function nextKey(): string {
+  keys = (keys + 1) % 10_000;
+  return `user-${keys}`;
+}
+
+/** Picks one of so many candidates and tells the balancer how the call ended, eight calls being in flight. */
+export function picks(factory: BalancerFactory, n: number): Loop {
+  const candidates: Counted[] = Array.from({ length: n }, (_, i) => ({
+    instance: { id: `instance-${i}`, address: `http://10.0.${i >> 8}.${i & 255}:8080` },
+    inFlight: 0,
+  }));
+  const balancer: Balancer<Counted> = factory({ clock: systemClock, random: seededRandom(1) });
+  balancer.update(candidates);
+  const ctx = background();
+  const running: Counted[] = [];
+  return (iterations) => {
+    let at = 0;
+    for (let i = 0; i < iterations; i++) {
+      const picked = balancer.pick(ctx);
+      if (picked === undefined) throw new Error("nothing was picked");
+      picked.inFlight++;
+      const ended = running[at];
+      running[at] = picked;
+      at = (at + 1) & 7;
+      if (ended === undefined) continue;
+      ended.inFlight--;
+      balancer.done?.(ended, 5, undefined);
+      balancer.report?.(ended, { requestsInFlight: ended.inFlight, latencyMs: 5 });
+    }
+    return at;
+  };
+}

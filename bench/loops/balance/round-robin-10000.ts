@@ -1,0 +1,5 @@
+import { roundRobin } from "flotilla/balance";
+import { picks } from "../../lib/picks.ts";
+import { serveLoop } from "../../lib/worker.ts";
+
+serveLoop(picks(roundRobin(), 10000));

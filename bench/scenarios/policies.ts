@@ -1,0 +1,29 @@
+import { inProcess } from "../lib/in-process.ts";
+import type { Scenario } from "../lib/scenario.ts";
+
+export const policies: Scenario = {
+  name: "policies",
+  summary: "an awaited call of an endpoint in process, bare and behind each policy",
+  reference: "bare-call",
+  unit: "µs",
+  better: "less",
+  rows: {
+    "bare-call": "the endpoint alone",
+    deadline: "deadline",
+    retry: "retry with a budget",
+    hedge: "hedging, while it still measures",
+    breaker: "circuit breaker, consecutive failures",
+    "breaker-window": "circuit breaker, rates in a time window",
+    throttle: "client throttle",
+    "adaptive-limit": "adaptive concurrency limit",
+    "rate-limit": "rate limit, token bucket",
+    "flotilla-policies": "deadline, retry, circuit breaker in a time window, bulkhead",
+    "flotilla-stack": "deadline, retry, breaker, adaptive limit, rate limit, tracing and metrics",
+    "cockatiel-stack": "cockatiel: timeout, retry, sampling breaker, bulkhead",
+    opossum: "opossum: its breaker with a timeout",
+  },
+  seconds: 0.3,
+  rounds: 11,
+  fine: true,
+  stage: inProcess("policies"),
+};
