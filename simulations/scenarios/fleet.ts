@@ -40,8 +40,9 @@ export const fleet: Scenario = {
         let most = 0;
         const clientsOf = new Map<string, number>();
         const traffic = [];
+        const callers = await world.machines("caller", CLIENTS, () => {});
         for (let i = 0; i < CLIENTS; i++) {
-          const caller = await world.caller(`caller-${i}`);
+          const caller = callers[i]!.process!;
           const channel = caller.channel({ discover: subset(world.registry.from(caller), { size: SIZE, client: i }) });
           const shopClient = client(Shop, channel);
           const call = (ctx: typeof caller.ctx, n: number) => shopClient.order(ctx, { n });

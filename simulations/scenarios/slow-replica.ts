@@ -6,7 +6,7 @@ import { figuresOf, openShop, Shop } from "../lib/shop.ts";
 
 const REPLICAS = 16;
 const SLOW = 2;
-const SECONDS = 60;
+const SECONDS = 35;
 /** 70 % of what all could do if two of them were sixteen times slower. */
 const PER_SECOND = 0.7 * 100 * (REPLICAS - SLOW + SLOW / 16);
 
@@ -27,7 +27,7 @@ function play(seed: number, clients: number, balance: BalancerFactory, slow: boo
         world.traffic(`t${i}`, { perSecond: PER_SECOND / clients, ctx: caller.ctx, call, timeoutMs: 10_000 }),
       );
     }
-    await world.run((SECONDS + 20) * 1000);
+    await world.run((SECONDS + 10) * 1000);
     // The first seconds are for finding out.
     const [first, ...others] = streams.map((stream) => stream.between(5000, SECONDS * 1000));
     for (const other of others) {

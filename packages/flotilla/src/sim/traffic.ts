@@ -32,8 +32,8 @@ export class Interval {
   readonly latency = new Histogram();
 }
 
-/** How often a rate is looked at that has been 0, milliseconds. */
-const IDLE_MS = 10;
+/** How often a rate is looked at that changes with time, milliseconds. */
+const LOOK_MS = 50;
 
 /** Calls made by the open loop, and what became of them. */
 export class Traffic {
@@ -106,11 +106,16 @@ export class Traffic {
     const { perSecond, arrivals = "poisson" } = this.#options;
     const rate = typeof perSecond === "number" ? perSecond : perSecond(this.#clock.now() - this.#startMs);
     if (!(rate > 0)) {
-      this.#clock.schedule(IDLE_MS, () => this.#next());
+      this.#clock.schedule(LOOK_MS, () => this.#next());
       return;
     }
-    const gap = 1000 / rate;
-    this.#clock.schedule(arrivals === "even" ? gap : -gap * Math.log(1 - this.#random.next()), () => {
+    const gap = arrivals === "even" ? 1000 / rate : (-1000 / rate) * Math.log(1 - this.#random.next());
+    if (typeof perSecond === "function" && arrivals === "poisson" && gap > LOOK_MS) {
+      // The rate may change meanwhile. By chance nothing is lost: the wait that is left is as long as a new one.
+      this.#clock.schedule(LOOK_MS, () => this.#next());
+      return;
+    }
+    this.#clock.schedule(gap, () => {
       if (!this.#live) return;
       this.#begin();
       this.#next();
