@@ -10,6 +10,7 @@ import type { Endpoint } from "../endpoint/endpoint.ts";
 import { findDetail } from "../errors/details.ts";
 import { ServiceError } from "../errors/service-error.ts";
 import { type ClientThrottleOptions, clientThrottle } from "./client-throttle.ts";
+import { rateLimit } from "./rate-limit/rate-limit.ts";
 
 const io = { input: z.object({}), output: z.object({}) };
 const method = contract("a.B", { one: unary(io) }).methods[0]!;
@@ -104,6 +105,18 @@ describe("what is held back", () => {
     service.afterMs = undefined;
     const { calls, sent } = await go(60_000);
     assert.equal(sent, calls);
+  });
+
+  test("nothing for the quota of one caller: the others are not to be held back for it", async () => {
+    const { throttle, ctx } = bed();
+    const limited = rateLimit({ perSecond: 1, clock: new VirtualClock() })<unknown, unknown>(async () => "ok", method);
+    let sent = 0;
+    const call = throttle<unknown, unknown>((inner, request) => {
+      sent++;
+      return limited(inner, request);
+    }, method);
+    for (let i = 0; i < 500; i++) await call(ctx, {}).catch(() => {});
+    assert.equal(sent, 500);
   });
 
   test("nothing for being on its way: a thousand calls at once are all sent", async () => {

@@ -6,6 +6,7 @@ import type { MethodInfo } from "../endpoint/method-info.ts";
 import { detailTypes, type ErrorInfo, errorInfo, findDetail } from "../errors/details.ts";
 import { ServiceError } from "../errors/service-error.ts";
 import { OVERLOADED } from "./overloaded.ts";
+import { RATE_LIMITED } from "./rate-limit/rate-limit.ts";
 import { SlidingCounts } from "./sliding-counts.ts";
 
 /** Options of {@link clientThrottle}. */
@@ -81,7 +82,8 @@ class Guard {
  * Unlike a circuit breaker it never stops asking.
  *
  * What counts as refused is what the service says it cannot do now: `resource_exhausted`, the reason `OVERLOADED`, and
- * `unavailable` with a time to wait. Other failures do not: they are no less often when there are fewer calls, so that holding
+ * `unavailable` with a time to wait. A quota does not (the reason `RATE_LIMITED`): it is one caller's, and the others are not to be
+ * held back for it. Other failures do not: they are no less often when there are fewer calls, so that holding
  * calls back would end in asking nothing.
  *
  * Algorithm: adaptive throttling (Beyer et al., "Site Reliability Engineering", chapter 21, Handling Overload), which refuses with
@@ -138,11 +140,9 @@ export function clientThrottle(options: ClientThrottleOptions = {}): ClientThrot
 
 function isOverload(error: unknown): boolean {
   if (!(error instanceof ServiceError)) return false;
-  if (error.code === "resource_exhausted") return true;
-  if (error.code !== "unavailable") return false;
-  return (
-    error.retry?.afterMs !== undefined || findDetail<ErrorInfo>(error, detailTypes.errorInfo)?.reason === OVERLOADED
-  );
+  const reason = findDetail<ErrorInfo>(error, detailTypes.errorInfo)?.reason;
+  if (error.code === "resource_exhausted") return reason !== RATE_LIMITED;
+  return error.code === "unavailable" && (error.retry?.afterMs !== undefined || reason === OVERLOADED);
 }
 
 function refusal(service: string, refusing: number): ServiceError {
