@@ -1,5 +1,5 @@
 import { codeFromHttp, codes, isCode } from "../errors/code.ts";
-import { detailTypes, type RetryInfoDetail } from "../errors/details.ts";
+import { detailTypes, FLOTILLA_DOMAIN, type RetryInfoDetail } from "../errors/details.ts";
 import { type ErrorDetail, type RetryInfo, ServiceError } from "../errors/service-error.ts";
 import { decodeDetail, encodeDetail, type WireDetail } from "./error-details.ts";
 
@@ -11,7 +11,7 @@ export interface ConnectErrorJson {
 }
 
 /** Never retry, said as a google.rpc.ErrorInfo, since google.rpc.RetryInfo can only give a delay. */
-const NO_RETRY = { reason: "NO_RETRY", domain: "flotilla.dev" } as const;
+const NO_RETRY = { reason: "NO_RETRY", domain: FLOTILLA_DOMAIN } as const;
 
 /**
  * The JSON form of an error. Retry information travels as details: google.rpc.RetryInfo, and for "never" an ErrorInfo with

@@ -1,6 +1,6 @@
 import type { Clock } from "../clock/clock.ts";
-import type { Code } from "../errors/code.ts";
-import { ServiceError } from "../errors/service-error.ts";
+import type { ServiceError } from "../errors/service-error.ts";
+import { withoutStack } from "../errors/without-stack.ts";
 import type { CancelContext, Context } from "./context.ts";
 import { DeadlineQueue, type Expiring } from "./deadline-queue.ts";
 import type { ContextKey } from "./key.ts";
@@ -71,15 +71,6 @@ export class Node implements Context {
   }
 }
 
-/** Contexts end by the million, always in the same few lines: a stack trace would say nothing and cost nine tenths of the end. */
-function contextError(code: Code, message: string, cause: unknown): ServiceError {
-  const limit = Error.stackTraceLimit;
-  Error.stackTraceLimit = 0;
-  const error = new ServiceError(code, message, { cause });
-  Error.stackTraceLimit = limit;
-  return error;
-}
-
 const OPEN = 0;
 const CANCELED = 1;
 const EXPIRED = 2;
@@ -146,8 +137,8 @@ export class Scope extends Node implements CancelContext, Expiring {
     if (!this.settle()) return undefined;
     if (this.failure === undefined) {
       if (this.inherited) this.failure = this.above!.error();
-      else if (this.state === EXPIRED) this.failure = contextError("deadline_exceeded", "deadline exceeded", undefined);
-      else this.failure = contextError("canceled", "the call was canceled", this.reason);
+      else if (this.state === EXPIRED) this.failure = withoutStack("deadline_exceeded", "deadline exceeded");
+      else this.failure = withoutStack("canceled", "the call was canceled", { cause: this.reason });
     }
     return this.failure;
   }

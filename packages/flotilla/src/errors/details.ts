@@ -30,6 +30,9 @@ export const detailTypes = {
   retryInfo: "google.rpc.RetryInfo",
 } as const;
 
+/** Whose reasons these are: the `domain` of every `ErrorInfo` that Flotilla itself makes. */
+export const FLOTILLA_DOMAIN = "flotilla.dev";
+
 /** A detail that names the fields that were wrong. */
 export function badRequest(fieldViolations: readonly FieldViolation[]): ErrorDetail<BadRequest> {
   return { type: detailTypes.badRequest, value: { fieldViolations } };

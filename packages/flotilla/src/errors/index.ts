@@ -6,6 +6,7 @@ export {
   type ErrorInfo,
   errorInfo,
   type FieldViolation,
+  FLOTILLA_DOMAIN,
   findDetail,
   type RetryInfoDetail,
 } from "./details.ts";

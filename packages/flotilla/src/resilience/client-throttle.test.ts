@@ -168,7 +168,7 @@ test("a refusal says so, and is not to be tried again", async () => {
     error = (await call(ctx, {}).catch((thrown: unknown) => thrown)) as ServiceError;
   }
   assert.match(error!.message, /a\.B refuses most calls: 90 % are not even sent/);
-  assert.deepEqual(findDetail(error!, "google.rpc.ErrorInfo"), { reason: "CLIENT_THROTTLED", domain: "flotilla" });
+  assert.deepEqual(findDetail(error!, "google.rpc.ErrorInfo"), { reason: "CLIENT_THROTTLED", domain: "flotilla.dev" });
 });
 
 test("options that are not legal are refused, by name", () => {

@@ -3,10 +3,9 @@ import { type Random, systemRandom } from "../clock/random.ts";
 import { systemClock } from "../clock/system-clock.ts";
 import type { Endpoint, Middleware } from "../endpoint/endpoint.ts";
 import type { MethodInfo } from "../endpoint/method-info.ts";
-import { detailTypes, type ErrorInfo, errorInfo, findDetail } from "../errors/details.ts";
 import { ServiceError } from "../errors/service-error.ts";
-import { OVERLOADED } from "./overloaded.ts";
 import { RATE_LIMITED } from "./rate-limit/rate-limit.ts";
+import { OVERLOADED, refusal, refusalReason } from "./refusal.ts";
 import { SlidingCounts } from "./sliding-counts.ts";
 
 /** Options of {@link clientThrottle}. */
@@ -118,7 +117,7 @@ export function clientThrottle(options: ClientThrottleOptions = {}): ClientThrot
       if (refusing > 0 && random.next() < refusing) {
         guard.ended(false);
         guard.refused++;
-        return Promise.reject(refusal(service, refusing));
+        return Promise.reject(heldBack(service, refusing));
       }
       // Told when it is over: what is still on its way has been neither accepted nor refused.
       return next(ctx, request).then(
@@ -140,21 +139,14 @@ export function clientThrottle(options: ClientThrottleOptions = {}): ClientThrot
 
 function isOverload(error: unknown): boolean {
   if (!(error instanceof ServiceError)) return false;
-  const reason = findDetail<ErrorInfo>(error, detailTypes.errorInfo)?.reason;
-  if (error.code === "resource_exhausted") return reason !== RATE_LIMITED;
-  return error.code === "unavailable" && (error.retry?.afterMs !== undefined || reason === OVERLOADED);
+  if (error.code === "resource_exhausted") return refusalReason(error) !== RATE_LIMITED;
+  return error.code === "unavailable" && (error.retry?.afterMs !== undefined || refusalReason(error) === OVERLOADED);
 }
 
-function refusal(service: string, refusing: number): ServiceError {
-  const depth = Error.stackTraceLimit;
-  // Refusing must cost next to nothing, and a stack trace would say nothing.
-  Error.stackTraceLimit = 0;
+/** Trying again is what it is there to prevent, here and further up. */
+const NEVER = { never: true } as const;
+
+function heldBack(service: string, refusing: number): ServiceError {
   const share = `${(refusing * 100).toFixed(0)} %`;
-  const error = new ServiceError("unavailable", `${service} refuses most calls: ${share} are not even sent`, {
-    details: [errorInfo({ reason: CLIENT_THROTTLED, domain: "flotilla" })],
-    // Trying again is what it is there to prevent, here and further up.
-    retry: { never: true },
-  });
-  Error.stackTraceLimit = depth;
-  return error;
+  return refusal("unavailable", CLIENT_THROTTLED, `${service} refuses most calls: ${share} are not even sent`, NEVER);
 }

@@ -34,7 +34,6 @@ export {
 } from "./overload/concurrency-limit.ts";
 export type { GateState } from "./overload/gate.ts";
 export type { Limit, LimitFactory } from "./overload/limit.ts";
-export { OVERLOADED } from "./overloaded.ts";
 export { type EgressLimit, type EgressLimitOptions, egressLimit } from "./rate-limit/egress-limit.ts";
 export { gcra } from "./rate-limit/gcra.ts";
 export { byHeader, byPeer, type RateLimitKey } from "./rate-limit/keys.ts";
@@ -50,5 +49,6 @@ export {
 } from "./rate-limit/rate-limit.ts";
 export { type SlidingWindowOptions, slidingWindow } from "./rate-limit/sliding-window.ts";
 export { tokenBucket } from "./rate-limit/token-bucket.ts";
+export { OVERLOADED } from "./refusal.ts";
 export { type Budgets, type RetryOptions, retry } from "./retry.ts";
 export { RetryBudget, type RetryBudgetOptions } from "./retry-budget.ts";

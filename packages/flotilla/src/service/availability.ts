@@ -2,9 +2,9 @@ import type { Balancer } from "../balance/balancer.ts";
 import { Ejection, type EjectionOptions } from "../balance/ejection.ts";
 import type { Clock } from "../clock/clock.ts";
 import type { Random } from "../clock/random.ts";
-import { detailTypes, type ErrorInfo, findDetail } from "../errors/details.ts";
 import { ServiceError } from "../errors/service-error.ts";
 import { isFailure } from "../resilience/failure.ts";
+import { OVERLOADED, refusalReason } from "../resilience/refusal.ts";
 import type { Peer } from "./peer.ts";
 
 /** Below this share of instances that are not ejected all are used: better to fail some calls than to drown the few. */
@@ -70,7 +70,7 @@ export class Availability {
     if (error instanceof ServiceError && error.retry?.unprocessed === true) return this.#refused(peer);
     const code = error instanceof ServiceError ? error.code : undefined;
     // Gave up, or shed its load: neither tells whether it is broken.
-    if (code === "canceled" || code === "resource_exhausted" || isOverload(error)) return;
+    if (code === "canceled" || code === "resource_exhausted" || refusalReason(error) === OVERLOADED) return;
     const failed = error !== undefined && isFailure(error);
     if (this.#ejection?.record(peer, failed) === true) this.#rebalance();
   }
@@ -93,9 +93,4 @@ export class Availability {
     this.#peers = new Map();
     this.#down.clear();
   }
-}
-
-function isOverload(error: unknown): boolean {
-  if (!(error instanceof ServiceError) || error.code !== "unavailable") return false;
-  return findDetail<ErrorInfo>(error, detailTypes.errorInfo)?.domain === "flotilla";
 }

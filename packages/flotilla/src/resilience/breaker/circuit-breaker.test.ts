@@ -62,7 +62,7 @@ describe("opening", () => {
     assert.equal(reached(), before);
     assert.equal(refused.code, "unavailable");
     assert.equal(refused.message, "the circuit of a.B/one is open: 5 calls in a row failed; next probe in 5000 ms");
-    assert.deepEqual(findDetail(refused, "google.rpc.ErrorInfo"), { reason: "CIRCUIT_OPEN", domain: "flotilla" });
+    assert.deepEqual(findDetail(refused, "google.rpc.ErrorInfo"), { reason: "CIRCUIT_OPEN", domain: "flotilla.dev" });
     assert.equal(refused.retry?.unprocessed, true);
     assert.equal(state().refused, 1);
     assert.equal(clock.pending, 0);

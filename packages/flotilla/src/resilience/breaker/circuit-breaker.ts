@@ -4,9 +4,9 @@ import { systemClock } from "../../clock/system-clock.ts";
 import type { Endpoint, Middleware } from "../../endpoint/endpoint.ts";
 import type { MethodInfo } from "../../endpoint/method-info.ts";
 import { observeStream } from "../../endpoint/stream.ts";
-import { errorInfo } from "../../errors/details.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { isFailure } from "../failure.ts";
+import { refusal } from "../refusal.ts";
 import { Breaker, type BreakerState } from "./breaker.ts";
 import { consecutive, type TripFactory } from "./trip.ts";
 
@@ -87,7 +87,7 @@ function around<Req, Res>(
   const streams = method.kind === "server_stream" || method.kind === "bidi_stream";
   return function breaking(ctx, request) {
     const entered = breaker.enter();
-    if (entered < 0) return Promise.reject(refusal(breaker.state));
+    if (entered < 0) return Promise.reject(open(breaker.state));
     const startedMs = clock.now();
     const failed = (error: unknown): void => {
       // Who gave up tells nothing; who asked for what cannot be got an answer, and the one called is well.
@@ -120,18 +120,13 @@ function around<Req, Res>(
   };
 }
 
-function refusal({ name, reason, nextProbeMs }: BreakerState): ServiceError {
-  const depth = Error.stackTraceLimit;
-  // Refusing must cost next to nothing, and a stack trace would say nothing.
-  Error.stackTraceLimit = 0;
+/** Nothing was sent, so another instance may be asked. */
+const UNPROCESSED = { unprocessed: true } as const;
+
+function open({ name, reason, nextProbeMs }: BreakerState): ServiceError {
   const when =
     nextProbeMs === undefined || nextProbeMs === 0
       ? "a probe is under way"
       : `next probe in ${Math.ceil(nextProbeMs)} ms`;
-  const error = new ServiceError("unavailable", `the circuit of ${name} is open: ${reason}; ${when}`, {
-    details: [errorInfo({ reason: CIRCUIT_OPEN, domain: "flotilla" })],
-    retry: { unprocessed: true },
-  });
-  Error.stackTraceLimit = depth;
-  return error;
+  return refusal("unavailable", CIRCUIT_OPEN, `the circuit of ${name} is open: ${reason}; ${when}`, UNPROCESSED);
 }

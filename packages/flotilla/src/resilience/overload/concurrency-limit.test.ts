@@ -192,7 +192,7 @@ describe("refusals", () => {
       call("a");
       const error = (await limited(ctx, "b").catch((thrown: unknown) => thrown)) as ServiceError;
       assert.equal(error.code, "unavailable");
-      assert.deepEqual(findDetail(error, "google.rpc.ErrorInfo"), { reason: "OVERLOADED", domain: "flotilla" });
+      assert.deepEqual(findDetail(error, "google.rpc.ErrorInfo"), { reason: "OVERLOADED", domain: "flotilla.dev" });
       assert.equal(error.retry?.unprocessed === true, side === "client");
     }
   });

@@ -3,9 +3,8 @@ import { systemClock } from "../../clock/system-clock.ts";
 import type { Context } from "../../context/context.ts";
 import type { Endpoint, Middleware } from "../../endpoint/endpoint.ts";
 import { observeStream } from "../../endpoint/stream.ts";
-import { errorInfo } from "../../errors/details.ts";
 import { ServiceError } from "../../errors/service-error.ts";
-import { OVERLOADED } from "../overloaded.ts";
+import { OVERLOADED, refusal } from "../refusal.ts";
 import { adaptiveLimit } from "./adaptive-limit.ts";
 import { Gate, type GateState } from "./gate.ts";
 import { fixedLimit, type LimitFactory } from "./limit.ts";
@@ -46,21 +45,10 @@ export function concurrencyLimit(options: ConcurrencyLimitOptions = {}): Concurr
   if (!(maxQueued >= 0)) throw new RangeError(`concurrencyLimit: maxQueued must be 0 or more, got ${maxQueued}`);
   if (!(targetMs > 0)) throw new RangeError(`concurrencyLimit: targetMs must be above 0, got ${targetMs}`);
   if (!(intervalMs > 0)) throw new RangeError(`concurrencyLimit: intervalMs must be above 0, got ${intervalMs}`);
-  const unprocessed = options.side === "client";
-  const details = [errorInfo({ reason: OVERLOADED, domain: "flotilla" })];
-  const refusal = (why: string): ServiceError => {
-    // Refusing must cost next to nothing, and a stack trace would say nothing.
-    const depth = Error.stackTraceLimit;
-    Error.stackTraceLimit = 0;
-    const error = new ServiceError("unavailable", `overloaded: ${why}`, {
-      details,
-      retry: { ...(unprocessed && { unprocessed }) },
-    });
-    Error.stackTraceLimit = depth;
-    return error;
-  };
+  const retry = options.side === "client" ? { unprocessed: true } : {};
+  const refuse = (why: string): ServiceError => refusal("unavailable", OVERLOADED, `overloaded: ${why}`, retry);
   const factory = typeof limit === "number" ? fixedLimit(limit) : limit;
-  const gate = new Gate({ clock, limit: factory(clock), maxQueued, targetMs, intervalMs, refusal });
+  const gate = new Gate({ clock, limit: factory(clock), maxQueued, targetMs, intervalMs, refusal: refuse });
 
   const middleware = <Req, Res>(next: Endpoint<Req, Res>, method: { readonly kind: string }): Endpoint<Req, Res> => {
     const streams = method.kind !== "unary";

@@ -1,7 +1,7 @@
 import type { Context } from "../../context/context.ts";
 import type { Endpoint, Middleware } from "../../endpoint/endpoint.ts";
 import type { MethodInfo } from "../../endpoint/method-info.ts";
-import { errorInfo } from "../../errors/details.ts";
+import { errorInfo, FLOTILLA_DOMAIN } from "../../errors/details.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { serverCall } from "../../metadata/call.ts";
 import { gcra } from "./gcra.ts";
@@ -145,5 +145,5 @@ function refusal(policy: string, { limit, windowMs }: RateLimiter, afterMs: numb
 
 /** The detail by which callers tell this from other kinds of exhaustion. */
 export function reason(policy: string): ReturnType<typeof errorInfo> {
-  return errorInfo({ reason: RATE_LIMITED, domain: "flotilla.dev", metadata: { policy } });
+  return errorInfo({ reason: RATE_LIMITED, domain: FLOTILLA_DOMAIN, metadata: { policy } });
 }

@@ -1,0 +1,19 @@
+import type { Code } from "../errors/code.ts";
+import { detailTypes, type ErrorInfo, errorInfo, FLOTILLA_DOMAIN, findDetail } from "../errors/details.ts";
+import { type RetryInfo, ServiceError } from "../errors/service-error.ts";
+import { withoutStack } from "../errors/without-stack.ts";
+
+/** The reason in the error detail of calls refused because too many are in flight. */
+export const OVERLOADED = "OVERLOADED";
+
+/** The error of a call that a policy refuses: it costs next to nothing, and says why in words and for programs. */
+export function refusal(code: Code, reason: string, message: string, retry: RetryInfo): ServiceError {
+  return withoutStack(code, message, { details: [errorInfo({ reason, domain: FLOTILLA_DOMAIN })], retry });
+}
+
+/** The reason a policy of Flotilla gave for refusing a call; undefined for all other errors. */
+export function refusalReason(error: unknown): string | undefined {
+  if (!(error instanceof ServiceError)) return undefined;
+  const info = findDetail<ErrorInfo>(error, detailTypes.errorInfo);
+  return info?.domain === FLOTILLA_DOMAIN ? info.reason : undefined;
+}
