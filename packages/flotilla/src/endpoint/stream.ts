@@ -1,3 +1,6 @@
+import type { Context } from "../context/context.ts";
+import { afterFunc } from "../context/with.ts";
+
 /**
  * Wraps a stream so that `onEnd` is called exactly once when it is over: after the last item, after a failure (with the
  * error), or when the reader stops early (`return`). A stream that is never read never ends.
@@ -60,6 +63,28 @@ export function observeStream<T>(
       };
     },
   };
+}
+
+/**
+ * As `observeStream`, for the stream of a call: it is over with the call's context, too, whether it was read or not, so that what
+ * is held for a call is given back whatever its caller does.
+ *
+ * @param onEnd - called once, with what the stream or the context ended with; undefined when it was read as far as wanted.
+ */
+export function observeCall<T>(
+  ctx: Context,
+  stream: AsyncIterable<T>,
+  onEnd: (error: unknown) => void,
+): AsyncIterable<T> {
+  let over = false;
+  const end = (error: unknown): void => {
+    if (over) return;
+    over = true;
+    stop();
+    onEnd(error);
+  };
+  const stop = afterFunc(ctx, () => end(ctx.err));
+  return observeStream(stream, end);
 }
 
 /** Closes an iterator on account of an error, which counts more than what goes wrong in closing. */

@@ -11,7 +11,7 @@ import type { Instance } from "../endpoint/instance.ts";
 import { LOAD_HEADER, parseLoadReport } from "../endpoint/load-report.ts";
 import type { MethodInfo } from "../endpoint/method-info.ts";
 import { outgoingCallKey } from "../endpoint/observer.ts";
-import { observeStream } from "../endpoint/stream.ts";
+import { observeCall } from "../endpoint/stream.ts";
 import { ServiceError } from "../errors/service-error.ts";
 import { responseObserver, withResponseObserver } from "../metadata/call.ts";
 import { Availability } from "./availability.ts";
@@ -174,7 +174,7 @@ export class Target implements InstanceObserver {
     return pending.then(
       (response) => {
         this.#available.answered(peer);
-        if (streams) return observed(ctx, response as AsyncIterable<unknown>, done);
+        if (streams) return observeCall(ctx, response as AsyncIterable<unknown>, done);
         done(undefined);
         return response;
       },
@@ -238,21 +238,4 @@ function listening(ctx: Context, peer: Peer, balancer: Balancer<Peer>): Context 
     if (load !== undefined) balancer.report!(peer, load);
     other?.(headers, trailers);
   });
-}
-
-/** A stream whose call is over when it was read to its end, was left early, or when its context is done. */
-function observed(
-  ctx: Context,
-  stream: AsyncIterable<unknown>,
-  done: (error: unknown) => void,
-): AsyncIterable<unknown> {
-  let over = false;
-  const end = (error: unknown): void => {
-    if (over) return;
-    over = true;
-    stop();
-    done(error);
-  };
-  const stop = afterFunc(ctx, () => end(ctx.err));
-  return observeStream(stream, end);
 }

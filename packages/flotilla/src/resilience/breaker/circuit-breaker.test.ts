@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import { z } from "zod";
 import { type Random, seededRandom } from "../../clock/random.ts";
 import { VirtualClock } from "../../clock/virtual-clock.ts";
-import { background } from "../../context/with.ts";
+import { background, withCancel } from "../../context/with.ts";
 import { contract } from "../../contract/contract.ts";
 import { serverStream, unary } from "../../contract/method.ts";
 import type { Endpoint } from "../../endpoint/endpoint.ts";
@@ -251,6 +251,25 @@ describe("what it is around", () => {
     }, /in the middle/);
     assert.equal(state(), "open");
     assert.equal(clock.pending, 0);
+  });
+
+  test("a stream that nobody reads gives its place as a probe back with the end of its call", async () => {
+    const { breaker, ctx, clock } = bed({ trip: consecutive(1) });
+    const call = breaker<boolean, AsyncIterable<number>>(async (_ctx, fails) => {
+      if (fails) throw new ServiceError("unavailable", "broken");
+      return (async function* () {
+        yield 1;
+      })();
+    }, many);
+    await assert.rejects(call(ctx, true));
+    await clock.advance(5000);
+    const scope = withCancel(ctx);
+    await call(scope, false);
+    await assert.rejects(call(ctx, false), /a probe is under way/);
+    scope.cancel();
+    await clock.advance(0);
+    for await (const _ of await call(ctx, false));
+    assert.equal(breaker.breakers[0]!.state, "closed");
   });
 
   test("an endpoint that throws at once counts as well", async () => {

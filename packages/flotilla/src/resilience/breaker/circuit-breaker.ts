@@ -3,7 +3,7 @@ import { type Random, systemRandom } from "../../clock/random.ts";
 import { systemClock } from "../../clock/system-clock.ts";
 import type { Endpoint, Middleware } from "../../endpoint/endpoint.ts";
 import type { MethodInfo } from "../../endpoint/method-info.ts";
-import { observeStream } from "../../endpoint/stream.ts";
+import { observeCall } from "../../endpoint/stream.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { isFailure } from "../failure.ts";
 import { refusal } from "../refusal.ts";
@@ -105,7 +105,7 @@ function around<Req, Res>(
       (response) => {
         if (!streams) breaker.record(entered, false, clock.now() - startedMs);
         else {
-          return observeStream(response as AsyncIterable<unknown>, (error) => {
+          return observeCall(ctx, response as AsyncIterable<unknown>, (error) => {
             if (error === undefined) breaker.record(entered, false, 0);
             else failed(error);
           }) as Res;

@@ -11,6 +11,7 @@ import { findDetail } from "../../errors/details.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { type Priority, withPriority } from "../../metadata/priority.ts";
 import { type ConcurrencyLimitOptions, concurrencyLimit } from "./concurrency-limit.ts";
+import type { LimitFactory } from "./limit.ts";
 
 const io = { input: z.object({}), output: z.object({}) };
 const { methods } = contract("a.B", { one: unary(io), many: serverStream(io) });
@@ -99,8 +100,16 @@ describe("room", () => {
     assert.equal(limit.state.inFlight, 1);
     for await (const _ of stream) break;
     assert.equal(limit.state.inFlight, 0);
+    const scope = withCancel(ctx);
+    const unread = limited(scope, "unread");
+    running[1]!.end((async function* () {})());
+    await unread;
+    assert.equal(limit.state.inFlight, 1);
+    scope.cancel();
+    await settle();
+    assert.equal(limit.state.inFlight, 0, "with the end of its call, though nobody read it");
     const failed = limited(ctx, "b");
-    running[1]!.fail(new ServiceError("not_found", "none"));
+    running[2]!.fail(new ServiceError("not_found", "none"));
     await assert.rejects(failed);
     await settle();
     assert.equal(limit.state.inFlight, 0);
@@ -183,6 +192,19 @@ describe("waiting", () => {
     assert.equal(limit.state.inFlight, 0);
     assert.equal(clock.pending, 0);
   });
+});
+
+test("who has no time left to be served after a wait is told at once", async () => {
+  const clock = new VirtualClock();
+  const ctx = background(clock);
+  const limit: LimitFactory = () => ({ current: 1, unloadedMs: 400, pressed() {}, ended() {} });
+  const limited = concurrencyLimit({ limit, clock })<unknown, unknown>(() => new Promise(() => {}), one);
+  void limited(ctx, {});
+  await assert.rejects(limited(withTimeout(ctx, 99), {}), /overloaded: too little time is left to wait/);
+  let over = false;
+  void limited(withTimeout(ctx, 101), {}).catch(() => (over = true));
+  await clock.advance(0);
+  assert.equal(over, false);
 });
 
 describe("refusals", () => {

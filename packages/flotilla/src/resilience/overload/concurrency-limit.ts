@@ -2,7 +2,7 @@ import type { Clock } from "../../clock/clock.ts";
 import { systemClock } from "../../clock/system-clock.ts";
 import type { Context } from "../../context/context.ts";
 import type { Endpoint, Middleware } from "../../endpoint/endpoint.ts";
-import { observeStream } from "../../endpoint/stream.ts";
+import { observeCall } from "../../endpoint/stream.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { OVERLOADED, refusal } from "../refusal.ts";
 import { adaptiveLimit } from "./adaptive-limit.ts";
@@ -66,7 +66,7 @@ export function concurrencyLimit(options: ConcurrencyLimitOptions = {}): Concurr
         (response) => {
           if (!streams) gate.leave(clock.now() - startedMs);
           else if (!isStream(response)) gate.leave(undefined);
-          else return observeStream(response, () => gate.leave(undefined)) as Res;
+          else return observeCall(ctx, response, () => gate.leave(undefined)) as Res;
           return response;
         },
         (error: unknown) => {
