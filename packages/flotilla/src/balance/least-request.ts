@@ -1,7 +1,7 @@
-import { type Random, randomInt } from "../clock/random.ts";
+import type { Random } from "../clock/random.ts";
 import type { Context } from "../context/context.ts";
 import type { Balancer, BalancerFactory, Candidate } from "./balancer.ts";
-import { drawUntried } from "./draw.ts";
+import { betterOfTwo } from "./two-choices.ts";
 
 class LeastRequest<C extends Candidate> implements Balancer<C> {
   readonly #random: Random;
@@ -16,22 +16,12 @@ class LeastRequest<C extends Candidate> implements Balancer<C> {
   }
 
   pick(_ctx: Context, tried?: ReadonlySet<C>): C | undefined {
-    const candidates = this.#candidates;
-    const n = candidates.length;
-    if (tried !== undefined && tried.size > 0) {
-      const first = drawUntried(this.#random, candidates, tried, undefined);
-      // None is left: pick as if none had been tried.
-      if (first !== undefined) return lessLoaded(first, drawUntried(this.#random, candidates, tried, first) ?? first);
-    }
-    if (n < 2) return candidates[0];
-    const i = randomInt(this.#random, n);
-    const j = randomInt(this.#random, n - 1);
-    return lessLoaded(candidates[i]!, candidates[j < i ? j : j + 1]!);
+    return betterOfTwo(this.#random, this.#candidates, tried, lessLoaded);
   }
 }
 
-/** Which of the two was drawn first is chance already, so a tie goes to the first. */
-function lessLoaded<C extends Candidate>(first: C, second: C): C {
+/** The one with fewer calls in flight from this client. */
+export function lessLoaded<C extends Candidate>(first: C, second: C): C {
   return second.inFlight < first.inFlight ? second : first;
 }
 

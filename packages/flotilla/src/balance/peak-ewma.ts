@@ -1,9 +1,9 @@
 import type { Clock } from "../clock/clock.ts";
-import { type Random, randomInt } from "../clock/random.ts";
+import type { Random } from "../clock/random.ts";
 import type { Context } from "../context/context.ts";
 import type { ServiceError } from "../errors/service-error.ts";
 import type { Balancer, BalancerFactory, Candidate } from "./balancer.ts";
-import { drawUntried } from "./draw.ts";
+import { betterOfTwo } from "./two-choices.ts";
 import { weightOf } from "./weight.ts";
 
 /** Options of {@link peakEwma}. */
@@ -42,16 +42,7 @@ class PeakEwma<C extends Candidate> implements Balancer<C> {
   }
 
   pick(_ctx: Context, tried?: ReadonlySet<C>): C | undefined {
-    const candidates = this.#candidates;
-    const n = candidates.length;
-    if (tried !== undefined && tried.size > 0) {
-      const first = drawUntried(this.#random, candidates, tried, undefined);
-      if (first !== undefined) return this.#better(first, drawUntried(this.#random, candidates, tried, first) ?? first);
-    }
-    if (n < 2) return candidates[0];
-    const i = randomInt(this.#random, n);
-    const j = randomInt(this.#random, n - 1);
-    return this.#better(candidates[i]!, candidates[j < i ? j : j + 1]!);
+    return betterOfTwo(this.#random, this.#candidates, tried, this.#better);
   }
 
   done(candidate: C, latencyMs: number, error: ServiceError | undefined): void {
@@ -66,10 +57,10 @@ class PeakEwma<C extends Candidate> implements Balancer<C> {
     load.stampMs = nowMs;
   }
 
-  #better(first: C, second: C): C {
+  readonly #better = (first: C, second: C): C => {
     const nowMs = this.#clock.now();
     return this.#weigh(second, nowMs) < this.#weigh(first, nowMs) ? second : first;
-  }
+  };
 
   #weigh(candidate: C, nowMs: number): number {
     const load = this.#loadOf(candidate, nowMs);

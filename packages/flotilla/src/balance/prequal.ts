@@ -1,9 +1,10 @@
 import type { Clock } from "../clock/clock.ts";
-import { type Random, randomInt } from "../clock/random.ts";
+import type { Random } from "../clock/random.ts";
 import type { Context } from "../context/context.ts";
 import type { LoadReport } from "../endpoint/load-report.ts";
 import type { Balancer, BalancerFactory, Candidate } from "./balancer.ts";
-import { drawUntried } from "./draw.ts";
+import { lessLoaded } from "./least-request.ts";
+import { betterOfTwo } from "./two-choices.ts";
 
 /** Options of {@link prequal}. */
 export interface PrequalOptions {
@@ -58,12 +59,12 @@ class Prequal<C extends Candidate> implements Balancer<C> {
     const oldestMs = this.#clock.now() - this.#options.maxAgeMs;
     while (pool.length > 0 && pool[0]!.sinceMs < oldestMs) pool.shift();
     const best = pool.length < 2 ? -1 : this.#best(tried);
-    if (best < 0) return this.#byChance(tried);
+    // Too few reports, or none of one that was not tried.
+    if (best < 0) return betterOfTwo(this.#random, this.#candidates, tried, lessLoaded);
     const probe = pool[best]!;
     // Until the next report: what we send it now adds to what it has.
     probe.inFlight++;
     if (--probe.uses <= 0) pool.splice(best, 1);
-    // And one more: the oldest says the least, the worst is not chosen but for want of others.
     if (pool.length >= this.#options.poolSize) this.#removeOne();
     return probe.candidate;
   }
@@ -99,6 +100,7 @@ class Prequal<C extends Candidate> implements Balancer<C> {
     return one.latencyMs < other.latencyMs || (one.latencyMs === other.latencyMs && one.inFlight < other.inFlight);
   }
 
+  /** The oldest says the least; the worst would be chosen only for want of others. In turns. */
   #removeOne(): void {
     this.#removeWorst = !this.#removeWorst;
     if (!this.#removeWorst) return void this.#pool.shift();
@@ -110,16 +112,6 @@ class Prequal<C extends Candidate> implements Balancer<C> {
   #judgeHeat(): void {
     const sorted = this.#seen.toSorted((a, b) => a - b);
     this.#hotAbove = sorted[Math.min(sorted.length - 1, Math.floor(this.#options.hotQuantile * sorted.length))]!;
-  }
-
-  /** Too few reports: the one with fewer calls of ours, of two drawn by chance. */
-  #byChance(tried: ReadonlySet<C> | undefined): C | undefined {
-    const candidates = this.#candidates;
-    const first = drawUntried(this.#random, candidates, tried, undefined);
-    if (first === undefined)
-      return candidates.length === 0 ? undefined : candidates[randomInt(this.#random, candidates.length)];
-    const second = drawUntried(this.#random, candidates, tried, first) ?? first;
-    return second.inFlight < first.inFlight ? second : first;
   }
 }
 
