@@ -90,7 +90,7 @@ export function retry(options: RetryOptions = {}): Middleware {
     ): Promise<Res> {
       let error = ServiceError.from(first);
       if (!lawful(error)) throw error;
-      const reports = [reportOf(error, attempts, startedMs, startedMs)];
+      const reports = [reportOf(error, attempts, startedMs, startedMs, ctx.clock.now())];
       for (let n = 1; n < maxAttempts; n++) {
         const jitter = random.next() * Math.min(maxMs, baseMs * 2 ** (n - 1));
         // Not the later of the two: all that were told the same time would come back at once.
@@ -105,17 +105,11 @@ export function retry(options: RetryOptions = {}): Middleware {
           return await endpoint(ctx, request);
         } catch (thrown) {
           error = ServiceError.from(thrown);
-          reports.push(reportOf(error, attempts, startedMs, beganMs));
+          reports.push(reportOf(error, attempts, startedMs, beganMs, ctx.clock.now()));
           if (!lawful(error)) throw listing(error, reports);
         }
       }
       throw spent(error, reports);
-
-      function reportOf(failed: ServiceError, { instance }: Attempts, callMs: number, beganMs: number): FailedAttempt {
-        const { code, message } = failed;
-        const address = instance?.address;
-        return { address, code, message, afterMs: beganMs - callMs, durationMs: ctx.clock.now() - beganMs };
-      }
     }
 
     return function retrying(ctx, request) {
@@ -140,6 +134,16 @@ export function budgetsOf(given: Budgets | undefined, clock: Clock): (service: s
     if (budget === undefined) budgets.set(service, (budget = new RetryBudget({ clock })));
     return budget;
   };
+}
+
+function reportOf(
+  { code, message }: ServiceError,
+  { instance }: Attempts,
+  callMs: number,
+  beganMs: number,
+  endedMs: number,
+): FailedAttempt {
+  return { address: instance?.address, code, message, afterMs: beganMs - callMs, durationMs: endedMs - beganMs };
 }
 
 /** The error a call ends with, telling of all attempts; nobody is to go on with them. */

@@ -190,7 +190,8 @@ const STEP_MS = 10;
  *   await world.machines("shop", 4, async (process) => {
  *     await process.host({ serve: [implement(Shop, shop, { use: [process.work(exponential(10))] })] });
  *   });
- *   const shop = (await world.caller("customer")).client(Shop);
+ *   const customer = await world.caller("customer");
+ *   const shop = customer.client(Shop);
  *   const orders = world.traffic("orders", { perSecond: 200, ctx: customer.ctx, call: (ctx) => shop.order(ctx, { sku: "a" }) });
  *   await world.run(60_000);
  *   assert.ok(orders.between().latency.quantile(0.99) < 100);

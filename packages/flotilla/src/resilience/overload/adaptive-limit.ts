@@ -204,7 +204,7 @@ class AdaptiveLimit implements Limit {
  * limit is restored.
  *
  * After the gradient limiters (Netflix concurrency-limits, Envoy adaptive concurrency), whose norm drifts or needs idle times;
- * the trial is what failsafe-go does by correlation. `npm run sim -- limits` compares them.
+ * the trial stands for what failsafe-go does by correlation of throughput and latency. `npm run sim -- overload` shows what it does.
  *
  * @throws RangeError when an option is not legal, naming it.
  */
