@@ -1,50 +1,29 @@
-import type { Clock } from "../../clock/clock.ts";
-import { KeyTable } from "./key-table.ts";
 import { checkCost, type Decision, type LocalRateLimiter, SLACK, wholeUnits } from "./limiter.ts";
 import { type RateLimiterOptions, rateSettings } from "./options.ts";
+import { TableLimiter } from "./table-limiter.ts";
 
 /** One number a key: when all that was taken is paid back (the "theoretical arrival time"). */
 const DUE = 0;
 
-class Gcra implements LocalRateLimiter {
-  readonly limit: number;
-  readonly windowMs: number;
-  readonly burst: number;
+class Gcra extends TableLimiter {
   /** Milliseconds that pay for a unit. */
   readonly #unitMs: number;
   readonly #toleranceMs: number;
-  readonly #clock: Clock;
-  // Times are kept from here on: near 0 doubles are exact to a small part of a nanosecond, which at 10^12 they are not.
-  readonly #originMs: number;
-  readonly #table: KeyTable;
 
   constructor(options: RateLimiterOptions) {
-    const { limit, windowMs, burst, maxKeys, clock } = rateSettings("gcra", options);
-    this.limit = limit;
-    this.windowMs = windowMs;
-    this.burst = burst;
-    const unitMs = windowMs / limit;
+    const settings = rateSettings("gcra", options);
+    const unitMs = settings.windowMs / settings.limit;
+    super(settings, 1, (values, at, now) => Math.max(0, values[at + DUE]! - now) / unitMs);
     this.#unitMs = unitMs;
-    this.#toleranceMs = unitMs * burst;
-    this.#clock = clock;
-    this.#originMs = clock.now();
-    this.#table = new KeyTable(1, maxKeys, (values, at, now) => Math.max(0, values[at + DUE]! - now) / unitMs);
-  }
-
-  get size(): number {
-    return this.#table.size;
-  }
-
-  get forgotten(): number {
-    return this.#table.forgotten;
+    this.#toleranceMs = unitMs * this.burst;
   }
 
   take(key: string, cost = 1): Decision {
     checkCost(cost, this.burst);
     const unitMs = this.#unitMs;
-    const now = this.#clock.now() - this.#originMs;
-    const at = this.#table.find(key, now) + DUE;
-    const { values } = this.#table;
+    const now = this.nowMs();
+    const at = this.table.find(key, now) + DUE;
+    const { values } = this.table;
     const due = Math.max(values[at]!, now);
     const next = due + cost * unitMs;
     const earlyMs = next - now - this.#toleranceMs;

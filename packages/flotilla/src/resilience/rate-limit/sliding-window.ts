@@ -1,7 +1,6 @@
-import type { Clock } from "../../clock/clock.ts";
-import { KeyTable } from "./key-table.ts";
 import { checkCost, type Decision, type LocalRateLimiter, SLACK, wholeUnits } from "./limiter.ts";
 import { type RateLimiterOptions, rateSettings } from "./options.ts";
+import { TableLimiter } from "./table-limiter.ts";
 
 /** Options of {@link slidingWindow}: those of all limiters but `burst`, which is the limit itself. */
 export type SlidingWindowOptions = Omit<RateLimiterOptions, "burst">;
@@ -11,27 +10,15 @@ const WINDOW = 0;
 const BEFORE = 1;
 const CURRENT = 2;
 
-class SlidingWindow implements LocalRateLimiter {
-  readonly limit: number;
-  readonly windowMs: number;
-  readonly burst: number;
-  readonly #clock: Clock;
-  // Windows are counted from here on, so that doubles stay exact.
-  readonly #originMs: number;
-  readonly #table: KeyTable;
-
+class SlidingWindow extends TableLimiter {
   constructor(options: SlidingWindowOptions) {
-    const { limit, windowMs, maxKeys, clock } = rateSettings("slidingWindow", options);
+    const settings = rateSettings("slidingWindow", options);
+    const { limit, windowMs } = settings;
     if (limit < 1) throw new RangeError(`slidingWindow: limit must be 1 or more, got ${limit}`);
     if ((options as RateLimiterOptions).burst !== undefined) {
       throw new TypeError("slidingWindow: burst is the limit itself; use tokenBucket or gcra for another");
     }
-    this.limit = limit;
-    this.windowMs = windowMs;
-    this.burst = limit;
-    this.#clock = clock;
-    this.#originMs = clock.now();
-    this.#table = new KeyTable(3, maxKeys, (values, at, now) => {
+    super({ ...settings, burst: limit }, 3, (values, at, now) => {
       const age = Math.floor(now / windowMs) - values[at + WINDOW]!;
       const share = 1 - (now % windowMs) / windowMs;
       if (age === 0) return values[at + BEFORE]! * share + values[at + CURRENT]!;
@@ -39,21 +26,13 @@ class SlidingWindow implements LocalRateLimiter {
     });
   }
 
-  get size(): number {
-    return this.#table.size;
-  }
-
-  get forgotten(): number {
-    return this.#table.forgotten;
-  }
-
   take(key: string, cost = 1): Decision {
     checkCost(cost, this.burst);
     const { limit, windowMs } = this;
-    const now = this.#clock.now() - this.#originMs;
+    const now = this.nowMs();
     const window = Math.floor(now / windowMs);
-    const at = this.#table.find(key, now);
-    const { values } = this.#table;
+    const at = this.table.find(key, now);
+    const { values } = this.table;
     const passed = window - values[at + WINDOW]!;
     if (passed > 0) {
       values[at + BEFORE] = passed === 1 ? values[at + CURRENT]! : 0;

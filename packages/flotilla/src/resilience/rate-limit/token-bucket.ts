@@ -1,49 +1,28 @@
-import type { Clock } from "../../clock/clock.ts";
-import { KeyTable } from "./key-table.ts";
 import { checkCost, type Decision, type LocalRateLimiter, SLACK, wholeUnits } from "./limiter.ts";
 import { type RateLimiterOptions, rateSettings } from "./options.ts";
+import { TableLimiter } from "./table-limiter.ts";
 
 /** Two numbers a key: units missing in the bucket, and when that was. Zeros are a full bucket. */
 const MISSING = 0;
 const SINCE = 1;
 
-class TokenBucket implements LocalRateLimiter {
-  readonly limit: number;
-  readonly windowMs: number;
-  readonly burst: number;
+class TokenBucket extends TableLimiter {
   readonly #unitsPerMs: number;
-  readonly #clock: Clock;
-  // Times are kept from here on, so that doubles stay exact.
-  readonly #originMs: number;
-  readonly #table: KeyTable;
 
   constructor(options: RateLimiterOptions) {
-    const { limit, windowMs, burst, maxKeys, clock } = rateSettings("tokenBucket", options);
-    this.limit = limit;
-    this.windowMs = windowMs;
-    this.burst = burst;
-    const unitsPerMs = limit / windowMs;
-    this.#unitsPerMs = unitsPerMs;
-    this.#clock = clock;
-    this.#originMs = clock.now();
-    this.#table = new KeyTable(2, maxKeys, (values, at, now) =>
+    const settings = rateSettings("tokenBucket", options);
+    const unitsPerMs = settings.limit / settings.windowMs;
+    super(settings, 2, (values, at, now) =>
       Math.max(0, values[at + MISSING]! - (now - values[at + SINCE]!) * unitsPerMs),
     );
-  }
-
-  get size(): number {
-    return this.#table.size;
-  }
-
-  get forgotten(): number {
-    return this.#table.forgotten;
+    this.#unitsPerMs = unitsPerMs;
   }
 
   take(key: string, cost = 1): Decision {
     checkCost(cost, this.burst);
-    const now = this.#clock.now() - this.#originMs;
-    const at = this.#table.find(key, now);
-    const { values } = this.#table;
+    const now = this.nowMs();
+    const at = this.table.find(key, now);
+    const { values } = this.table;
     let missing = Math.max(0, values[at + MISSING]! - (now - values[at + SINCE]!) * this.#unitsPerMs);
     const lacking = missing + cost - this.burst;
     const allowed = lacking <= SLACK;

@@ -1,0 +1,41 @@
+import type { Clock } from "../../clock/clock.ts";
+import { KeyTable } from "./key-table.ts";
+import type { Decision, LocalRateLimiter } from "./limiter.ts";
+import type { RateSettings } from "./options.ts";
+
+/** What the limiters of this process have in common: numbers by key, and a clock that starts at 0. */
+export abstract class TableLimiter implements LocalRateLimiter {
+  readonly limit: number;
+  readonly windowMs: number;
+  readonly burst: number;
+  protected readonly table: KeyTable;
+  readonly #clock: Clock;
+  // Near 0 doubles are exact to a small part of a nanosecond, which at 10^12 they are not.
+  readonly #originMs: number;
+
+  /** The others as in `KeyTable`: numbers a key has, and how many units it has to pay back. */
+  constructor(settings: RateSettings, columns: number, debt: ConstructorParameters<typeof KeyTable>[2]) {
+    const { limit, windowMs, burst, maxKeys, clock } = settings;
+    this.limit = limit;
+    this.windowMs = windowMs;
+    this.burst = burst;
+    this.#clock = clock;
+    this.#originMs = clock.now();
+    this.table = new KeyTable(columns, maxKeys, debt);
+  }
+
+  get size(): number {
+    return this.table.size;
+  }
+
+  get forgotten(): number {
+    return this.table.forgotten;
+  }
+
+  /** Milliseconds since the limiter was made. */
+  protected nowMs(): number {
+    return this.#clock.now() - this.#originMs;
+  }
+
+  abstract take(key: string, cost?: number): Decision;
+}
