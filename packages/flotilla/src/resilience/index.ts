@@ -24,6 +24,13 @@ export {
 } from "./client-throttle.ts";
 export { deadline } from "./deadline.ts";
 export { isFailure } from "./failure.ts";
+export {
+  type FallbackMiddleware,
+  type FallbackOf,
+  type FallbackOptions,
+  type Fallbacks,
+  fallback,
+} from "./fallback.ts";
 export { type HedgeOptions, hedge } from "./hedge.ts";
 export { loadReporting } from "./load-reporting.ts";
 export { type AdaptiveLimitOptions, adaptiveLimit } from "./overload/adaptive-limit.ts";
@@ -52,3 +59,11 @@ export { tokenBucket } from "./rate-limit/token-bucket.ts";
 export { OVERLOADED } from "./refusal.ts";
 export { type Budgets, type RetryOptions, retry } from "./retry.ts";
 export { RetryBudget, type RetryBudgetOptions } from "./retry-budget.ts";
+export type { CallKey, CallKeyOptions } from "./reuse/call-key.ts";
+export {
+  type CacheState,
+  type ResponseCache,
+  type ResponseCacheOptions,
+  responseCache,
+} from "./reuse/response-cache.ts";
+export { type SingleFlight, type SingleFlightOptions, singleFlight } from "./reuse/single-flight.ts";
