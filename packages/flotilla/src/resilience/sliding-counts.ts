@@ -1,36 +1,32 @@
-import type { Clock } from "../clock/clock.ts";
-
 const SLOTS = 10;
 
 /** How much of something there was in the window that ends now; the window moves on in tenths. Adding and asking take constant time. */
 export class SlidingCounts {
-  readonly #clock: Clock;
   readonly #slotMs: number;
   readonly #slots = new Float64Array(SLOTS);
   #slot: number;
   #total = 0;
 
-  constructor(clock: Clock, windowMs: number) {
-    this.#clock = clock;
+  constructor(windowMs: number, nowMs: number) {
     this.#slotMs = windowMs / SLOTS;
-    this.#slot = Math.floor(clock.now() / this.#slotMs);
+    this.#slot = Math.floor(nowMs / this.#slotMs);
   }
 
-  add(n: number): void {
-    this.#turn();
+  add(n: number, nowMs: number): void {
+    this.#turn(nowMs);
     this.#slots[this.#slot % SLOTS]! += n;
     this.#total += n;
   }
 
-  get total(): number {
-    this.#turn();
+  total(nowMs: number): number {
+    this.#turn(nowMs);
     return this.#total;
   }
 
   /** Empties the slots that time has passed over. */
-  #turn(): void {
-    const slot = Math.floor(this.#clock.now() / this.#slotMs);
-    if (slot === this.#slot) return;
+  #turn(nowMs: number): void {
+    const slot = Math.floor(nowMs / this.#slotMs);
+    if (slot <= this.#slot) return;
     const steps = Math.min(SLOTS, slot - this.#slot);
     for (let i = 1; i <= steps; i++) {
       const index = (this.#slot + i) % SLOTS;

@@ -110,8 +110,7 @@ export class Gate {
    *
    * @param durationMs - undefined when it tells nothing of the load: it failed at once, or was not for the handler.
    */
-  leave(durationMs: number | undefined): void {
-    const nowMs = this.#settings.clock.now();
+  leave(durationMs: number | undefined, nowMs: number): void {
     if (durationMs !== undefined) this.#limit.ended(nowMs, durationMs, this.#inFlight);
     this.#inFlight--;
     this.#admit(nowMs);

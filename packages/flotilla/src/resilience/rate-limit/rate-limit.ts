@@ -1,5 +1,6 @@
 import type { Context } from "../../context/context.ts";
 import type { Endpoint, Middleware } from "../../endpoint/endpoint.ts";
+import { type Guard, guarded } from "../../endpoint/guard.ts";
 import type { MethodInfo } from "../../endpoint/method-info.ts";
 import { errorInfo, FLOTILLA_DOMAIN } from "../../errors/details.ts";
 import { ServiceError } from "../../errors/service-error.ts";
@@ -72,7 +73,8 @@ export function rateLimit(options: RateLimitOptions): RateLimit {
   const counts = { admitted: 0, refused: 0 };
 
   const middleware = <Req, Res>(next: Endpoint<Req, Res>, method: MethodInfo): Endpoint<Req, Res> => {
-    function judge(ctx: Context, request: Req, owner: string, decision: Decision): Promise<Res> {
+    /** @returns the error of a call that is not let in. */
+    function judge(ctx: Context, owner: string, decision: Decision): ServiceError | undefined {
       if (headers) {
         const answer = serverCall(ctx)?.responseHeaders;
         answer?.append(POLICY_FIELD, fields.policy);
@@ -80,35 +82,41 @@ export function rateLimit(options: RateLimitOptions): RateLimit {
       }
       if (decision.allowed) {
         counts.admitted++;
-        return next(ctx, request);
+        return undefined;
       }
       counts.refused++;
       onRefused?.({ policy, key: owner, method, decision });
-      return Promise.reject(refusal(policy, limiter, decision.retryAfterMs));
+      return refusal(policy, limiter, decision.retryAfterMs);
     }
-    return function rateLimited(ctx, request) {
-      try {
+    const guard: Guard = {
+      name: "rateLimited",
+      enter(call) {
+        const { ctx, request } = call;
         const given = key === undefined ? "" : key(ctx, method);
-        if (given === undefined) return next(ctx, request);
+        if (given === undefined) return;
         const owner = boundedKey(given);
         const units = typeof cost === "number" ? cost : cost(ctx, request, method);
         if (units > limiter.burst) {
           counts.refused++;
-          throw tooCostly(policy, units, limiter);
+          return call.refuse(tooCostly(policy, units, limiter));
         }
         const decision = limiter.take(owner, units);
-        if (!(decision instanceof Promise)) return judge(ctx, request, owner, decision);
-        return decision.then((late) => judge(ctx, request, owner, late));
-      } catch (error) {
-        return Promise.reject(error);
-      }
+        if (decision instanceof Promise) return call.wait(decision.then((late) => letIn(judge(ctx, owner, late))));
+        const refused = judge(ctx, owner, decision);
+        if (refused !== undefined) call.refuse(refused);
+      },
     };
+    return guarded(guard, next, method);
   };
   return Object.defineProperties(middleware, {
     limiter: { value: limiter },
     admitted: { get: () => counts.admitted },
     refused: { get: () => counts.refused },
   }) as unknown as RateLimit;
+}
+
+function letIn(refused: ServiceError | undefined): void {
+  if (refused !== undefined) throw refused;
 }
 
 /** The limiter given, or one of its own. */

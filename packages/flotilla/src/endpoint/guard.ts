@@ -1,0 +1,224 @@
+import type { Clock } from "../clock/clock.ts";
+import type { Context } from "../context/context.ts";
+import { ServiceError } from "../errors/service-error.ts";
+import type { Endpoint } from "./endpoint.ts";
+import type { MethodInfo, MethodKind } from "./method-info.ts";
+import { isStream, observeCall } from "./stream.ts";
+
+/**
+ * A policy that need only see calls begin and end. {@link guarded} puts it around an endpoint. Guards around guards share what a
+ * call costs: one promise, and one reading of the clock at either end.
+ */
+export interface Guard<Token = unknown> {
+  /** What it does to a call, for stack traces: `breaking`. */
+  readonly name: string;
+  /**
+   * A call begins. It may be given another context, be refused or have to wait: see {@link GuardedCall}. What this throws is a
+   * refusal, too.
+   *
+   * @returns what is handed back with the end of the call.
+   */
+  enter(call: GuardedCall): Token | undefined;
+  /**
+   * A call that was let in is over: answered, its stream of responses ended, or failed.
+   *
+   * @param error - undefined when it has not failed.
+   */
+  leave?(call: GuardedCall, token: Token, error: unknown): void;
+  /** Whether a call is over with its answer, although that is a stream. Default false. */
+  readonly atAnswer?: boolean;
+  /**
+   * A call that was let in has failed without an answer: what stands for its outcome now. Not asked about what an endpoint throws at
+   * once.
+   *
+   * @param again - makes the call anew, from inside of this guard.
+   * @returns undefined to let it fail.
+   */
+  recover?<Res>(
+    call: GuardedCall,
+    token: Token,
+    error: unknown,
+    again: (ctx: Context) => Promise<Res>,
+  ): Promise<Res> | undefined;
+}
+
+/** A call on its way through guards. */
+export class GuardedCall {
+  /** What the guards further in see, and the endpoint. A guard may put a child in its place. */
+  ctx: Context;
+  readonly request: unknown;
+  /** That of the context; what the two times below are on. */
+  readonly clock: Clock;
+  /** When the call began; for guards further in than one that made it wait, when that was over. */
+  readonly startedMs: number;
+  /** When it was over. */
+  endedMs = 0;
+  /** What it waits for instead of going on. */
+  detour: Promise<unknown> | undefined = undefined;
+  /** What the guards have returned. */
+  readonly tokens: unknown[];
+
+  constructor(ctx: Context, request: unknown, guards: number) {
+    const { clock } = ctx;
+    this.ctx = ctx;
+    this.request = request;
+    this.clock = clock;
+    this.startedMs = clock.now();
+    this.tokens = new Array<unknown>(guards);
+  }
+
+  /** What it took. */
+  get durationMs(): number {
+    return this.endedMs - this.startedMs;
+  }
+
+  /** When it began, on the clock of a guard. For `enter`. */
+  startedOn(clock: Clock): number {
+    return clock === this.clock ? this.startedMs : clock.now();
+  }
+
+  /** When it was over, on the clock of a guard. For `leave`. */
+  endedOn(clock: Clock): number {
+    return clock === this.clock ? this.endedMs : clock.now();
+  }
+
+  /** Lets the call fail. For `enter`: `return call.refuse(error)`. */
+  refuse(error: unknown): undefined {
+    this.detour = Promise.reject(error);
+  }
+
+  /** Lets the call wait; what the promise resolves to is the token. For `enter`: `return call.wait(promise)`. */
+  wait(entered: Promise<unknown>): undefined {
+    this.detour = entered;
+  }
+}
+
+/** Which guards are told of an end. */
+const ALL = 0;
+const AT_ANSWER = 1;
+const AT_END = 2;
+
+/** Guards around an endpoint, the first outermost. */
+class Guards<Req, Res> {
+  readonly list: readonly Guard[];
+  readonly next: Endpoint<Req, Res>;
+  readonly kind: MethodKind;
+  /** Whether any of them wants to know of the end of a call, and of that of a stream. */
+  readonly #follows: boolean;
+  readonly #observes: boolean;
+
+  constructor(list: readonly Guard[], next: Endpoint<Req, Res>, kind: MethodKind) {
+    this.list = list;
+    this.next = next;
+    this.kind = kind;
+    this.#follows = list.some(({ leave, recover }) => leave !== undefined || recover !== undefined);
+    const streams = kind === "server_stream" || kind === "bidi_stream";
+    this.#observes = streams && list.some(({ leave, atAnswer }) => leave !== undefined && atAnswer !== true);
+  }
+
+  /** Takes a call through the guards from `first` on, and through the endpoint. */
+  pass(ctx: Context, request: Req, first: number): Promise<Res> {
+    return this.#enter(new GuardedCall(ctx, request, this.list.length), first, first);
+  }
+
+  /** Goes on from `next`; the guards from `first` to there have let the call in. */
+  #enter(call: GuardedCall, first: number, next: number): Promise<Res> {
+    const { list } = this;
+    const { tokens } = call;
+    let at = next;
+    try {
+      for (; at < list.length; at++) {
+        tokens[at] = list[at]!.enter(call);
+        if (call.detour !== undefined) break;
+      }
+    } catch (error) {
+      call.refuse(error);
+    }
+    if (call.detour !== undefined) return this.#follow(call, first, at - 1, this.#afterDetour(call, at));
+    let pending: Promise<Res>;
+    try {
+      pending = this.next(call.ctx, call.request as Req);
+    } catch (error) {
+      return this.#failed(call, first, at - 1, error);
+    }
+    return this.#follow(call, first, at - 1, pending);
+  }
+
+  /** Those from `at` on have the call from when its wait is over. */
+  async #afterDetour({ ctx, request, detour }: GuardedCall, at: number): Promise<Res> {
+    const token = await detour;
+    const call = new GuardedCall(ctx, request, this.list.length);
+    call.tokens[at] = token;
+    return await this.#enter(call, at, at + 1);
+  }
+
+  /** Waits for the outcome of a call that the guards from `first` to `last` have let in. */
+  #follow(call: GuardedCall, first: number, last: number, pending: Promise<Res>): Promise<Res> {
+    if (!this.#follows || last < first) return pending;
+    return pending.then(
+      (response) => this.#answered(call, first, last, response),
+      (error: unknown) => this.#failed(call, first, last, error),
+    );
+  }
+
+  #answered(call: GuardedCall, first: number, last: number, response: Res): Res {
+    const stream = this.#observes && isStream(response) ? response : undefined;
+    let failure = this.#tell(call, first, last, undefined, stream === undefined ? ALL : AT_ANSWER);
+    if (failure === undefined) {
+      if (stream === undefined) return response;
+      return observeCall(call.ctx, stream, (error) => void this.#tell(call, first, last, error, AT_END)) as Res;
+    }
+    if (stream !== undefined) failure = this.#tell(call, first, last, failure, AT_END);
+    throw failure;
+  }
+
+  /** @throws what the call failed with, unless a guard has something else to wait for. */
+  #failed(call: GuardedCall, first: number, last: number, thrown: unknown): Promise<Res> {
+    // Undefined is what did not fail.
+    let error: unknown = thrown === undefined ? ServiceError.from(thrown) : thrown;
+    for (let at = last; at >= first; at--) {
+      error = this.#tell(call, at, at, error, ALL);
+      const again = (ctx: Context): Promise<Res> => this.pass(ctx, call.request as Req, at + 1);
+      const instead = this.list[at]!.recover?.(call, call.tokens[at], error, again);
+      if (instead !== undefined) return this.#follow(call, first, at - 1, instead);
+    }
+    throw error;
+  }
+
+  /** Tells the guards from `last` out to `first`. @returns what the call fails with: what one of them throws counts for those further out. */
+  #tell(call: GuardedCall, first: number, last: number, given: unknown, which: number): unknown {
+    const { list } = this;
+    let error = given;
+    call.endedMs = call.clock.now();
+    for (let at = last; at >= first; at--) {
+      const guard = list[at]!;
+      if (guard.leave === undefined) continue;
+      if (which !== ALL && (guard.atAnswer === true) !== (which === AT_ANSWER)) continue;
+      try {
+        guard.leave(call, call.tokens[at], error);
+      } catch (thrown) {
+        error = thrown;
+      }
+    }
+    return error;
+  }
+}
+
+/** What {@link guarded} has made. */
+const groups = new WeakMap<Endpoint<never, unknown>, Guards<never, unknown>>();
+
+/** Puts a guard around an endpoint. Around one that is guarded, it becomes the outermost of its guards. */
+export function guarded<Req, Res, Token>(
+  guard: Guard<Token>,
+  next: Endpoint<Req, Res>,
+  method: MethodInfo,
+): Endpoint<Req, Res> {
+  const inner = groups.get(next) as Guards<Req, Res> | undefined;
+  const joined = inner !== undefined && inner.kind === method.kind;
+  const list = joined ? [guard as Guard, ...inner.list] : [guard as Guard];
+  const guards = new Guards(list, joined ? inner.next : next, method.kind);
+  const endpoint: Endpoint<Req, Res> = (ctx, request) => guards.pass(ctx, request, 0);
+  groups.set(endpoint, guards as unknown as Guards<never, unknown>);
+  // A stack trace reads as the stack of concerns.
+  return Object.defineProperty(endpoint, "name", { value: list.map(({ name }) => name).join(" ") });
+}
