@@ -104,25 +104,25 @@ class Guards<Req, Res> {
   readonly next: Endpoint<Req, Res>;
   readonly kind: MethodKind;
   /** Whether any of them wants to know of the end of a call, and of that of a stream. */
-  readonly #follows: boolean;
-  readonly #observes: boolean;
+  private readonly follows: boolean;
+  private readonly observes: boolean;
 
   constructor(list: readonly Guard[], next: Endpoint<Req, Res>, kind: MethodKind) {
     this.list = list;
     this.next = next;
     this.kind = kind;
-    this.#follows = list.some(({ leave, recover }) => leave !== undefined || recover !== undefined);
+    this.follows = list.some(({ leave, recover }) => leave !== undefined || recover !== undefined);
     const streams = kind === "server_stream" || kind === "bidi_stream";
-    this.#observes = streams && list.some(({ leave, atAnswer }) => leave !== undefined && atAnswer !== true);
+    this.observes = streams && list.some(({ leave, atAnswer }) => leave !== undefined && atAnswer !== true);
   }
 
   /** Takes a call through the guards from `first` on, and through the endpoint. */
   pass(ctx: Context, request: Req, first: number): Promise<Res> {
-    return this.#enter(new GuardedCall(ctx, request, this.list.length), first, first);
+    return this.go(new GuardedCall(ctx, request, this.list.length), first, first);
   }
 
   /** Goes on from `next`; the guards from `first` to there have let the call in. */
-  #enter(call: GuardedCall, first: number, next: number): Promise<Res> {
+  private go(call: GuardedCall, first: number, next: number): Promise<Res> {
     const { list } = this;
     const { tokens } = call;
     let at = next;
@@ -134,59 +134,59 @@ class Guards<Req, Res> {
     } catch (error) {
       call.refuse(error);
     }
-    if (call.detour !== undefined) return this.#follow(call, first, at - 1, this.#afterDetour(call, at));
+    if (call.detour !== undefined) return this.follow(call, first, at - 1, this.afterDetour(call, at));
     let pending: Promise<Res>;
     try {
       pending = this.next(call.ctx, call.request as Req);
     } catch (error) {
-      return this.#failed(call, first, at - 1, error);
+      return this.failed(call, first, at - 1, error);
     }
-    return this.#follow(call, first, at - 1, pending);
+    return this.follow(call, first, at - 1, pending);
   }
 
   /** Those from `at` on have the call from when its wait is over. */
-  async #afterDetour({ ctx, request, detour }: GuardedCall, at: number): Promise<Res> {
+  private async afterDetour({ ctx, request, detour }: GuardedCall, at: number): Promise<Res> {
     const token = await detour;
     const call = new GuardedCall(ctx, request, this.list.length);
     call.tokens[at] = token;
-    return await this.#enter(call, at, at + 1);
+    return await this.go(call, at, at + 1);
   }
 
   /** Waits for the outcome of a call that the guards from `first` to `last` have let in. */
-  #follow(call: GuardedCall, first: number, last: number, pending: Promise<Res>): Promise<Res> {
-    if (!this.#follows || last < first) return pending;
+  private follow(call: GuardedCall, first: number, last: number, pending: Promise<Res>): Promise<Res> {
+    if (!this.follows || last < first) return pending;
     return pending.then(
-      (response) => this.#answered(call, first, last, response),
-      (error: unknown) => this.#failed(call, first, last, error),
+      (response) => this.answered(call, first, last, response),
+      (error: unknown) => this.failed(call, first, last, error),
     );
   }
 
-  #answered(call: GuardedCall, first: number, last: number, response: Res): Res {
-    const stream = this.#observes && isStream(response) ? response : undefined;
-    let failure = this.#tell(call, first, last, undefined, stream === undefined ? ALL : AT_ANSWER);
+  private answered(call: GuardedCall, first: number, last: number, response: Res): Res {
+    const stream = this.observes && isStream(response) ? response : undefined;
+    let failure = this.tell(call, first, last, undefined, stream === undefined ? ALL : AT_ANSWER);
     if (failure === undefined) {
       if (stream === undefined) return response;
-      return observeCall(call.ctx, stream, (error) => void this.#tell(call, first, last, error, AT_END)) as Res;
+      return observeCall(call.ctx, stream, (error) => void this.tell(call, first, last, error, AT_END)) as Res;
     }
-    if (stream !== undefined) failure = this.#tell(call, first, last, failure, AT_END);
+    if (stream !== undefined) failure = this.tell(call, first, last, failure, AT_END);
     throw failure;
   }
 
   /** @throws what the call failed with, unless a guard has something else to wait for. */
-  #failed(call: GuardedCall, first: number, last: number, thrown: unknown): Promise<Res> {
+  private failed(call: GuardedCall, first: number, last: number, thrown: unknown): Promise<Res> {
     // Undefined is what did not fail.
     let error: unknown = thrown === undefined ? ServiceError.from(thrown) : thrown;
     for (let at = last; at >= first; at--) {
-      error = this.#tell(call, at, at, error, ALL);
+      error = this.tell(call, at, at, error, ALL);
       const again = (ctx: Context): Promise<Res> => this.pass(ctx, call.request as Req, at + 1);
       const instead = this.list[at]!.recover?.(call, call.tokens[at], error, again);
-      if (instead !== undefined) return this.#follow(call, first, at - 1, instead);
+      if (instead !== undefined) return this.follow(call, first, at - 1, instead);
     }
     throw error;
   }
 
   /** Tells the guards from `last` out to `first`. @returns what the call fails with: what one of them throws counts for those further out. */
-  #tell(call: GuardedCall, first: number, last: number, given: unknown, which: number): unknown {
+  private tell(call: GuardedCall, first: number, last: number, given: unknown, which: number): unknown {
     const { list } = this;
     let error = given;
     call.endedMs = call.clock.now();

@@ -10,6 +10,7 @@ import { LIMIT_FIELD, POLICY_FIELD, RateLimitFields } from "./headers.ts";
 import { boundedKey, type RateLimitKey } from "./keys.ts";
 import type { Decision, RateLimiter } from "./limiter.ts";
 import type { RateLimiterOptions } from "./options.ts";
+import { TableLimiter } from "./table-limiter.ts";
 
 /** Units that a call costs: a number, or worked out from the call before it is decoded any further. */
 export type RateLimitCost = number | ((ctx: Context, request: unknown, method: MethodInfo) => number);
@@ -70,6 +71,7 @@ export function rateLimit(options: RateLimitOptions): RateLimit {
   const limiter = limiterOf("rateLimit", options);
   checkFixedCost("rateLimit", cost, limiter);
   const fields = new RateLimitFields(policy, limiter);
+  const local = limiter instanceof TableLimiter ? limiter : undefined;
   const counts = { admitted: 0, refused: 0 };
 
   const middleware = <Req, Res>(next: Endpoint<Req, Res>, method: MethodInfo): Endpoint<Req, Res> => {
@@ -100,7 +102,8 @@ export function rateLimit(options: RateLimitOptions): RateLimit {
           counts.refused++;
           return call.refuse(tooCostly(policy, units, limiter));
         }
-        const decision = limiter.take(owner, units);
+        const decision =
+          local === undefined ? limiter.take(owner, units) : local.takeAt(call.startedOn(local.clock), owner, units);
         if (decision instanceof Promise) return call.wait(decision.then((late) => letIn(judge(ctx, owner, late))));
         const refused = judge(ctx, owner, decision);
         if (refused !== undefined) call.refuse(refused);
