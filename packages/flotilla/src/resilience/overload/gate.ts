@@ -117,6 +117,10 @@ export class Gate {
   }
 
   #admit(nowMs: number): void {
+    if (this.#line.size === 0) {
+      if (this.#inFlight < this.#limit.current) this.#relax(nowMs);
+      return;
+    }
     this.#refuseLate(nowMs);
     while (this.#inFlight < this.#limit.current) {
       const place = this.#line.first(this.#newestFirst(nowMs));

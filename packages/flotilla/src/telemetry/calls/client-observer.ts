@@ -125,7 +125,7 @@ class ObservedCall implements OutgoingCall {
     const span = this.#span;
     this.#meter?.end(code, endedMs - this.#startedMs, 0, 0, span);
     // The handler that made this call tells in its line how often it had to ask.
-    const observation = serverCall(this.#ctx)?.observation;
+    const observation = this.#attempts === 0 ? undefined : serverCall(this.#ctx)?.observation;
     if (observation instanceof ServerObservation) observation.attempts += this.#attempts;
     if (span === undefined) return;
     this.#attempt?.finish(endedMs);
