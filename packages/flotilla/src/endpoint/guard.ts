@@ -20,7 +20,7 @@ export interface Guard<Token = unknown> {
    */
   enter(call: GuardedCall): Token | undefined;
   /**
-   * A call that was let in is over: answered, its stream of responses ended, or failed.
+   * A call that was let in is over: answered, its stream of responses ended, or failed. What this throws, the call fails with.
    *
    * @param error - undefined when it has not failed.
    */
@@ -28,8 +28,7 @@ export interface Guard<Token = unknown> {
   /** Whether a call is over with its answer, although that is a stream. Default false. */
   readonly atAnswer?: boolean;
   /**
-   * A call that was let in has failed without an answer: what stands for its outcome now. Not asked about what an endpoint throws at
-   * once.
+   * A call that was let in has failed without an answer: what is waited for instead. Must not throw.
    *
    * @param again - makes the call anew, from inside of this guard.
    * @returns undefined to let it fail.
@@ -44,7 +43,7 @@ export interface Guard<Token = unknown> {
 
 /** A call on its way through guards. */
 export class GuardedCall {
-  /** What the guards further in see, and the endpoint. A guard may put a child in its place. */
+  /** What goes on to the guards further in, and to the endpoint. For `enter`, where a guard may put a child in its place. */
   ctx: Context;
   readonly request: unknown;
   /** That of the context; what the two times below are on. */
@@ -53,8 +52,9 @@ export class GuardedCall {
   readonly startedMs: number;
   /** When it was over. */
   endedMs = 0;
-  /** What it waits for instead of going on. */
+  /** What it waits for instead of going on; rejected when it is refused. */
   detour: Promise<unknown> | undefined = undefined;
+  refused = false;
   /** What the guards have returned. */
   readonly tokens: unknown[];
 
@@ -84,6 +84,7 @@ export class GuardedCall {
 
   /** Lets the call fail. For `enter`: `return call.refuse(error)`. */
   refuse(error: unknown): undefined {
+    this.refused = true;
     this.detour = Promise.reject(error);
   }
 
@@ -103,29 +104,31 @@ class Guards<Req, Res> {
   readonly list: readonly Guard[];
   readonly next: Endpoint<Req, Res>;
   readonly kind: MethodKind;
-  /** Whether any of them wants to know of the end of a call, and of that of a stream. */
-  private readonly follows: boolean;
+  // Whether any of them wants to know of: an end, a failure, the end of a stream.
+  private readonly leaves: boolean;
+  private readonly recovers: boolean;
   private readonly observes: boolean;
 
   constructor(list: readonly Guard[], next: Endpoint<Req, Res>, kind: MethodKind) {
     this.list = list;
     this.next = next;
     this.kind = kind;
-    this.follows = list.some(({ leave, recover }) => leave !== undefined || recover !== undefined);
+    this.leaves = list.some(({ leave }) => leave !== undefined);
+    this.recovers = list.some(({ recover }) => recover !== undefined);
     const streams = kind === "server_stream" || kind === "bidi_stream";
     this.observes = streams && list.some(({ leave, atAnswer }) => leave !== undefined && atAnswer !== true);
   }
 
   /** Takes a call through the guards from `first` on, and through the endpoint. */
   pass(ctx: Context, request: Req, first: number): Promise<Res> {
-    return this.go(new GuardedCall(ctx, request, this.list.length), first, first);
+    return this.onward(new GuardedCall(ctx, request, this.list.length), first, first);
   }
 
-  /** Goes on from `next`; the guards from `first` to there have let the call in. */
-  private go(call: GuardedCall, first: number, next: number): Promise<Res> {
-    const { list } = this;
+  /** Goes on at `from`; the guards from `first` to there have let the call in. */
+  private onward(call: GuardedCall, first: number, from: number): Promise<Res> {
+    const { list, next } = this;
     const { tokens } = call;
-    let at = next;
+    let at = from;
     try {
       for (; at < list.length; at++) {
         tokens[at] = list[at]!.enter(call);
@@ -134,27 +137,30 @@ class Guards<Req, Res> {
     } catch (error) {
       call.refuse(error);
     }
-    if (call.detour !== undefined) return this.follow(call, first, at - 1, this.afterDetour(call, at));
     let pending: Promise<Res>;
-    try {
-      pending = this.next(call.ctx, call.request as Req);
-    } catch (error) {
-      return this.failed(call, first, at - 1, error);
+    if (call.detour !== undefined) {
+      pending = call.refused ? (call.detour as Promise<Res>) : this.afterWait(call, at);
+    } else {
+      try {
+        pending = next(call.ctx, call.request as Req);
+      } catch (error) {
+        return this.failed(call, first, at - 1, error);
+      }
     }
     return this.follow(call, first, at - 1, pending);
   }
 
-  /** Those from `at` on have the call from when its wait is over. */
-  private async afterDetour({ ctx, request, detour }: GuardedCall, at: number): Promise<Res> {
+  /** The guards from `at` on have to do with a call of its own, which begins when the wait is over. */
+  private async afterWait({ ctx, request, detour }: GuardedCall, at: number): Promise<Res> {
     const token = await detour;
     const call = new GuardedCall(ctx, request, this.list.length);
     call.tokens[at] = token;
-    return await this.go(call, at, at + 1);
+    return await this.onward(call, at, at + 1);
   }
 
   /** Waits for the outcome of a call that the guards from `first` to `last` have let in. */
   private follow(call: GuardedCall, first: number, last: number, pending: Promise<Res>): Promise<Res> {
-    if (!this.follows || last < first) return pending;
+    if (last < first || !(this.leaves || this.recovers)) return pending;
     return pending.then(
       (response) => this.answered(call, first, last, response),
       (error: unknown) => this.failed(call, first, last, error),
@@ -162,6 +168,7 @@ class Guards<Req, Res> {
   }
 
   private answered(call: GuardedCall, first: number, last: number, response: Res): Res {
+    if (!this.leaves) return response;
     const stream = this.observes && isStream(response) ? response : undefined;
     let failure = this.tell(call, first, last, undefined, stream === undefined ? ALL : AT_ANSWER);
     if (failure === undefined) {
@@ -185,7 +192,7 @@ class Guards<Req, Res> {
     throw error;
   }
 
-  /** Tells the guards from `last` out to `first`. @returns what the call fails with: what one of them throws counts for those further out. */
+  /** Tells the guards from `last` out to `first`. @returns what the call fails with, be it what one of them throws. */
   private tell(call: GuardedCall, first: number, last: number, given: unknown, which: number): unknown {
     const { list } = this;
     let error = given;
@@ -207,16 +214,16 @@ class Guards<Req, Res> {
 /** What {@link guarded} has made. */
 const groups = new WeakMap<Endpoint<never, unknown>, Guards<never, unknown>>();
 
-/** Puts a guard around an endpoint. Around one that is guarded, it becomes the outermost of its guards. */
+/** Puts a guard around an endpoint. Around one that is guarded already, it becomes the outermost of its guards. */
 export function guarded<Req, Res, Token>(
   guard: Guard<Token>,
   next: Endpoint<Req, Res>,
-  method: MethodInfo,
+  { kind }: MethodInfo,
 ): Endpoint<Req, Res> {
   const inner = groups.get(next) as Guards<Req, Res> | undefined;
-  const joined = inner !== undefined && inner.kind === method.kind;
-  const list = joined ? [guard as Guard, ...inner.list] : [guard as Guard];
-  const guards = new Guards(list, joined ? inner.next : next, method.kind);
+  const joins = inner !== undefined && inner.kind === kind;
+  const list = joins ? [guard as Guard, ...inner.list] : [guard as Guard];
+  const guards = new Guards(list, joins ? inner.next : next, kind);
   const endpoint: Endpoint<Req, Res> = (ctx, request) => guards.pass(ctx, request, 0);
   groups.set(endpoint, guards as unknown as Guards<never, unknown>);
   // A stack trace reads as the stack of concerns.
