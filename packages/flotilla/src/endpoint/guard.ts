@@ -103,7 +103,6 @@ const AT_END = 2;
 class Guards<Req, Res> {
   readonly list: readonly Guard[];
   readonly next: Endpoint<Req, Res>;
-  readonly kind: MethodKind;
   // Whether any of them wants to know of: an end, a failure, the end of a stream.
   private readonly leaves: boolean;
   private readonly recovers: boolean;
@@ -112,7 +111,6 @@ class Guards<Req, Res> {
   constructor(list: readonly Guard[], next: Endpoint<Req, Res>, kind: MethodKind) {
     this.list = list;
     this.next = next;
-    this.kind = kind;
     this.leaves = list.some(({ leave }) => leave !== undefined);
     this.recovers = list.some(({ recover }) => recover !== undefined);
     const streams = kind === "server_stream" || kind === "bidi_stream";
@@ -221,9 +219,8 @@ export function guarded<Req, Res, Token>(
   { kind }: MethodInfo,
 ): Endpoint<Req, Res> {
   const inner = groups.get(next) as Guards<Req, Res> | undefined;
-  const joins = inner !== undefined && inner.kind === kind;
-  const list = joins ? [guard as Guard, ...inner.list] : [guard as Guard];
-  const guards = new Guards(list, joins ? inner.next : next, kind);
+  const list = [guard as Guard, ...(inner?.list ?? [])];
+  const guards = new Guards(list, inner?.next ?? next, kind);
   const endpoint: Endpoint<Req, Res> = (ctx, request) => guards.pass(ctx, request, 0);
   groups.set(endpoint, guards as unknown as Guards<never, unknown>);
   // A stack trace reads as the stack of concerns.
