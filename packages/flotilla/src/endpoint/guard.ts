@@ -135,9 +135,10 @@ class Guards<Req, Res> {
     } catch (error) {
       call.refuse(error);
     }
+    const { detour } = call;
     let pending: Promise<Res>;
-    if (call.detour !== undefined) {
-      pending = call.refused ? (call.detour as Promise<Res>) : this.afterWait(call, at);
+    if (detour !== undefined) {
+      pending = call.refused ? (detour as Promise<Res>) : this.afterWait(call, at, detour);
     } else {
       try {
         pending = next(call.ctx, call.request as Req);
@@ -149,11 +150,12 @@ class Guards<Req, Res> {
   }
 
   /** The guards from `at` on have to do with a call of its own, which begins when the wait is over. */
-  private async afterWait({ ctx, request, detour }: GuardedCall, at: number): Promise<Res> {
-    const token = await detour;
-    const call = new GuardedCall(ctx, request, this.list.length);
-    call.tokens[at] = token;
-    return await this.onward(call, at, at + 1);
+  private afterWait({ ctx, request }: GuardedCall, at: number, wait: Promise<unknown>): Promise<Res> {
+    return wait.then((token) => {
+      const call = new GuardedCall(ctx, request, this.list.length);
+      call.tokens[at] = token;
+      return this.onward(call, at, at + 1);
+    });
   }
 
   /** Waits for the outcome of a call that the guards from `first` to `last` have let in. */

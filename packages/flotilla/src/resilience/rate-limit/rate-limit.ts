@@ -4,6 +4,7 @@ import { type Guard, guarded } from "../../endpoint/guard.ts";
 import type { MethodInfo } from "../../endpoint/method-info.ts";
 import { errorInfo, FLOTILLA_DOMAIN } from "../../errors/details.ts";
 import { ServiceError } from "../../errors/service-error.ts";
+import { withoutStack } from "../../errors/without-stack.ts";
 import { serverCall } from "../../metadata/call.ts";
 import { gcra } from "./gcra.ts";
 import { LIMIT_FIELD, POLICY_FIELD, RateLimitFields } from "./headers.ts";
@@ -148,7 +149,7 @@ export function tooCostly(policy: string, units: number, { burst }: RateLimiter)
 }
 
 function refusal(policy: string, { limit, windowMs }: RateLimiter, afterMs: number): ServiceError {
-  return new ServiceError("resource_exhausted", `over rate limit "${policy}" of ${limit} per ${windowMs / 1000} s`, {
+  return withoutStack("resource_exhausted", `over rate limit "${policy}" of ${limit} per ${windowMs / 1000} s`, {
     retry: { afterMs },
     details: [reason(policy)],
   });
