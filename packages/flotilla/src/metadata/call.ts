@@ -42,7 +42,7 @@ const observerKey = contextKey<ResponseObserver>("flotilla.responseObserver");
 
 /** A child whose calls carry these headers besides those of the contexts above it. */
 export function withHeaders(ctx: Context, headers: Readonly<Record<string, string>>): Context {
-  const merged = new Metadata(Object.create(null));
+  const merged = new Metadata();
   const above = ctx.value(outgoingKey);
   if (above !== undefined) for (const [name, value] of above.entries()) merged.append(name, value);
   for (const [name, value] of Object.entries(headers)) merged.set(name, value);

@@ -10,6 +10,7 @@ import { type Channel, type ChannelOptions, channel, client } from "../service/c
 import { host } from "../service/host.ts";
 import type { HostOptions, RunningHost } from "../service/host-options.ts";
 import { MemoryConnection } from "../transport/memory/connection.ts";
+import { InFlight } from "../transport/memory/in-flight.ts";
 import { MemoryListening } from "../transport/memory/listening.ts";
 import { settle } from "../transport/memory/options.ts";
 import type { Acceptor } from "../transport/memory/server-call.ts";
@@ -18,7 +19,7 @@ import { type Distribution, distributionOf } from "./distribution.ts";
 import type { Network, Place } from "./network.ts";
 import { type ClockSkew, ProcessClock } from "./process-clock.ts";
 import type { SimRegistry } from "./registry.ts";
-import { type Destination, type End, RemoteCall } from "./remote-call.ts";
+import { type Destination, type End, RemoteCall, type Share } from "./remote-call.ts";
 
 /** The name under which simulated addresses stand: `sim://routing-1`. */
 const PROTOCOL = "sim";
@@ -63,7 +64,7 @@ export class Process implements End {
   /** Root of the contexts of this process. */
   readonly ctx: Context;
   /** @internal */
-  readonly calls = new Set<RemoteCall>();
+  readonly calls = new InFlight<Share>();
   readonly #world: Surroundings;
   readonly #cpu: Cpu;
   readonly #listening = new Map<string, MemoryListening>();
@@ -106,7 +107,7 @@ export class Process implements End {
     return (next) =>
       async function work(ctx, request) {
         await compute();
-        return next(ctx, request);
+        return await next(ctx, request);
       };
   }
 
@@ -199,8 +200,9 @@ export class Process implements End {
   kill(silent: boolean): void {
     this.#alive = false;
     this.#cpu.halt();
-    const calls = [...this.calls];
-    this.calls.clear();
-    if (!silent) for (const call of calls) call.died(this);
+    for (const share of this.calls.all()) {
+      this.calls.delete(share);
+      if (!silent) share.died();
+    }
   }
 }

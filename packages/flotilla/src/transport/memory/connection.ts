@@ -4,6 +4,7 @@ import type { MethodInfo } from "../../endpoint/method-info.ts";
 import type { Connection } from "../../endpoint/transport.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { type ClientCall, SingleCall, StreamCall } from "./client-call.ts";
+import { InFlight } from "./in-flight.ts";
 import type { MemorySettings } from "./options.ts";
 import { Pipe } from "./pipe.ts";
 import type { Acceptor } from "./server-call.ts";
@@ -14,7 +15,7 @@ export class MemoryConnection implements Connection {
   readonly #address: string;
   readonly #settings: MemorySettings;
   readonly #find: () => Acceptor | undefined;
-  readonly #calls = new Set<ClientCall>();
+  readonly #calls = new InFlight<ClientCall>();
   readonly #onEnd = (call: ClientCall): void => this.#ended(call);
   #closed = false;
   #onIdle: (() => void)[] = [];
@@ -29,10 +30,14 @@ export class MemoryConnection implements Connection {
     const { maxMessageBytes, maxWaitingMessages, format } = this.#settings;
     const type = format === "proto" && method.input.binary !== undefined ? PROTO_TYPE : JSON_TYPE;
     if (method.kind === "unary" || method.kind === "client_stream") {
-      return async (ctx, request) => {
+      return (ctx, request) => {
         const call = new SingleCall(ctx, method, maxMessageBytes, this.#onEnd);
-        this.#begin(call, ctx, method, request, type);
-        return await call.response;
+        try {
+          this.#begin(call, ctx, method, request, type);
+        } catch (error) {
+          return Promise.reject(error);
+        }
+        return call.response;
       };
     }
     return async (ctx, request) => {
@@ -78,7 +83,7 @@ export class MemoryConnection implements Connection {
 
   async close(): Promise<void> {
     this.#closed = true;
-    for (const call of this.#calls) {
+    for (const call of this.#calls.all()) {
       call.abandon(new ServiceError("unavailable", `the connection to ${this.#address} was closed`));
     }
   }

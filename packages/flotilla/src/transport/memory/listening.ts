@@ -15,6 +15,17 @@ import { PROTO_TYPE, type Wire } from "./wire.ts";
 /** A turn of the event loop is given after so many calls, so that an endless loop of calls cannot starve timers. */
 const CALLS_A_TURN = 1024;
 
+/** When a call begins: its caller has it in hand by then. */
+const soon = Promise.resolve();
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+function run(call: MemoryServerCall, request: Wire | Pipe<Wire>, turn: Promise<void>): void {
+  void call.run(request, turn);
+}
+
 /** A listener that is serving. */
 export class MemoryListening implements Listening, Acceptor {
   readonly protocol = "memory";
@@ -72,9 +83,8 @@ export class MemoryListening implements Listening, Acceptor {
       throw new ServiceError("unimplemented", `${called.procedure} has no protobuf form at ${this.address}`);
     }
     const call = new MemoryServerCall(this.#state, method, headers, caller);
-    const start = (): void => call.start(request);
-    if (this.#state.settings.yields && ++this.#calls % CALLS_A_TURN === 0) this.#apart(() => setImmediate(start));
-    else this.#apart(() => queueMicrotask(start));
+    const yields = this.#state.settings.yields && ++this.#calls % CALLS_A_TURN === 0;
+    this.#apart(run, call, request, yields ? nextTurn() : soon);
     return call;
   }
 

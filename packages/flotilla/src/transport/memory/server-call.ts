@@ -9,11 +9,11 @@ import { reportError } from "../../endpoint/report.ts";
 import type { BoundMethod } from "../../endpoint/service.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { type ServerCall, serverCallKey } from "../../metadata/call.ts";
-import { Metadata, type MetadataRecord } from "../../metadata/metadata.ts";
+import { copyRecord, Metadata, type MetadataRecord, newRecord } from "../../metadata/metadata.ts";
 import type { Observation } from "../../metadata/observation.ts";
 import type { MemorySettings } from "./options.ts";
 import { Pipe } from "./pipe.ts";
-import { copyRecord, readMessage, type Wire, writeMessage } from "./wire.ts";
+import { readMessage, type Wire, writeMessage } from "./wire.ts";
 
 /** What the calls of one listener share. */
 export interface ServerState {
@@ -66,8 +66,8 @@ export class MemoryServerCall implements ServerCall, Accepted {
   readonly #caller: Caller;
   readonly #contentType: string;
   readonly #scope: CancelContext;
-  readonly #headersOut = Object.create(null) as MetadataRecord;
-  readonly #trailersOut = Object.create(null) as MetadataRecord;
+  #headersOut: MetadataRecord | undefined;
+  #trailersOut: MetadataRecord | undefined;
   #stopWatching: (() => boolean) | undefined;
   #requests: Pipe<Wire> | undefined;
   #headSent = false;
@@ -103,32 +103,34 @@ export class MemoryServerCall implements ServerCall, Accepted {
   }
 
   get responseHeaders(): Metadata {
-    return new Metadata(this.#headersOut);
+    return new Metadata((this.#headersOut ??= newRecord()));
   }
 
   get responseTrailers(): Metadata {
-    return new Metadata(this.#trailersOut);
+    return new Metadata((this.#trailersOut ??= newRecord()));
   }
 
-  /** Runs the call. Never throws. */
-  start(request: Wire | Pipe<Wire>): void {
+  /** Runs the call, in a later turn. Never rejects. */
+  async run(request: Wire | Pipe<Wire>, turn: Promise<void>): Promise<void> {
     if (request instanceof Pipe) this.#requests = request;
+    await turn;
     if (this.#over) return this.#requests?.leave();
     // The end of the context ends the call, whatever the handler does.
     this.#stopWatching = afterFunc(this.#scope, () => this.#fail(this.#scope.err));
-    this.#run(request).catch((error: unknown) => this.#fail(error));
-  }
-
-  async #run(request: Wire | Pipe<Wire>): Promise<void> {
-    const { info, endpoint } = this.#method;
-    const { maxMessageBytes } = this.#state.settings;
-    const input = request instanceof Pipe ? this.#received(request) : readMessage(info.input, request, maxMessageBytes);
-    const response = await endpoint(this.#scope, input);
-    if (info.kind === "unary" || info.kind === "client_stream") await this.#send(response);
-    else await this.#sendAll(response as AsyncIterable<unknown>);
-    if (this.#over) return;
-    this.#sendHead();
-    this.#end(undefined, this.#trailersOut, undefined);
+    try {
+      const { info, endpoint } = this.#method;
+      const { maxMessageBytes } = this.#state.settings;
+      const input =
+        request instanceof Pipe ? this.#received(request) : readMessage(info.input, request, maxMessageBytes);
+      const response = await endpoint(this.#scope, input);
+      if (info.kind === "unary" || info.kind === "client_stream") void this.#send(response);
+      else await this.#sendAll(response as AsyncIterable<unknown>);
+      if (this.#over) return;
+      this.#sendHead();
+      this.#end(undefined, this.#trailersOut, undefined);
+    } catch (error) {
+      this.#fail(error);
+    }
   }
 
   async *#received(requests: Pipe<Wire>): AsyncGenerator {
@@ -164,7 +166,7 @@ export class MemoryServerCall implements ServerCall, Accepted {
   #sendHead(): void {
     if (this.#headSent) return;
     this.#headSent = true;
-    this.#caller.head(copyRecord(this.#headersOut));
+    this.#caller.head(sent(this.#headersOut));
   }
 
   abandoned(): void {
@@ -193,9 +195,9 @@ export class MemoryServerCall implements ServerCall, Accepted {
     return cause instanceof ServiceError ? cause : err;
   }
 
-  #end(text: string | undefined, trailers: MetadataRecord, error: ServiceError | undefined): void {
+  #end(text: string | undefined, trailers: MetadataRecord | undefined, error: ServiceError | undefined): void {
     this.#close(error);
-    this.#caller.end(text, copyRecord(trailers));
+    this.#caller.end(text, sent(trailers));
   }
 
   #close(error: ServiceError | undefined): void {
@@ -216,4 +218,9 @@ export class MemoryServerCall implements ServerCall, Accepted {
     });
     if (--state.inFlight === 0) state.onIdle?.();
   }
+}
+
+/** What the other side gets: a copy. */
+function sent(record: MetadataRecord | undefined): MetadataRecord {
+  return record === undefined ? newRecord() : copyRecord(record);
 }
