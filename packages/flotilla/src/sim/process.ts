@@ -23,7 +23,8 @@ import { type Destination, type End, RemoteCall, type Share } from "./remote-cal
 
 /** The name under which simulated addresses stand: `sim://routing-1`. */
 const PROTOCOL = "sim";
-const wire = { ...settle({}), yields: false };
+// Calls come from the world's clock alone: it cannot be starved, and is nobody's.
+const wire = { ...settle({}), yields: false, apart: false };
 
 /** What all machines of a world share. */
 export interface Surroundings {

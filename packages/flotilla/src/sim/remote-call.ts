@@ -52,7 +52,9 @@ export interface CallParts {
 
 /** The server's share of a call. */
 class Serving implements Share {
-  place = -1;
+  older: Listed | undefined = undefined;
+  newer: Listed | undefined = undefined;
+  listed = false;
   readonly end: End;
   readonly #call: RemoteCall;
 
@@ -83,7 +85,9 @@ class Stream {
  * other when the network has carried it. In the lists of calls it stands for the client's share.
  */
 export class RemoteCall implements Accepted, Caller, Share {
-  place = -1;
+  older: Listed | undefined = undefined;
+  newer: Listed | undefined = undefined;
+  listed = false;
   readonly #network: Network;
   readonly #client: End;
   readonly #to: Destination;

@@ -12,7 +12,9 @@ import { readMessage, type Wire } from "./wire.ts";
 
 /** One call at the client. */
 export abstract class ClientCall implements Caller, Listed {
-  place = -1;
+  older: Listed | undefined = undefined;
+  newer: Listed | undefined = undefined;
+  listed = false;
   readonly #ctx: Context;
   readonly #method: MethodInfo;
   readonly #maxMessageBytes: number;

@@ -69,13 +69,13 @@ export class MemoryConnection implements Connection {
 
   #ended(call: ClientCall): void {
     this.#calls.delete(call);
-    if (this.#calls.size > 0) return;
+    if (!this.#calls.empty) return;
     for (const resolve of this.#onIdle.splice(0)) resolve();
   }
 
   drain(): Promise<void> {
     this.#closed = true;
-    if (this.#calls.size === 0) return Promise.resolve();
+    if (this.#calls.empty) return Promise.resolve();
     return new Promise((resolve) => {
       this.#onIdle.push(resolve);
     });

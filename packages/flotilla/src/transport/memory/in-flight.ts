@@ -1,37 +1,44 @@
-/** What can stand in an {@link InFlight}; the number is its own, -1 while it stands in none. */
+/** What can stand in an {@link InFlight}; the links are the list's own. */
 export interface Listed {
-  place: number;
+  older: Listed | undefined;
+  newer: Listed | undefined;
+  listed: boolean;
 }
 
 /**
- * What is under way, in no order. Adding and removing take constant time and leave nothing behind, where a Set makes new tables
- * as it goes, each of which keeps the later ones alive once it has grown old.
+ * What is under way. Adding and removing take constant time, and what has gone leaves nothing behind: a Set makes new tables as it
+ * goes, each of which keeps the later ones alive once it has grown old.
  */
 export class InFlight<T extends Listed> {
-  readonly #items: T[] = [];
+  #newest: T | undefined;
 
-  get size(): number {
-    return this.#items.length;
+  get empty(): boolean {
+    return this.#newest === undefined;
   }
 
   add(item: T): void {
-    item.place = this.#items.push(item) - 1;
+    const newest = this.#newest;
+    item.listed = true;
+    item.older = newest;
+    if (newest !== undefined) newest.newer = item;
+    this.#newest = item;
   }
 
   /** Nothing happens when it is not in it. */
   delete(item: T): void {
-    const { place } = item;
-    if (place < 0) return;
-    const last = this.#items.pop()!;
-    if (last !== item) {
-      this.#items[place] = last;
-      last.place = place;
-    }
-    item.place = -1;
+    if (!item.listed) return;
+    const { older, newer } = item;
+    if (newer === undefined) this.#newest = older as T | undefined;
+    else newer.older = older;
+    if (older !== undefined) older.newer = newer;
+    item.older = item.newer = undefined;
+    item.listed = false;
   }
 
-  /** All there are now: a copy, so that each may go meanwhile. */
+  /** All there are now, the oldest first: a copy, so that each may go meanwhile. */
   all(): T[] {
-    return this.#items.slice();
+    const all: T[] = [];
+    for (let item = this.#newest; item !== undefined; item = item.older as T | undefined) all.push(item);
+    return all.reverse();
   }
 }

@@ -34,7 +34,7 @@ export class MemoryListening implements Listening, Acceptor {
   readonly #scope: CancelContext;
   readonly #methods = new Map<string, BoundMethod>();
   readonly #onRefuse: () => void;
-  /** Runs the handlers where `listen` was called: what the caller keeps in an AsyncLocalStorage stays with the caller. */
+  /** Runs something where `listen` was called. */
   readonly #apart = AsyncLocalStorage.snapshot();
   #calls = 0;
   #drained: Promise<void> | undefined;
@@ -50,10 +50,11 @@ export class MemoryListening implements Listening, Acceptor {
     this.address = address;
     this.#onRefuse = onRefuse;
     this.#scope = withCancel(root);
+    const observers = observersOf(services, root);
     this.#state = {
       settings,
       root: this.#scope,
-      observers: observersOf(services, root),
+      observers: observers.size === 0 ? undefined : observers,
       inFlight: 0,
       onIdle: undefined,
     };
@@ -84,7 +85,8 @@ export class MemoryListening implements Listening, Acceptor {
     }
     const call = new MemoryServerCall(this.#state, method, headers, caller);
     const yields = this.#state.settings.yields && ++this.#calls % CALLS_A_TURN === 0;
-    this.#apart(run, call, request, yields ? nextTurn() : soon);
+    if (this.#state.settings.apart) this.#apart(run, call, request, yields ? nextTurn() : soon);
+    else run(call, request, soon);
     return call;
   }
 

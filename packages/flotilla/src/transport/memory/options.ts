@@ -16,6 +16,8 @@ export interface MemoryOptions {
 export interface MemorySettings extends Required<MemoryOptions> {
   /** Whether the event loop gets a turn now and then, so that endless calls cannot starve it. */
   readonly yields: boolean;
+  /** Whether handlers run where `listen` was called: what the caller keeps in an AsyncLocalStorage stays with the caller. */
+  readonly apart: boolean;
 }
 
 const defaults: MemorySettings = {
@@ -25,6 +27,7 @@ const defaults: MemorySettings = {
   maxConcurrentCalls: 10_000,
   timeoutMs: 30_000,
   yields: true,
+  apart: true,
 };
 
 /** @throws TypeError naming the option that is not legal. */

@@ -20,8 +20,8 @@ export interface ServerState {
   readonly settings: MemorySettings;
   /** Parent of every call's context. */
   readonly root: Context;
-  /** By method, when calls are observed. */
-  readonly observers: ReadonlyMap<MethodInfo | undefined, MethodObserver>;
+  /** By method; undefined when calls are not observed. */
+  readonly observers: ReadonlyMap<MethodInfo | undefined, MethodObserver> | undefined;
   inFlight: number;
   /** Called when the last call in flight has ended. */
   onIdle: (() => void) | undefined;
@@ -86,7 +86,7 @@ export class MemoryServerCall implements ServerCall, Accepted {
     const timeoutMs = asked === undefined ? own : Math.min(own, parseConnectTimeout(asked as string));
     this.#scope = requestContext(state.root, timeoutMs, serverCallKey, this);
     this.#startedMs = state.root.clock.now();
-    this.observation = state.observers.get(info)?.begin(this, state.root, this.#startedMs);
+    this.observation = state.observers?.get(info)?.begin(this, state.root, this.#startedMs);
     state.inFlight++;
   }
 
