@@ -112,6 +112,14 @@ export function clientThrottle(options: ClientThrottleOptions = {}): ClientThrot
   const middleware = <Req, Res>(next: Endpoint<Req, Res>, { service }: MethodInfo): Endpoint<Req, Res> => {
     let guard = guards.get(service);
     if (guard === undefined) guards.set(service, (guard = new Guard(service, settings)));
+    const answered = (response: Res): Res => {
+      guard.ended(true);
+      return response;
+    };
+    const failed = (error: unknown): never => {
+      guard.ended(!isOverload(error));
+      throw error;
+    };
     return function throttled(ctx, request) {
       const { refusing } = guard;
       if (refusing > 0 && random.next() < refusing) {
@@ -120,16 +128,7 @@ export function clientThrottle(options: ClientThrottleOptions = {}): ClientThrot
         return Promise.reject(heldBack(service, refusing));
       }
       // Told when it is over: what is still on its way has been neither accepted nor refused.
-      return next(ctx, request).then(
-        (response) => {
-          guard.ended(true);
-          return response;
-        },
-        (error: unknown) => {
-          guard.ended(!isOverload(error));
-          throw error;
-        },
-      );
+      return next(ctx, request).then(answered, failed);
     };
   };
   return Object.defineProperty(middleware, "services", {

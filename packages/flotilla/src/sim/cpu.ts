@@ -1,6 +1,6 @@
 import type { Clock, Timer } from "../clock/clock.ts";
 
-/** Something to do. Of those that run: a list. */
+/** Something to do; those that wait are a list, and those that run. */
 class Task {
   /** What is left to do, milliseconds at full speed. */
   left: number;
@@ -25,8 +25,9 @@ export class Cpu {
   readonly #cores: number;
   #running: Task | undefined;
   #busy = 0;
-  #queue: Task[] = [];
-  #head = 0;
+  #first: Task | undefined;
+  #last: Task | undefined;
+  #queued = 0;
   #speed = 1;
   #pauses = 0;
   #halted = false;
@@ -39,7 +40,7 @@ export class Cpu {
 
   /** Tasks that wait for a core. */
   get queued(): number {
-    return this.#queue.length - this.#head;
+    return this.#queued;
   }
 
   /** Cores at work. */
@@ -58,11 +59,11 @@ export class Cpu {
   /** Does a task of `costMs` when its turn comes, then calls `done`. What costs nothing is done at once when a core is free. */
   run(costMs: number, done: () => void): void {
     if (this.#halted) return;
-    if (this.#pauses === 0 && this.#busy < this.#cores && this.#head === this.#queue.length) {
+    if (this.#pauses === 0 && this.#busy < this.#cores && this.#queued === 0) {
       if (costMs <= 0) return done();
       this.#start(new Task(costMs, done));
     } else {
-      this.#queue.push(new Task(costMs, done));
+      this.#wait(new Task(costMs, done));
     }
   }
 
@@ -93,12 +94,19 @@ export class Cpu {
     for (let task = this.#running; task !== undefined; task = task.next) task.timer?.cancel();
     this.#running = undefined;
     this.#busy = 0;
-    this.#queue = [];
-    this.#head = 0;
+    this.#first = this.#last = undefined;
+    this.#queued = 0;
   }
 
   get #rate(): number {
     return this.#pauses > 0 ? 0 : this.#speed;
+  }
+
+  #wait(task: Task): void {
+    if (this.#last === undefined) this.#first = task;
+    else this.#last.next = task;
+    this.#last = task;
+    this.#queued++;
   }
 
   #start(task: Task): void {
@@ -130,12 +138,11 @@ export class Cpu {
 
   /** Starts what waits, as far as there are cores. */
   #next(): void {
-    while (this.#head < this.#queue.length && this.#pauses === 0 && this.#busy < this.#cores) {
-      const task = this.#queue[this.#head++]!;
-      if (this.#head > 1024 && this.#head * 2 > this.#queue.length) {
-        this.#queue = this.#queue.slice(this.#head);
-        this.#head = 0;
-      }
+    while (this.#queued > 0 && this.#pauses === 0 && this.#busy < this.#cores) {
+      const task = this.#first!;
+      this.#first = task.next;
+      if (this.#first === undefined) this.#last = undefined;
+      this.#queued--;
       if (task.left <= 0) task.done();
       else this.#start(task);
     }

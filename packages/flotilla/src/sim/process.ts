@@ -13,13 +13,13 @@ import { MemoryConnection } from "../transport/memory/connection.ts";
 import { InFlight } from "../transport/memory/in-flight.ts";
 import { MemoryListening } from "../transport/memory/listening.ts";
 import { settle } from "../transport/memory/options.ts";
-import type { Acceptor } from "../transport/memory/server-call.ts";
 import { Cpu } from "./cpu.ts";
 import { type Distribution, distributionOf } from "./distribution.ts";
-import type { Network, Place } from "./network.ts";
+import type { Network } from "./network.ts";
+import { Line, Port, type Site } from "./port.ts";
 import { type ClockSkew, ProcessClock } from "./process-clock.ts";
 import type { SimRegistry } from "./registry.ts";
-import { type Destination, type End, RemoteCall, type Share } from "./remote-call.ts";
+import type { End, Route, Share } from "./remote-call.ts";
 
 /** The name under which simulated addresses stand: `sim://routing-1`. */
 const PROTOCOL = "sim";
@@ -33,18 +33,14 @@ export interface Surroundings {
   readonly registry: SimRegistry;
   /** Chance for one purpose, the same in every run with the same seed. */
   random(purpose: string): Random;
-  /** Where an address leads. */
-  destination(address: string): Destination;
-  /** An address leads here from now on. */
-  bind(address: string, to: Destination): void;
+  /** The way to an address. */
+  route(address: string): Route;
 }
 
 /** The machine a process runs on. */
-export interface Hardware extends Place {
+export interface Hardware extends Site {
   readonly cores: number;
   readonly skew: ClockSkew;
-  /** Where its addresses lead. */
-  destination(address: string): Destination;
 }
 
 /** What a channel of a simulated process is told; the rest is filled in from the process. */
@@ -68,7 +64,7 @@ export class Process implements End {
   readonly calls = new InFlight<Share>();
   readonly #world: Surroundings;
   readonly #cpu: Cpu;
-  readonly #listening = new Map<string, MemoryListening>();
+  readonly #listening = new Set<string>();
   readonly #hosts: RunningHost[] = [];
   readonly #channels: Channel[] = [];
   #alive = true;
@@ -104,10 +100,10 @@ export class Process implements End {
   /** A middleware that makes each call cost the processor what is drawn. Put it innermost: the rest of the stack costs nothing. */
   work(cost: number | Distribution): Middleware {
     const distribution = distributionOf(cost);
-    const compute = (): Promise<void> => this.compute(distribution.sample(this.random));
+    const process = this;
     return (next) =>
       async function work(ctx, request) {
-        await compute();
+        await process.compute(distribution.sample(process.random));
         return await next(ctx, request);
       };
   }
@@ -119,17 +115,17 @@ export class Process implements End {
       listen: async (services, root) => {
         const address = `${PROTOCOL}://${name}`;
         if (this.#listening.has(address)) throw new Error(`sim: cannot listen on ${address}: the name is in use`);
-        const listening = new MemoryListening(address, wire, services, root, () => this.#listening.delete(address));
-        this.#listening.set(address, listening);
-        this.#world.bind(address, this.place.destination(address));
+        const port = new Port(this, this.place);
+        const listening = new MemoryListening(address, wire, services, root, () => {
+          port.listening = undefined;
+          this.#listening.delete(address);
+        });
+        port.listening = listening;
+        this.#listening.add(address);
+        this.#world.route(address).to = port;
         return listening;
       },
     };
-  }
-
-  /** What takes calls in at an address; undefined when nothing listens. */
-  acceptor(address: string): Acceptor | undefined {
-    return this.#listening.get(address);
   }
 
   /** How clients of this process call others. */
@@ -137,20 +133,8 @@ export class Process implements End {
     return {
       protocol: PROTOCOL,
       connect: (address) => {
-        const world = this.#world;
-        const route: Acceptor = {
-          accept: (method, headers, request, caller) => {
-            const call = new RemoteCall(world.network, this, world.destination(address), {
-              method,
-              headers,
-              request,
-              caller,
-            });
-            call.send();
-            return call;
-          },
-        };
-        return new MemoryConnection(address, wire, () => route);
+        const line = new Line(this.#world.network, this, this.#world.route(address));
+        return new MemoryConnection(address, wire, () => line);
       },
     };
   }

@@ -47,6 +47,12 @@ export class Traffic {
   #n = 0;
   #pending = 0;
   #live = true;
+  readonly #look = (): void => this.#next();
+  readonly #arrive = (): void => {
+    if (!this.#live) return;
+    this.#begin();
+    this.#next();
+  };
 
   /** @param clock - that of the world, which is right. */
   constructor(name: string, options: TrafficOptions, clock: Clock, random: Random, intervalMs: number) {
@@ -106,20 +112,16 @@ export class Traffic {
     const { perSecond, arrivals = "poisson" } = this.#options;
     const rate = typeof perSecond === "number" ? perSecond : perSecond(this.#clock.now() - this.#startMs);
     if (!(rate > 0)) {
-      this.#clock.schedule(LOOK_MS, () => this.#next());
+      this.#clock.schedule(LOOK_MS, this.#look);
       return;
     }
     const gap = arrivals === "even" ? 1000 / rate : (-1000 / rate) * Math.log(1 - this.#random.next());
     if (typeof perSecond === "function" && arrivals === "poisson" && gap > LOOK_MS) {
       // The rate may change meanwhile. By chance nothing is lost: the wait that is left is as long as a new one.
-      this.#clock.schedule(LOOK_MS, () => this.#next());
+      this.#clock.schedule(LOOK_MS, this.#look);
       return;
     }
-    this.#clock.schedule(gap, () => {
-      if (!this.#live) return;
-      this.#begin();
-      this.#next();
-    });
+    this.#clock.schedule(gap, this.#arrive);
   }
 
   #begin(): void {

@@ -39,6 +39,6 @@ export class InFlight<T extends Listed> {
   all(): T[] {
     const all: T[] = [];
     for (let item = this.#newest; item !== undefined; item = item.older as T | undefined) all.push(item);
-    return all.reverse();
+    return all.toReversed();
   }
 }
