@@ -1,4 +1,5 @@
 import type { Context } from "../context/context.ts";
+import type { ServiceError } from "../errors/service-error.ts";
 import type { MethodInfo } from "./method-info.ts";
 
 /**
@@ -27,7 +28,16 @@ export type Endpoint<Req = unknown, Res = unknown> = (ctx: Context, request: Req
  *   };
  * ```
  */
-export type Middleware = <Req, Res>(next: Endpoint<Req, Res>, method: MethodInfo) => Endpoint<Req, Res>;
+export interface Middleware {
+  <Req, Res>(next: Endpoint<Req, Res>, method: MethodInfo): Endpoint<Req, Res>;
+  /**
+   * Whether a call would be refused as things stand, asked by a host before the request is read: refusing then costs next to
+   * nothing. That it would not be refused now promises nothing. Must not throw.
+   *
+   * @returns the error of the call; undefined when it may come.
+   */
+  readonly refuses?: (ctx: Context, method: MethodInfo) => ServiceError | undefined;
+}
 
 /**
  * One middleware out of many. **The first is the outermost**: it sees the request first and the response last.
@@ -35,9 +45,19 @@ export type Middleware = <Req, Res>(next: Endpoint<Req, Res>, method: MethodInfo
  * `chain(a, b, c)(next, method)` is `a(b(c(next, method), method), method)`. Without middlewares the endpoint is returned as it is.
  */
 export function chain(...middlewares: readonly Middleware[]): Middleware {
-  return (next, method) => {
+  const chained: Middleware = (next, method) => {
     let endpoint = next;
     for (let i = middlewares.length - 1; i >= 0; i--) endpoint = middlewares[i]!(endpoint, method);
     return endpoint;
   };
+  const refusing = middlewares.flatMap(({ refuses }) => (refuses === undefined ? [] : [refuses]));
+  if (refusing.length === 0) return chained;
+  const refuses: Middleware["refuses"] = (ctx, method) => {
+    for (const one of refusing) {
+      const error = one(ctx, method);
+      if (error !== undefined) return error;
+    }
+    return undefined;
+  };
+  return Object.assign(chained, { refuses });
 }

@@ -9,6 +9,7 @@ import type { Instance } from "../endpoint/instance.ts";
 import type { LifecycleEvent } from "../endpoint/lifecycle-event.ts";
 import { serverObserverKey } from "../endpoint/observer.ts";
 import { errorReporterKey } from "../endpoint/report.ts";
+import { wrapped } from "../endpoint/service.ts";
 import type { Listening } from "../endpoint/transport.ts";
 import { ServiceError } from "../errors/service-error.ts";
 import { Admin } from "./admin.ts";
@@ -102,7 +103,7 @@ export class Running implements RunningHost {
     const around = chain(...use);
     const served = serve.map(({ name, methods }) => ({
       name,
-      methods: methods.map(({ info, endpoint }) => ({ info, endpoint: around(endpoint, info) })),
+      methods: methods.map((method) => wrapped(method, around)),
     }));
     if (admin !== false) await this.#admin!.listen(admin);
     for (const listener of listen) {

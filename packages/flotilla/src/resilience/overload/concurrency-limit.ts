@@ -15,7 +15,7 @@ export interface ConcurrencyLimitOptions {
   readonly limit?: number | LimitFactory;
   /** Calls that may wait for room, all priorities together. 0 or more. Default 100. */
   readonly maxQueued?: number;
-  /** How long a call may wait while the queue stands, milliseconds, or half of it; at least what an unloaded call takes. Default 5. */
+  /** How long a call may wait while the queue stands, milliseconds, or half of it; at least what an unloaded call takes. Default 20. */
   readonly targetMs?: number;
   /** How long the queue may stand before it is taken for overload, milliseconds. Default 100. */
   readonly intervalMs?: number;
@@ -41,7 +41,7 @@ export interface ConcurrencyLimit extends Middleware {
  * @throws RangeError when an option is not legal, naming it.
  */
 export function concurrencyLimit(options: ConcurrencyLimitOptions = {}): ConcurrencyLimit {
-  const { limit = adaptiveLimit(), maxQueued = 100, targetMs = 5, intervalMs = 100, clock = systemClock } = options;
+  const { limit = adaptiveLimit(), maxQueued = 100, targetMs = 20, intervalMs = 100, clock = systemClock } = options;
   if (!(maxQueued >= 0)) throw new RangeError(`concurrencyLimit: maxQueued must be 0 or more, got ${maxQueued}`);
   if (!(targetMs > 0)) throw new RangeError(`concurrencyLimit: targetMs must be above 0, got ${targetMs}`);
   if (!(intervalMs > 0)) throw new RangeError(`concurrencyLimit: intervalMs must be above 0, got ${intervalMs}`);
@@ -53,8 +53,7 @@ export function concurrencyLimit(options: ConcurrencyLimitOptions = {}): Concurr
   const middleware = <Req, Res>(next: Endpoint<Req, Res>, method: { readonly kind: string }): Endpoint<Req, Res> => {
     const streams = method.kind !== "unary";
     if (streams && options.streams !== true) return next;
-    const run = (ctx: Context, request: Req): Promise<Res> => {
-      const startedMs = clock.now();
+    const run = (ctx: Context, request: Req, startedMs: number): Promise<Res> => {
       let pending: Promise<Res>;
       try {
         pending = next(ctx, request);
@@ -77,10 +76,17 @@ export function concurrencyLimit(options: ConcurrencyLimitOptions = {}): Concurr
       );
     };
     return function limited(ctx, request) {
-      return gate.tryEnter() ? run(ctx, request) : gate.enter(ctx).then(() => run(ctx, request));
+      const nowMs = clock.now();
+      if (gate.tryEnter(nowMs)) return run(ctx, request, nowMs);
+      return gate.enter(ctx).then(() => run(ctx, request, clock.now()));
     };
   };
-  return Object.defineProperty(middleware, "state", { get: () => gate.state }) as unknown as ConcurrencyLimit;
+  const refuses: Middleware["refuses"] = (ctx, { kind }) =>
+    kind === "unary" || options.streams === true ? gate.refuses(ctx) : undefined;
+  return Object.defineProperties(middleware, {
+    state: { get: () => gate.state },
+    refuses: { value: refuses },
+  }) as unknown as ConcurrencyLimit;
 }
 
 function isStream(value: unknown): value is AsyncIterable<unknown> {

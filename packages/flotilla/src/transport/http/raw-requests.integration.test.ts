@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import fc from "fast-check";
+import type { Endpoint, Middleware } from "../../endpoint/endpoint.ts";
+import { ServiceError } from "../../errors/service-error.ts";
 import { nothingEscapes, type Served, serveFreight } from "./test-fixtures/bed.ts";
 import { post, type RawAnswer, RawConnection } from "./test-fixtures/raw.ts";
 
@@ -221,6 +223,25 @@ describe("limits of connections", () => {
       if (answer?.status === 200) break;
       assert.ok(tries < 100, "there is room again");
     }
+  });
+
+  test("what is refused in any case is refused before its body has come, and the connection goes on", async (t) => {
+    let refusing = true;
+    const refuser: Middleware = Object.assign(<Req, Res>(next: Endpoint<Req, Res>) => next, {
+      refuses: () => (refusing ? new ServiceError("unavailable", "not now") : undefined),
+    });
+    const served = await serveFreight(t, {}, {}, [refuser]);
+    const raw = await open(t, served);
+    const request = post("sum", { a: 1, b: 2 });
+    const head = request.slice(0, request.indexOf("\r\n\r\n") + 4);
+    raw.send(head);
+    const refused = await raw.answer();
+    assert.equal(refused?.status, 503);
+    assert.match(errorOf(refused).message, /not now/);
+    refusing = false;
+    raw.send(request.slice(head.length));
+    raw.send(request);
+    assert.equal((await raw.answer())?.status, 200);
   });
 
   test("calls beyond the limit are refused as unavailable, those in flight go on", async (t) => {
