@@ -1,8 +1,8 @@
 import type { MethodInfo } from "../endpoint/method-info.ts";
 import type { MetadataRecord } from "../metadata/metadata.ts";
-import type { Pipe } from "../transport/memory/pipe.ts";
-import type { Accepted, Acceptor, Caller } from "../transport/memory/server-call.ts";
-import type { Wire } from "../transport/memory/wire.ts";
+import type { Wire } from "../wire/message.ts";
+import type { Pipe } from "../wire/pipe.ts";
+import type { Accepted, Acceptor, Caller } from "../wire/served-call.ts";
 import type { Network, Place } from "./network.ts";
 import { type Destination, type End, RemoteCall, type Route } from "./remote-call.ts";
 

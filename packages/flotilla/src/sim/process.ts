@@ -9,10 +9,10 @@ import type { Connector, Listener } from "../endpoint/transport.ts";
 import { type Channel, type ChannelOptions, channel, client } from "../service/channel.ts";
 import { host } from "../service/host.ts";
 import type { HostOptions, RunningHost } from "../service/host-options.ts";
-import { MemoryConnection } from "../transport/memory/connection.ts";
-import { InFlight } from "../transport/memory/in-flight.ts";
-import { MemoryListening } from "../transport/memory/listening.ts";
-import { settle } from "../transport/memory/options.ts";
+import { Calling } from "../wire/calling.ts";
+import { InFlight } from "../wire/in-flight.ts";
+import { settleWire } from "../wire/options.ts";
+import { Serving } from "../wire/serving.ts";
 import { Cpu } from "./cpu.ts";
 import { type Distribution, distributionOf } from "./distribution.ts";
 import type { Network } from "./network.ts";
@@ -24,7 +24,7 @@ import type { End, Route, Share } from "./remote-call.ts";
 /** The name under which simulated addresses stand: `sim://routing-1`. */
 const PROTOCOL = "sim";
 // Calls come from the world's clock alone: it cannot be starved, and is nobody's.
-const wire = { ...settle({}), yields: false, apart: false };
+const wire = { ...settleWire(PROTOCOL, {}), yields: false, apart: false, counts: false };
 
 /** What all machines of a world share. */
 export interface Surroundings {
@@ -116,7 +116,7 @@ export class Process implements End {
         const address = `${PROTOCOL}://${name}`;
         if (this.#listening.has(address)) throw new Error(`sim: cannot listen on ${address}: the name is in use`);
         const port = new Port(this, this.place);
-        const listening = new MemoryListening(address, wire, services, root, () => {
+        const listening = new Serving(address, wire, services, root, () => {
           port.listening = undefined;
           this.#listening.delete(address);
         });
@@ -134,7 +134,7 @@ export class Process implements End {
       protocol: PROTOCOL,
       connect: (address) => {
         const line = new Line(this.#world.network, this, this.#world.route(address));
-        return new MemoryConnection(address, wire, () => line);
+        return new Calling(address, wire, () => line);
       },
     };
   }

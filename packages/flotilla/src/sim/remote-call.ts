@@ -3,10 +3,10 @@ import { toConnectError } from "../codec/connect-error.ts";
 import type { MethodInfo } from "../endpoint/method-info.ts";
 import { ServiceError } from "../errors/service-error.ts";
 import { copyRecord, type MetadataRecord, newRecord } from "../metadata/metadata.ts";
-import type { InFlight, Listed } from "../transport/memory/in-flight.ts";
-import { Pipe } from "../transport/memory/pipe.ts";
-import type { Accepted, Acceptor, Caller } from "../transport/memory/server-call.ts";
-import type { Wire } from "../transport/memory/wire.ts";
+import type { InFlight, Listed } from "../wire/in-flight.ts";
+import type { Wire } from "../wire/message.ts";
+import { Pipe } from "../wire/pipe.ts";
+import type { Accepted, Acceptor, Caller } from "../wire/served-call.ts";
 import { Lane, type Network, type Place } from "./network.ts";
 
 /** Bytes of headers and framing that go with a message. */

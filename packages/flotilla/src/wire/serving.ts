@@ -1,16 +1,16 @@
 import { AsyncLocalStorage } from "node:async_hooks";
-import type { CancelContext, Context } from "../../context/context.ts";
-import { withCancel } from "../../context/with.ts";
-import type { MethodInfo } from "../../endpoint/method-info.ts";
-import { observersOf } from "../../endpoint/observer.ts";
-import type { BoundMethod, Service } from "../../endpoint/service.ts";
-import type { Listening } from "../../endpoint/transport.ts";
-import { ServiceError } from "../../errors/service-error.ts";
-import type { MetadataRecord } from "../../metadata/metadata.ts";
-import type { MemorySettings } from "./options.ts";
+import type { CancelContext, Context } from "../context/context.ts";
+import { withCancel } from "../context/with.ts";
+import type { MethodInfo } from "../endpoint/method-info.ts";
+import { observersOf } from "../endpoint/observer.ts";
+import type { BoundMethod, Service } from "../endpoint/service.ts";
+import type { Listening } from "../endpoint/transport.ts";
+import { ServiceError } from "../errors/service-error.ts";
+import type { MetadataRecord } from "../metadata/metadata.ts";
+import { PROTO_TYPE, type Wire } from "./message.ts";
+import type { WireSettings } from "./options.ts";
 import type { Pipe } from "./pipe.ts";
-import { type Acceptor, type Caller, MemoryServerCall, type ServerState } from "./server-call.ts";
-import { PROTO_TYPE, type Wire } from "./wire.ts";
+import { type Acceptor, type Caller, ServedCall, type ServerState } from "./served-call.ts";
 
 /** A turn of the event loop is given after so many calls, so that an endless loop of calls cannot starve timers. */
 const CALLS_A_TURN = 1024;
@@ -22,13 +22,16 @@ function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-function run(call: MemoryServerCall, request: Wire | Pipe<Wire>, turn: Promise<void>): void {
+function run(call: ServedCall, request: Wire | Pipe<Wire>, turn: Promise<void>): void {
   void call.run(request, turn);
 }
 
-/** A listener that is serving. */
-export class MemoryListening implements Listening, Acceptor {
-  readonly protocol = "memory";
+/**
+ * Serves calls that come as messages: what stands between a transport's frames and the endpoints. A transport hands each call to
+ * `accept`, and gets what the call says through a {@link Caller}.
+ */
+export class Serving implements Listening, Acceptor {
+  readonly protocol: string;
   readonly address: string;
   readonly #state: ServerState;
   readonly #scope: CancelContext;
@@ -39,14 +42,20 @@ export class MemoryListening implements Listening, Acceptor {
   #calls = 0;
   #drained: Promise<void> | undefined;
 
-  /** @param onRefuse - called when it accepts no more: the name is free. */
+  /**
+   * @param address - where clients reach it, for the registry and for errors.
+   * @param root - parent of the contexts of all calls.
+   * @param onRefuse - called once, when no more calls are to be accepted.
+   * @throws TypeError when a method is served twice.
+   */
   constructor(
     address: string,
-    settings: MemorySettings,
+    settings: WireSettings,
     services: readonly Service[],
     root: Context,
     onRefuse: () => void,
   ) {
+    this.protocol = settings.protocol;
     this.address = address;
     this.#onRefuse = onRefuse;
     this.#scope = withCancel(root);
@@ -61,7 +70,7 @@ export class MemoryListening implements Listening, Acceptor {
     for (const { methods } of services) {
       for (const method of methods) {
         const { procedure } = method.info;
-        if (this.#methods.has(procedure)) throw new TypeError(`memory: ${procedure} is served twice`);
+        if (this.#methods.has(procedure)) throw new TypeError(`${settings.protocol}: ${procedure} is served twice`);
         this.#methods.set(procedure, method);
       }
     }
@@ -71,7 +80,18 @@ export class MemoryListening implements Listening, Acceptor {
     return this.#state.inFlight;
   }
 
-  accept(called: MethodInfo, headers: MetadataRecord, request: Wire | Pipe<Wire>, caller: Caller): MemoryServerCall {
+  /** The method of this name, `package.Service/method`; undefined when it is not served. */
+  find(procedure: string): MethodInfo | undefined {
+    return this.#methods.get(procedure)?.info;
+  }
+
+  accept(
+    called: MethodInfo,
+    headers: MetadataRecord,
+    request: Wire | Pipe<Wire>,
+    caller: Caller,
+    peer = this.protocol,
+  ): ServedCall {
     const { maxConcurrentCalls } = this.#state.settings;
     if (this.#state.inFlight >= maxConcurrentCalls) {
       throw new ServiceError("unavailable", `the server is at its limit of ${maxConcurrentCalls} concurrent calls`);
@@ -83,7 +103,7 @@ export class MemoryListening implements Listening, Acceptor {
     if (headers["content-type"] === PROTO_TYPE && method.info.input.binary === undefined) {
       throw new ServiceError("unimplemented", `${called.procedure} has no protobuf form at ${this.address}`);
     }
-    const call = new MemoryServerCall(this.#state, method, headers, caller);
+    const call = new ServedCall(this.#state, method, headers, caller, peer);
     const yields = this.#state.settings.yields && ++this.#calls % CALLS_A_TURN === 0;
     if (this.#state.settings.apart) this.#apart(run, call, request, yields ? nextTurn() : soon);
     else run(call, request, soon);

@@ -1,13 +1,13 @@
-import { formatConnectTimeout } from "../../codec/timeout.ts";
-import type { Context } from "../../context/context.ts";
-import { remainingMs } from "../../context/with.ts";
-import type { MessageType } from "../../endpoint/message-type.ts";
-import { ServiceError } from "../../errors/service-error.ts";
-import { baggageHeader } from "../../metadata/baggage.ts";
-import { outgoingHeaders } from "../../metadata/call.ts";
-import { type MetadataRecord, newRecord } from "../../metadata/metadata.ts";
-import { PRIORITY_HEADER, priorityHeader } from "../../metadata/priority.ts";
-import { currentTrace } from "../../metadata/trace.ts";
+import { formatConnectTimeout } from "../codec/timeout.ts";
+import type { Context } from "../context/context.ts";
+import { remainingMs } from "../context/with.ts";
+import type { MessageType } from "../endpoint/message-type.ts";
+import { ServiceError } from "../errors/service-error.ts";
+import { baggageHeader } from "../metadata/baggage.ts";
+import { outgoingHeaders } from "../metadata/call.ts";
+import { type MetadataRecord, newRecord } from "../metadata/metadata.ts";
+import { PRIORITY_HEADER, priorityHeader } from "../metadata/priority.ts";
+import { currentTrace } from "../metadata/trace.ts";
 
 /** A message on its way: JSON text or binary protobuf, so that the two sides share nothing by reference. */
 export type Wire = string | Uint8Array;

@@ -1,23 +1,23 @@
-import { toConnectError } from "../../codec/connect-error.ts";
-import { parseConnectTimeout } from "../../codec/timeout.ts";
-import type { CancelContext, Context } from "../../context/context.ts";
-import { requestContext } from "../../context/request-context.ts";
-import { afterFunc } from "../../context/with.ts";
-import type { MethodInfo } from "../../endpoint/method-info.ts";
-import type { MethodObserver } from "../../endpoint/observer.ts";
-import { reportError } from "../../endpoint/report.ts";
-import type { BoundMethod } from "../../endpoint/service.ts";
-import { ServiceError } from "../../errors/service-error.ts";
-import { type ServerCall, serverCallKey } from "../../metadata/call.ts";
-import { copyRecord, Metadata, type MetadataRecord, newRecord } from "../../metadata/metadata.ts";
-import type { Observation } from "../../metadata/observation.ts";
-import type { MemorySettings } from "./options.ts";
+import { toConnectError } from "../codec/connect-error.ts";
+import { parseConnectTimeout } from "../codec/timeout.ts";
+import type { CancelContext, Context } from "../context/context.ts";
+import { requestContext } from "../context/request-context.ts";
+import { afterFunc } from "../context/with.ts";
+import type { MethodInfo } from "../endpoint/method-info.ts";
+import type { MethodObserver } from "../endpoint/observer.ts";
+import { reportError } from "../endpoint/report.ts";
+import type { BoundMethod } from "../endpoint/service.ts";
+import { ServiceError } from "../errors/service-error.ts";
+import { type ServerCall, serverCallKey } from "../metadata/call.ts";
+import { copyRecord, Metadata, type MetadataRecord, newRecord } from "../metadata/metadata.ts";
+import type { Observation } from "../metadata/observation.ts";
+import { readMessage, type Wire, writeMessage } from "./message.ts";
+import type { WireSettings } from "./options.ts";
 import { Pipe } from "./pipe.ts";
-import { readMessage, type Wire, writeMessage } from "./wire.ts";
 
 /** What the calls of one listener share. */
 export interface ServerState {
-  readonly settings: MemorySettings;
+  readonly settings: WireSettings;
   /** Parent of every call's context. */
   readonly root: Context;
   /** By method; undefined when calls are not observed. */
@@ -50,15 +50,22 @@ export interface Acceptor {
   /**
    * Begins a call, whose handler starts later.
    *
+   * @param headers - names in lower case; `content-type` says what the messages are: `application/json` or `application/proto`.
+   * @param peer - who calls, as `ServerCall.peer` tells it. Default: the name of the transport.
    * @throws ServiceError when it is refused.
    */
-  accept(method: MethodInfo, headers: MetadataRecord, request: Wire | Pipe<Wire>, caller: Caller): Accepted;
+  accept(
+    method: MethodInfo,
+    headers: MetadataRecord,
+    request: Wire | Pipe<Wire>,
+    caller: Caller,
+    peer?: string,
+  ): Accepted;
 }
 
 /** One call at the server: a context of its own, the endpoint, the answer. */
-export class MemoryServerCall implements ServerCall, Accepted {
-  readonly protocol = "memory";
-  readonly peer = "memory";
+export class ServedCall implements ServerCall, Accepted {
+  readonly peer: string;
   readonly headers: Metadata;
   readonly observation: Observation | undefined;
   readonly #state: ServerState;
@@ -66,6 +73,8 @@ export class MemoryServerCall implements ServerCall, Accepted {
   readonly #caller: Caller;
   readonly #contentType: string;
   readonly #scope: CancelContext;
+  #requestBytes = 0;
+  #responseBytes = 0;
   #headersOut: MetadataRecord | undefined;
   #trailersOut: MetadataRecord | undefined;
   #stopWatching: (() => boolean) | undefined;
@@ -74,7 +83,8 @@ export class MemoryServerCall implements ServerCall, Accepted {
   #over = false;
   readonly #startedMs: number;
 
-  constructor(state: ServerState, method: BoundMethod, headers: MetadataRecord, caller: Caller) {
+  constructor(state: ServerState, method: BoundMethod, headers: MetadataRecord, caller: Caller, peer: string) {
+    this.peer = peer;
     this.#state = state;
     this.#method = method;
     this.#caller = caller;
@@ -88,6 +98,10 @@ export class MemoryServerCall implements ServerCall, Accepted {
     this.#startedMs = state.root.clock.now();
     this.observation = state.observers?.get(info)?.begin(this, state.root, this.#startedMs);
     state.inFlight++;
+  }
+
+  get protocol(): string {
+    return this.#state.settings.protocol;
   }
 
   get traceparent(): string | undefined {
@@ -118,10 +132,10 @@ export class MemoryServerCall implements ServerCall, Accepted {
     // The end of the context ends the call, whatever the handler does.
     this.#stopWatching = afterFunc(this.#scope, () => this.#fail(this.#scope.err));
     try {
-      const { info, endpoint } = this.#method;
-      const { maxMessageBytes } = this.#state.settings;
-      const input =
-        request instanceof Pipe ? this.#received(request) : readMessage(info.input, request, maxMessageBytes);
+      const { info, endpoint, refuses } = this.#method;
+      const refused = refuses?.(this.#scope);
+      if (refused !== undefined) throw refused;
+      const input = request instanceof Pipe ? this.#received(request) : this.#read(request);
       const response = await endpoint(this.#scope, input);
       if (info.kind === "unary" || info.kind === "client_stream") void this.#send(response);
       else await this.#sendAll(response as AsyncIterable<unknown>);
@@ -134,8 +148,13 @@ export class MemoryServerCall implements ServerCall, Accepted {
   }
 
   async *#received(requests: Pipe<Wire>): AsyncGenerator {
-    const { input } = this.#method.info;
-    for await (const wire of requests) yield readMessage(input, wire, this.#state.settings.maxMessageBytes);
+    for await (const wire of requests) yield this.#read(wire);
+  }
+
+  #read(wire: Wire): unknown {
+    const { maxMessageBytes, counts } = this.#state.settings;
+    if (counts) this.#requestBytes += Buffer.byteLength(wire);
+    return readMessage(this.#method.info.input, wire, maxMessageBytes);
   }
 
   async #sendAll(responses: AsyncIterable<unknown>): Promise<void> {
@@ -159,6 +178,7 @@ export class MemoryServerCall implements ServerCall, Accepted {
   #send(message: unknown): boolean | Promise<boolean> {
     if (this.#over) return false;
     const wire = writeMessage(this.#method.info.output, message, this.#contentType);
+    if (this.#state.settings.counts) this.#responseBytes += Buffer.byteLength(wire);
     this.#sendHead();
     return this.#caller.message(wire);
   }
@@ -211,8 +231,8 @@ export class MemoryServerCall implements ServerCall, Accepted {
       protocol: this.protocol,
       code: error?.code ?? "ok",
       status: 0,
-      requestBytes: 0,
-      responseBytes: 0,
+      requestBytes: this.#requestBytes,
+      responseBytes: this.#responseBytes,
       durationMs: state.root.clock.now() - this.#startedMs,
       error,
     });

@@ -1,14 +1,14 @@
-import { fromConnectError } from "../../codec/connect-error.ts";
-import type { Context } from "../../context/context.ts";
-import { afterFunc } from "../../context/with.ts";
-import type { MethodInfo } from "../../endpoint/method-info.ts";
-import { ServiceError } from "../../errors/service-error.ts";
-import { responseObserver } from "../../metadata/call.ts";
-import { Metadata, type MetadataRecord } from "../../metadata/metadata.ts";
+import { fromConnectError } from "../codec/connect-error.ts";
+import type { Context } from "../context/context.ts";
+import { afterFunc } from "../context/with.ts";
+import type { MethodInfo } from "../endpoint/method-info.ts";
+import { ServiceError } from "../errors/service-error.ts";
+import { responseObserver } from "../metadata/call.ts";
+import { Metadata, type MetadataRecord } from "../metadata/metadata.ts";
 import type { Listed } from "./in-flight.ts";
+import { readMessage, type Wire } from "./message.ts";
 import { Pipe } from "./pipe.ts";
-import type { Accepted, Caller } from "./server-call.ts";
-import { readMessage, type Wire } from "./wire.ts";
+import type { Accepted, Caller } from "./served-call.ts";
 
 /** One call at the client. */
 export abstract class ClientCall implements Caller, Listed {

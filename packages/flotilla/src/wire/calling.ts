@@ -1,26 +1,29 @@
-import type { Context } from "../../context/context.ts";
-import type { Endpoint } from "../../endpoint/endpoint.ts";
-import type { MethodInfo } from "../../endpoint/method-info.ts";
-import type { Connection } from "../../endpoint/transport.ts";
-import { ServiceError } from "../../errors/service-error.ts";
+import type { Context } from "../context/context.ts";
+import type { Endpoint } from "../endpoint/endpoint.ts";
+import type { MethodInfo } from "../endpoint/method-info.ts";
+import type { Connection } from "../endpoint/transport.ts";
+import { ServiceError } from "../errors/service-error.ts";
 import { type ClientCall, SingleCall, StreamCall } from "./client-call.ts";
 import { InFlight } from "./in-flight.ts";
-import type { MemorySettings } from "./options.ts";
+import { callHeaders, JSON_TYPE, PROTO_TYPE, type Wire, writeMessage } from "./message.ts";
+import type { WireSettings } from "./options.ts";
 import { Pipe } from "./pipe.ts";
-import type { Acceptor } from "./server-call.ts";
-import { callHeaders, JSON_TYPE, PROTO_TYPE, type Wire, writeMessage } from "./wire.ts";
+import type { Acceptor } from "./served-call.ts";
 
-/** The way to one listener. There need not be one yet: it is looked for at each call. */
-export class MemoryConnection implements Connection {
+/**
+ * Makes calls as messages: what stands between endpoints and a transport's frames. What takes the calls in is asked for at each call, since
+ * there need not be one yet.
+ */
+export class Calling implements Connection {
   readonly #address: string;
-  readonly #settings: MemorySettings;
+  readonly #settings: WireSettings;
   readonly #find: () => Acceptor | undefined;
   readonly #calls = new InFlight<ClientCall>();
   readonly #onEnd = (call: ClientCall): void => this.#ended(call);
   #closed = false;
   #onIdle: (() => void)[] = [];
 
-  constructor(address: string, settings: MemorySettings, find: () => Acceptor | undefined) {
+  constructor(address: string, settings: WireSettings, find: () => Acceptor | undefined) {
     this.#address = address;
     this.#settings = settings;
     this.#find = find;
