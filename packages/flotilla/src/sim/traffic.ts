@@ -11,8 +11,8 @@ import { Histogram } from "./histogram.ts";
 export interface TrafficOptions {
   /** Calls a second, or how many at a time in milliseconds since the traffic began. Open loop: they come whatever became of the earlier ones. */
   readonly perSecond: number | ((atMs: number) => number);
-  /** Root of the contexts of the calls: that of the process they come from. */
-  readonly ctx: Context;
+  /** Root of the contexts of the calls: that of the process they come from, or which one the next call has. */
+  readonly ctx: Context | (() => Context);
   /** Makes one call. @param n - 0, 1, 2, ... */
   readonly call: (ctx: Context, n: number) => Promise<unknown>;
   /** How long the caller waits, milliseconds. Default: as long as it takes. */
@@ -130,7 +130,8 @@ export class Traffic {
     const interval = (this.#intervals[Math.floor((began - this.#startMs) / this.#intervalMs)] ??= new Interval());
     interval.began++;
     this.#pending++;
-    let { ctx } = this.#options;
+    const { ctx: root } = this.#options;
+    let ctx = typeof root === "function" ? root() : root;
     if (priority !== undefined) ctx = withPriority(ctx, priority);
     const limited = timeoutMs === undefined ? undefined : withTimeout(ctx, timeoutMs);
     call(limited ?? ctx, this.#n++).then(
