@@ -144,8 +144,7 @@ export class Scope extends Node implements CancelContext, Expiring {
     }
   }
 
-  cancel(cause?: unknown): void {
-    const now = this.root.clock.now();
+  cancel(cause?: unknown, now: number = this.root.clock.now()): void {
     if (this.settle(now)) return;
     this.reason = cause;
     this.finish(CANCELED, now);

@@ -20,6 +20,8 @@ export interface RetryBudgetOptions {
  * Algorithm: requests and retries counted over a sliding window of ten slots, after Finagle's RetryBudget.
  */
 export class RetryBudget {
+  /** What it is measured on. */
+  readonly clock: Clock;
   readonly #ratio: number;
   readonly #floor: number;
   readonly #requests: SlidingCounts;
@@ -31,26 +33,33 @@ export class RetryBudget {
     if (!(ratio >= 0 && ratio <= 1)) throw new RangeError(`RetryBudget: ratio must be from 0 to 1, got ${ratio}`);
     if (!(floor >= 0)) throw new RangeError(`RetryBudget: floor must be 0 or more, got ${floor}`);
     if (!(windowMs > 0)) throw new RangeError(`RetryBudget: windowMs must be above 0, got ${windowMs}`);
+    this.clock = clock;
     this.#ratio = ratio;
     this.#floor = floor;
-    this.#requests = new SlidingCounts(clock, windowMs);
-    this.#retries = new SlidingCounts(clock, windowMs);
+    const nowMs = clock.now();
+    this.#requests = new SlidingCounts(windowMs, nowMs);
+    this.#retries = new SlidingCounts(windowMs, nowMs);
   }
 
-  /** Counts a request (not a retry). */
-  deposit(): void {
-    this.#requests.add(1);
+  /**
+   * Counts a request (not a retry).
+   *
+   * @param nowMs - a reading of its clock, where one is at hand.
+   */
+  deposit(nowMs: number = this.clock.now()): void {
+    this.#requests.add(1, nowMs);
   }
 
   /** Takes one retry out of the budget; false when it is used up. */
   withdraw(): boolean {
     if (this.balance < 1) return false;
-    this.#retries.add(1);
+    this.#retries.add(1, this.clock.now());
     return true;
   }
 
   /** Retries left now. */
   get balance(): number {
-    return Math.max(this.#floor, this.#requests.total * this.#ratio) - this.#retries.total;
+    const nowMs = this.clock.now();
+    return Math.max(this.#floor, this.#requests.total(nowMs) * this.#ratio) - this.#retries.total(nowMs);
   }
 }

@@ -6,7 +6,8 @@ import type { Context } from "../context/context.ts";
 import { sleep } from "../context/sleep.ts";
 import { remainingMs, withValue } from "../context/with.ts";
 import { type Attempts, attemptsKey } from "../endpoint/attempt.ts";
-import type { Endpoint, Middleware } from "../endpoint/endpoint.ts";
+import type { Middleware } from "../endpoint/endpoint.ts";
+import { type Guard, type GuardedCall, guarded } from "../endpoint/guard.ts";
 import type { MethodInfo } from "../endpoint/method-info.ts";
 import { type Code, isCode } from "../errors/code.ts";
 import { type FailedAttempt, ServiceError } from "../errors/service-error.ts";
@@ -80,17 +81,17 @@ export function retry(options: RetryOptions = {}): Middleware {
       error.retry?.never !== true &&
       (error.retry?.unprocessed === true || (idempotent && (codes.has(error.code) || isPerTryTimeout(error))));
 
-    async function again<Req, Res>(
+    /** The call having failed once, makes it anew as long as that is lawful. */
+    async function repeat<Res>(
       ctx: Context,
-      request: Req,
-      endpoint: Endpoint<Req, Res>,
       first: unknown,
-      attempts: Attempts,
-      startedMs: number,
+      { startedMs, endedMs }: GuardedCall,
+      again: (ctx: Context) => Promise<Res>,
     ): Promise<Res> {
+      const attempts = ctx.value(attemptsKey)!;
       let error = ServiceError.from(first);
       if (!lawful(error)) throw error;
-      const reports = [reportOf(error, attempts, startedMs, startedMs, ctx.clock.now())];
+      const reports = [reportOf(error, attempts, startedMs, startedMs, endedMs)];
       for (let n = 1; n < maxAttempts; n++) {
         const jitter = random.next() * Math.min(maxMs, baseMs * 2 ** (n - 1));
         // Not the later of the two: all that were told the same time would come back at once.
@@ -102,7 +103,7 @@ export function retry(options: RetryOptions = {}): Middleware {
         await sleep(ctx, wait);
         const beganMs = ctx.clock.now();
         try {
-          return await endpoint(ctx, request);
+          return await again(ctx);
         } catch (thrown) {
           error = ServiceError.from(thrown);
           reports.push(reportOf(error, attempts, startedMs, beganMs, ctx.clock.now()));
@@ -112,15 +113,16 @@ export function retry(options: RetryOptions = {}): Middleware {
       throw spent(error, reports);
     }
 
-    return function retrying(ctx, request) {
-      budget.deposit();
-      const attempts: Attempts = { count: 0, tried: undefined, instance: undefined };
-      const inner = withValue(ctx, attemptsKey, attempts);
-      const startedMs = ctx.clock.now();
-      return attempt(inner, request).catch((error: unknown) =>
-        again(inner, request, attempt, error, attempts, startedMs),
-      );
+    const guard: Guard<Context> = {
+      name: "retrying",
+      enter(call) {
+        budget.deposit(call.startedOn(budget.clock));
+        const attempts: Attempts = { count: 0, tried: undefined, picked: undefined, instance: undefined };
+        return (call.ctx = withValue(call.ctx, attemptsKey, attempts));
+      },
+      recover: (call, ctx, error, again) => repeat(ctx, error, call, again),
     };
+    return guarded(guard, attempt, method);
   };
 }
 

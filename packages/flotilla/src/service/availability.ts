@@ -67,10 +67,12 @@ export class Availability {
 
   /** A call has ended. */
   ended(peer: Peer, error: unknown): void {
-    if (error instanceof ServiceError && error.retry?.unprocessed === true) return this.#refused(peer);
-    const code = error instanceof ServiceError ? error.code : undefined;
-    // Gave up, or shed its load: neither tells whether it is broken.
-    if (code === "canceled" || code === "resource_exhausted" || refusalReason(error) === OVERLOADED) return;
+    if (error instanceof ServiceError) {
+      if (error.retry?.unprocessed === true) return this.#refused(peer);
+      // Gave up, or shed its load: neither tells whether it is broken.
+      if (error.code === "canceled" || error.code === "resource_exhausted" || refusalReason(error) === OVERLOADED)
+        return;
+    }
     const failed = error !== undefined && isFailure(error);
     if (this.#ejection?.record(peer, failed) === true) this.#rebalance();
   }

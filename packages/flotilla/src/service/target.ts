@@ -135,6 +135,7 @@ export class Target implements InstanceObserver {
       });
     }
     const attempts = ctx.value(attemptsKey);
+    if (attempts?.picked !== undefined) attempts.tried ??= new Set([attempts.picked]);
     const tried = this.#available.avoided(attempts?.tried as ReadonlySet<Peer> | undefined);
     const peer = this.#balancer.pick(ctx, tried);
     if (peer === undefined) {
@@ -144,7 +145,8 @@ export class Target implements InstanceObserver {
     if (attempts !== undefined) {
       attempts.count++;
       attempts.instance = peer.instance;
-      (attempts.tried ??= new Set()).add(peer);
+      if (attempts.tried === undefined) attempts.picked = peer;
+      else attempts.tried.add(peer);
     }
     return peer;
   }

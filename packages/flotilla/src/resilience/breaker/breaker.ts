@@ -82,9 +82,8 @@ export class Breaker {
   }
 
   /** A call that was let through has ended, in a way that tells something of the one called. */
-  record(entered: number, failed: boolean, durationMs: number): void {
+  record(entered: number, failed: boolean, durationMs: number, nowMs: number): void {
     if (entered !== this.#generation) return;
-    const nowMs = this.#settings.clock.now();
     if (this.#state === CLOSED) {
       const why = this.#trip.record(nowMs, failed, durationMs);
       if (why !== undefined) this.#open(nowMs, why);

@@ -1,8 +1,8 @@
 import type { Clock } from "../../clock/clock.ts";
 import { systemClock } from "../../clock/system-clock.ts";
-import type { Context } from "../../context/context.ts";
 import type { Endpoint, Middleware } from "../../endpoint/endpoint.ts";
-import { observeCall } from "../../endpoint/stream.ts";
+import { type Guard, guarded } from "../../endpoint/guard.ts";
+import type { MethodInfo } from "../../endpoint/method-info.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { OVERLOADED, refusal } from "../refusal.ts";
 import { adaptiveLimit } from "./adaptive-limit.ts";
@@ -50,36 +50,18 @@ export function concurrencyLimit(options: ConcurrencyLimitOptions = {}): Concurr
   const factory = typeof limit === "number" ? fixedLimit(limit) : limit;
   const gate = new Gate({ clock, limit: factory(clock), maxQueued, targetMs, intervalMs, refusal: refuse });
 
-  const middleware = <Req, Res>(next: Endpoint<Req, Res>, method: { readonly kind: string }): Endpoint<Req, Res> => {
+  const middleware = <Req, Res>(next: Endpoint<Req, Res>, method: MethodInfo): Endpoint<Req, Res> => {
     const streams = method.kind !== "unary";
     if (streams && options.streams !== true) return next;
-    const run = (ctx: Context, request: Req, startedMs: number): Promise<Res> => {
-      let pending: Promise<Res>;
-      try {
-        pending = next(ctx, request);
-      } catch (error) {
-        gate.leave(undefined);
-        throw error;
-      }
-      return pending.then(
-        (response) => {
-          if (!streams) gate.leave(clock.now() - startedMs);
-          else if (!isStream(response)) gate.leave(undefined);
-          else return observeCall(ctx, response, () => gate.leave(undefined)) as Res;
-          return response;
-        },
-        (error: unknown) => {
-          const slow = !streams && ServiceError.from(error).code === "deadline_exceeded";
-          gate.leave(slow ? clock.now() - startedMs : undefined);
-          throw error;
-        },
-      );
+    const guard: Guard = {
+      name: "limited",
+      enter: (call) => (gate.tryEnter(call.startedOn(clock)) ? undefined : call.wait(gate.enter(call.ctx))),
+      leave(call, _token, error) {
+        const tells = !streams && (error === undefined || ServiceError.from(error).code === "deadline_exceeded");
+        gate.leave(tells ? call.durationMs : undefined, call.endedOn(clock));
+      },
     };
-    return function limited(ctx, request) {
-      const nowMs = clock.now();
-      if (gate.tryEnter(nowMs)) return run(ctx, request, nowMs);
-      return gate.enter(ctx).then(() => run(ctx, request, clock.now()));
-    };
+    return guarded(guard, next, method);
   };
   const refuses: Middleware["refuses"] = (ctx, { kind }) =>
     kind === "unary" || options.streams === true ? gate.refuses(ctx) : undefined;
@@ -87,8 +69,4 @@ export function concurrencyLimit(options: ConcurrencyLimitOptions = {}): Concurr
     state: { get: () => gate.state },
     refuses: { value: refuses },
   }) as unknown as ConcurrencyLimit;
-}
-
-function isStream(value: unknown): value is AsyncIterable<unknown> {
-  return typeof value === "object" && value !== null && Symbol.asyncIterator in value;
 }

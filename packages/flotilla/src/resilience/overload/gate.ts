@@ -163,8 +163,7 @@ export class Gate {
    *
    * @param durationMs - undefined when it tells nothing of the load: it failed at once, or was not for the handler.
    */
-  leave(durationMs: number | undefined): void {
-    const nowMs = this.#settings.clock.now();
+  leave(durationMs: number | undefined, nowMs: number): void {
     this.#lag.ended(this.#inFlight);
     this.#left.add(nowMs);
     if (durationMs !== undefined) this.#limit.ended(nowMs, durationMs, this.#inFlight);
@@ -174,6 +173,10 @@ export class Gate {
 
   /** Lets in one of those that wait, then looks again: what it computes at once may have made the loop late. */
   #admit(nowMs: number): void {
+    if (this.#line.size === 0) {
+      if (this.#inFlight < this.#limit.current) this.#relax(nowMs);
+      return;
+    }
     this.#refuseLate(nowMs);
     if (!this.#hasRoom(nowMs)) return;
     const place = this.#line.first(this.#newestFirst(nowMs));

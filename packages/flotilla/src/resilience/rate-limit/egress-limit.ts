@@ -1,5 +1,6 @@
 import type { Context } from "../../context/context.ts";
 import type { Endpoint, Middleware } from "../../endpoint/endpoint.ts";
+import { type Guard, guarded } from "../../endpoint/guard.ts";
 import type { MethodInfo } from "../../endpoint/method-info.ts";
 import { EgressLine, type Lines } from "./egress-line.ts";
 import { boundedKey, type RateLimitKey } from "./keys.ts";
@@ -52,32 +53,35 @@ export function egressLimit(options: EgressLimitOptions): EgressLimit {
   const lines: Lines = { limiter, policy, maxWaiting, waiting: 0, refused: 0, byKey: new Map() };
 
   const middleware = <Req, Res>(next: Endpoint<Req, Res>, method: MethodInfo): Endpoint<Req, Res> => {
-    function pass(ctx: Context, request: Req, owner: string, units: number, decision: Decision): Promise<Res> {
-      if (decision.allowed) return next(ctx, request);
+    /** @returns the wait of a call whose turn is not yet. */
+    function queue(ctx: Context, owner: string, units: number, decision: Decision): Promise<void> | undefined {
+      if (decision.allowed) return undefined;
       // With a limiter that takes time, another call may have begun to wait meanwhile.
       const line = lines.byKey.get(owner) ?? new EgressLine(owner, lines);
-      return line.wait(ctx, units, decision).then(() => next(ctx, request));
+      return line.wait(ctx, units, decision);
     }
-    return function paced(ctx, request) {
-      try {
-        if (ctx.err !== undefined) return Promise.reject(ctx.err);
+    const guard: Guard = {
+      name: "paced",
+      enter(call) {
+        const { ctx, request } = call;
+        if (ctx.err !== undefined) return call.refuse(ctx.err);
         const given = key === undefined ? "" : key(ctx, method);
-        if (given === undefined) return next(ctx, request);
+        if (given === undefined) return;
         const owner = boundedKey(given);
         const units = typeof cost === "number" ? cost : cost(ctx, request, method);
         if (units > limiter.burst) {
           lines.refused++;
-          throw tooCostly(policy, units, limiter);
+          return call.refuse(tooCostly(policy, units, limiter));
         }
         const line = lines.byKey.get(owner);
-        if (line !== undefined) return line.wait(ctx, units, undefined).then(() => next(ctx, request));
+        if (line !== undefined) return call.wait(line.wait(ctx, units, undefined));
         const decision = limiter.take(owner, units);
-        if (!(decision instanceof Promise)) return pass(ctx, request, owner, units, decision);
-        return decision.then((late) => pass(ctx, request, owner, units, late));
-      } catch (error) {
-        return Promise.reject(error);
-      }
+        if (decision instanceof Promise) return call.wait(decision.then((late) => queue(ctx, owner, units, late)));
+        const turn = queue(ctx, owner, units, decision);
+        if (turn !== undefined) call.wait(turn);
+      },
     };
+    return guarded(guard, next, method);
   };
   return Object.defineProperties(middleware, {
     limiter: { value: limiter },
