@@ -1,5 +1,6 @@
 import type { Endpoint } from "./endpoint.ts";
 import type { MethodInfo } from "./method-info.ts";
+import type { Policy } from "./policy.ts";
 
 /** A method with the endpoint that answers it, middlewares and validation included. */
 export interface BoundMethod {
@@ -11,4 +12,6 @@ export interface BoundMethod {
 export interface Service {
   readonly name: string;
   readonly methods: readonly BoundMethod[];
+  /** What the middlewares of its own tell of themselves. Default nothing. */
+  readonly policies?: readonly Policy[];
 }

@@ -59,11 +59,7 @@ export { tokenBucket } from "./rate-limit/token-bucket.ts";
 export { OVERLOADED } from "./refusal.ts";
 export { type Budgets, type RetryOptions, retry } from "./retry.ts";
 export { RetryBudget, type RetryBudgetOptions } from "./retry-budget.ts";
+export type { CacheState } from "./reuse/cache-policy.ts";
 export type { CallKey, CallKeyOptions } from "./reuse/call-key.ts";
-export {
-  type CacheState,
-  type ResponseCache,
-  type ResponseCacheOptions,
-  responseCache,
-} from "./reuse/response-cache.ts";
+export { type ResponseCache, type ResponseCacheOptions, responseCache } from "./reuse/response-cache.ts";
 export { type SingleFlight, type SingleFlightOptions, singleFlight } from "./reuse/single-flight.ts";

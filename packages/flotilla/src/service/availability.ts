@@ -35,6 +35,11 @@ export class Availability {
     return count;
   }
 
+  /** Those that are out of the balance. */
+  get ejected(): readonly Peer[] {
+    return [...(this.#ejection?.out ?? [])];
+  }
+
   /** All instances there are now. */
   update(peers: ReadonlyMap<string, Peer>): void {
     this.#peers = peers;

@@ -1,13 +1,14 @@
 import type { Clock } from "../../clock/clock.ts";
 import { type Random, systemRandom } from "../../clock/random.ts";
 import { systemClock } from "../../clock/system-clock.ts";
-import type { Endpoint, Middleware } from "../../endpoint/endpoint.ts";
+import { type Endpoint, type Middleware, withPolicies } from "../../endpoint/endpoint.ts";
 import type { MethodInfo } from "../../endpoint/method-info.ts";
 import { observeCall } from "../../endpoint/stream.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { isFailure } from "../failure.ts";
 import { refusal } from "../refusal.ts";
 import { Breaker, type BreakerState } from "./breaker.ts";
+import { BreakerPolicy } from "./breaker-policy.ts";
 import { consecutive, type TripFactory } from "./trip.ts";
 
 /** Options of {@link circuitBreaker}. */
@@ -64,7 +65,12 @@ export function circuitBreaker(options: CircuitBreakerOptions = {}): CircuitBrea
     throw new RangeError(`circuitBreaker: per must be "method" or "service", got ${JSON.stringify(per)}`);
   }
   const breakers = new Map<string, Breaker>();
-  const settings = { trip, openMs, maxOpenMs, probes, clock, random, onChange };
+  const policy = new BreakerPolicy(per, breakers);
+  const changed = (state: BreakerState): void => {
+    policy.changed(state);
+    onChange?.(state);
+  };
+  const settings = { trip, openMs, maxOpenMs, probes, clock, random, onChange: changed };
 
   const middleware = <Req, Res>(next: Endpoint<Req, Res>, method: MethodInfo): Endpoint<Req, Res> => {
     const name = per === "method" ? method.procedure : method.service;
@@ -72,9 +78,10 @@ export function circuitBreaker(options: CircuitBreakerOptions = {}): CircuitBrea
     if (breaker === undefined) breakers.set(name, (breaker = new Breaker(name, settings)));
     return around(next, method, breaker, clock, fails);
   };
-  return Object.defineProperty(middleware, "breakers", {
+  const circuit = Object.defineProperty(middleware, "breakers", {
     get: () => Array.from(breakers.values(), (breaker) => breaker.state),
   }) as unknown as CircuitBreaker;
+  return withPolicies(circuit, [policy]);
 }
 
 function around<Req, Res>(

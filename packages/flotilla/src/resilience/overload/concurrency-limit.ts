@@ -1,13 +1,14 @@
 import type { Clock } from "../../clock/clock.ts";
 import { systemClock } from "../../clock/system-clock.ts";
 import type { Context } from "../../context/context.ts";
-import type { Endpoint, Middleware } from "../../endpoint/endpoint.ts";
+import { type Endpoint, type Middleware, withPolicies } from "../../endpoint/endpoint.ts";
 import { observeCall } from "../../endpoint/stream.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { OVERLOADED, refusal } from "../refusal.ts";
 import { adaptiveLimit } from "./adaptive-limit.ts";
 import { Gate, type GateState } from "./gate.ts";
 import { fixedLimit, type LimitFactory } from "./limit.ts";
+import { LimitPolicy } from "./limit-policy.ts";
 
 /** Options of {@link concurrencyLimit}. */
 export interface ConcurrencyLimitOptions {
@@ -41,12 +42,17 @@ export interface ConcurrencyLimit extends Middleware {
  * @throws RangeError when an option is not legal, naming it.
  */
 export function concurrencyLimit(options: ConcurrencyLimitOptions = {}): ConcurrencyLimit {
-  const { limit = adaptiveLimit(), maxQueued = 100, targetMs = 5, intervalMs = 100, clock = systemClock } = options;
+  const { limit = adaptiveLimit(), maxQueued = 100, targetMs = 5, intervalMs = 100 } = options;
+  const { side = "server", clock = systemClock } = options;
   if (!(maxQueued >= 0)) throw new RangeError(`concurrencyLimit: maxQueued must be 0 or more, got ${maxQueued}`);
   if (!(targetMs > 0)) throw new RangeError(`concurrencyLimit: targetMs must be above 0, got ${targetMs}`);
   if (!(intervalMs > 0)) throw new RangeError(`concurrencyLimit: intervalMs must be above 0, got ${intervalMs}`);
-  const retry = options.side === "client" ? { unprocessed: true } : {};
-  const refuse = (why: string): ServiceError => refusal("unavailable", OVERLOADED, `overloaded: ${why}`, retry);
+  const retry = side === "client" ? { unprocessed: true } : {};
+  const policy = new LimitPolicy(clock, side, () => gate.state);
+  const refuse = (why: string): ServiceError => {
+    policy.refused(why);
+    return refusal("unavailable", OVERLOADED, `overloaded: ${why}`, retry);
+  };
   const factory = typeof limit === "number" ? fixedLimit(limit) : limit;
   const gate = new Gate({ clock, limit: factory(clock), maxQueued, targetMs, intervalMs, refusal: refuse });
 
@@ -77,10 +83,12 @@ export function concurrencyLimit(options: ConcurrencyLimitOptions = {}): Concurr
       );
     };
     return function limited(ctx, request) {
+      if (policy.overloaded) policy.look();
       return gate.tryEnter() ? run(ctx, request) : gate.enter(ctx).then(() => run(ctx, request));
     };
   };
-  return Object.defineProperty(middleware, "state", { get: () => gate.state }) as unknown as ConcurrencyLimit;
+  const limiting = Object.defineProperty(middleware, "state", { get: () => gate.state }) as unknown as ConcurrencyLimit;
+  return withPolicies(limiting, [policy]);
 }
 
 function isStream(value: unknown): value is AsyncIterable<unknown> {

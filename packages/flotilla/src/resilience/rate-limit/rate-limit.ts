@@ -1,6 +1,7 @@
 import type { Context } from "../../context/context.ts";
-import type { Endpoint, Middleware } from "../../endpoint/endpoint.ts";
+import { type Endpoint, type Middleware, withPolicies } from "../../endpoint/endpoint.ts";
 import type { MethodInfo } from "../../endpoint/method-info.ts";
+import type { Policy, PolicyMetric } from "../../endpoint/policy.ts";
 import { errorInfo, FLOTILLA_DOMAIN } from "../../errors/details.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { serverCall } from "../../metadata/call.ts";
@@ -45,6 +46,13 @@ export interface RateLimit extends Middleware {
   /** Calls refused so far. */
   readonly refused: number;
 }
+
+const CALLS: PolicyMetric = {
+  name: "flotilla.rate_limit.calls",
+  kind: "counter",
+  unit: "{call}",
+  description: "Calls by whether a rate limit admitted them.",
+};
 
 /** The reason in the error detail of calls that were over a rate limit. */
 export const RATE_LIMITED = "RATE_LIMITED";
@@ -104,11 +112,22 @@ export function rateLimit(options: RateLimitOptions): RateLimit {
       }
     };
   };
-  return Object.defineProperties(middleware, {
+  const telling: Policy = {
+    name: "rate_limit",
+    metrics: [CALLS],
+    measure(to) {
+      const about = { "flotilla.rate_limit.policy": policy };
+      to(CALLS, counts.admitted, { ...about, outcome: "admitted" });
+      to(CALLS, counts.refused, { ...about, outcome: "refused" });
+    },
+    describe: () => [{ name: policy, limit: limiter.limit, windowMs: limiter.windowMs, ...counts }],
+  };
+  const limiting = Object.defineProperties(middleware, {
     limiter: { value: limiter },
     admitted: { get: () => counts.admitted },
     refused: { get: () => counts.refused },
   }) as unknown as RateLimit;
+  return withPolicies(limiting, [telling, ...(limiter.policies ?? [])]);
 }
 
 /** The limiter given, or one of its own. */
