@@ -172,6 +172,8 @@ class HedgedCall<Req, Res> {
     scope.cancel();
     const error = ServiceError.from(thrown);
     if (this.#outer !== undefined) this.#outer.instance = attempts.instance;
+    // It reached nobody: what the others answer counts.
+    if (error.retry?.unprocessed === true && error.retry.never === true && this.#running.size > 0) return;
     // The server's word: no more of this.
     if (error.retry?.never === true || error.retry?.afterMs !== undefined) this.#stopped = true;
     const passing = this.#plan.codes.has(error.code) && error.retry?.never !== true;

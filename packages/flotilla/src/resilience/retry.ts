@@ -11,6 +11,7 @@ import type { MethodInfo } from "../endpoint/method-info.ts";
 import { type Code, isCode } from "../errors/code.ts";
 import { type FailedAttempt, ServiceError } from "../errors/service-error.ts";
 import { isPerTryTimeout, perTry } from "./per-try.ts";
+import { DEADLINE_TOO_NEAR, refusalReason } from "./refusal.ts";
 import { RetryBudget } from "./retry-budget.ts";
 import { RetryPolicy } from "./retry-policy.ts";
 
@@ -109,12 +110,20 @@ export function retry(options: RetryOptions = {}): Middleware {
           throw spent(error, reports);
         }
         await sleep(ctx, wait);
-        counts.attempts++;
         const beganMs = ctx.clock.now();
         try {
-          return await endpoint(ctx, request);
+          const response = await endpoint(ctx, request);
+          counts.attempts++;
+          return response;
         } catch (thrown) {
-          error = ServiceError.from(thrown);
+          const next = ServiceError.from(thrown);
+          // Not sent, for there was too little time: what the last attempt failed with tells more.
+          if (refusalReason(next) === DEADLINE_TOO_NEAR && next.retry?.unprocessed === true) {
+            counts.givenUp.deadline++;
+            throw spent(error, reports);
+          }
+          counts.attempts++;
+          error = next;
           reports.push(reportOf(error, attempts, startedMs, beganMs, ctx.clock.now()));
           if (!lawful(error)) throw listing(error, reports);
         }

@@ -4,7 +4,7 @@ import type { Clock } from "../clock/clock.ts";
 import type { Random } from "../clock/random.ts";
 import { ServiceError } from "../errors/service-error.ts";
 import { isFailure } from "../resilience/failure.ts";
-import { OVERLOADED, refusalReason } from "../resilience/refusal.ts";
+import { DEADLINE_TOO_NEAR, OVERLOADED, refusalReason } from "../resilience/refusal.ts";
 import type { Peer } from "./peer.ts";
 
 /** Below this share of instances that are not ejected all are used: better to fail some calls than to drown the few. */
@@ -74,8 +74,10 @@ export class Availability {
   ended(peer: Peer, error: unknown): void {
     if (error instanceof ServiceError && error.retry?.unprocessed === true) return this.#refused(peer);
     const code = error instanceof ServiceError ? error.code : undefined;
-    // Gave up, or shed its load: neither tells whether it is broken.
-    if (code === "canceled" || code === "resource_exhausted" || refusalReason(error) === OVERLOADED) return;
+    // Gave up, shed its load, or was asked too late: none tells whether it is broken.
+    if (code === "canceled" || code === "resource_exhausted") return;
+    const reason = error === undefined ? undefined : refusalReason(error);
+    if (reason === OVERLOADED || reason === DEADLINE_TOO_NEAR) return;
     const failed = error !== undefined && isFailure(error);
     if (this.#ejection?.record(peer, failed) === true) this.#rebalance();
   }

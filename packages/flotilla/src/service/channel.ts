@@ -14,6 +14,7 @@ import type { MethodInfo } from "../endpoint/method-info.ts";
 import type { TelemetryPort } from "../endpoint/telemetry-port.ts";
 import type { Connector } from "../endpoint/transport.ts";
 import type { ClientThrottleOptions } from "../resilience/client-throttle.ts";
+import type { DeadlineCheckOptions } from "../resilience/deadline-check.ts";
 import type { HedgeOptions } from "../resilience/hedge.ts";
 import type { RetryOptions } from "../resilience/retry.ts";
 import { httpClient } from "../transport/http/client.ts";
@@ -44,6 +45,8 @@ export interface ChannelOptions {
   readonly retry?: RetryOptions | false;
   /** Asks another instance when one is slow; see {@link HedgeOptions}. Default: never. */
   readonly hedge?: HedgeOptions | false;
+  /** How attempts are told that cannot end in time, which are not sent; `false` to send them. Default: see {@link DeadlineCheckOptions}. */
+  readonly deadlineCheck?: DeadlineCheckOptions | false;
   /** How instances that fail are taken out of the balance; `false` for never. Default: see {@link EjectionOptions}. */
   readonly ejection?: EjectionOptions | false;
   /**
@@ -76,8 +79,8 @@ export interface Channel extends AsyncDisposable {
 }
 
 /**
- * Opens a channel. The stack of each call, outermost first: telemetry, `use`, deadline, throttle, retry, hedge, balancer, what is
- * `perInstance`, transport. Why each stands where it stands: see `clientDefaults`.
+ * Opens a channel. The stack of each call, outermost first: telemetry, `use`, deadline, throttle, retry, hedge, deadline check, balancer,
+ * what is `perInstance`, transport. Why each stands where it stands: see `clientDefaults`.
  *
  * @throws TypeError or RangeError when an option is not legal, naming it.
  */

@@ -102,7 +102,7 @@ test("what every policy around calls has done stands in /metrics and /state, and
   const plain = { discover, telemetry: observed, throttle: false, ejection: false } as const;
   const over = channel({
     ...plain,
-    retry: { baseMs: 0, budget: undefined },
+    retry: { baseMs: 0 },
     use: [
       fallback(Shop, { fail: () => ({ n: -1 }) }, { when: () => true }),
       responseCache({ ttlMs: 60_000, maxEntries: 1 }),

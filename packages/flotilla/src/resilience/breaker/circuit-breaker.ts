@@ -6,7 +6,7 @@ import type { MethodInfo } from "../../endpoint/method-info.ts";
 import { observeCall } from "../../endpoint/stream.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { isFailure } from "../failure.ts";
-import { refusal } from "../refusal.ts";
+import { DEADLINE_TOO_NEAR, refusal, refusalReason } from "../refusal.ts";
 import { Breaker, type BreakerState } from "./breaker.ts";
 import { BreakerPolicy } from "./breaker-policy.ts";
 import { consecutive, type TripFactory } from "./trip.ts";
@@ -97,8 +97,9 @@ function around<Req, Res>(
     if (entered < 0) return Promise.reject(open(breaker.state));
     const startedMs = clock.now();
     const failed = (error: unknown): void => {
-      // Who gave up tells nothing; who asked for what cannot be got an answer, and the one called is well.
-      if (ServiceError.from(error).code === "canceled") breaker.dismiss(entered);
+      // Who gave up, or asked too late, tells nothing; who asked for what cannot be got an answer, and the one called is well.
+      if (ServiceError.from(error).code === "canceled" || refusalReason(error) === DEADLINE_TOO_NEAR)
+        breaker.dismiss(entered);
       else breaker.record(entered, fails(error), clock.now() - startedMs);
     };
     let pending: Promise<Res>;

@@ -3,7 +3,7 @@ import { systemClock } from "../../clock/system-clock.ts";
 import type { Context } from "../../context/context.ts";
 import { type Endpoint, type Middleware, withPolicies } from "../../endpoint/endpoint.ts";
 import { observeCall } from "../../endpoint/stream.ts";
-import { ServiceError } from "../../errors/service-error.ts";
+import type { ServiceError } from "../../errors/service-error.ts";
 import { OVERLOADED, refusal } from "../refusal.ts";
 import { adaptiveLimit } from "./adaptive-limit.ts";
 import { Gate, type GateState } from "./gate.ts";
@@ -76,7 +76,8 @@ export function concurrencyLimit(options: ConcurrencyLimitOptions = {}): Concurr
           return response;
         },
         (error: unknown) => {
-          const slow = !streams && ServiceError.from(error).code === "deadline_exceeded";
+          // Out of its own time: what failed at once because a call it made could not be in time tells nothing.
+          const slow = !streams && ctx.err?.code === "deadline_exceeded";
           gate.leave(slow ? clock.now() - startedMs : undefined);
           throw error;
         },

@@ -64,6 +64,9 @@ class StreamCall extends HttpServerCall {
     }
     this.responseEncoding = chooseEncoding(this.head.streamAcceptEncoding);
     if (!this.before()) return;
+    // Out of time on arrival: no work is begun.
+    const { err } = this.ctx;
+    if (err !== undefined) return this.fail(err);
     this.run().catch((error: unknown) => this.fail(error));
   }
 

@@ -114,6 +114,9 @@ export class MemoryServerCall implements ServerCall, Accepted {
   start(request: Wire | Pipe<Wire>): void {
     if (request instanceof Pipe) this.#requests = request;
     if (this.#over) return this.#requests?.leave();
+    // Out of time on arrival: no work is begun.
+    const { err } = this.#scope;
+    if (err !== undefined) return this.#fail(err);
     // The end of the context ends the call, whatever the handler does.
     this.#stopWatching = afterFunc(this.#scope, () => this.#fail(this.#scope.err));
     this.#run(request).catch((error: unknown) => this.#fail(error));
