@@ -15,6 +15,7 @@ import { detailTypes, type ErrorInfo, errorInfo, findDetail } from "../errors/de
 import { ServiceError } from "../errors/service-error.ts";
 import { circuitBreaker } from "../resilience/breaker/circuit-breaker.ts";
 import { consecutive } from "../resilience/breaker/trip.ts";
+import { RetryBudget } from "../resilience/retry-budget.ts";
 import { TestRegistry } from "../testing/test-registry.ts";
 import { failureOf } from "../testing/transport-bed.ts";
 import { memory } from "../transport/memory/memory.ts";
@@ -168,7 +169,8 @@ describe("an attempt that cannot be in time", () => {
   });
 
   test("is no hedge, and does not end the attempt that runs", async () => {
-    const { clock, calc, ctx, sent } = await learned({ hedge: { delayMs: 20 } });
+    const budget = new RetryBudget({ floor: 100 });
+    const { clock, calc, ctx, sent } = await learned({ hedge: { delayMs: 20, budget } });
     const before = sent();
     assert.deepEqual(await pass(clock, calc.get(withTimeout(ctx, 40), one)), one);
     assert.equal(sent(), before + 1);
