@@ -1,6 +1,7 @@
 import type { Context } from "../context/context.ts";
 import type { ServiceError } from "../errors/service-error.ts";
 import type { MethodInfo } from "./method-info.ts";
+import type { Policy } from "./policy.ts";
 
 /**
  * One method of a service as a function, on the server and on the client alike.
@@ -37,12 +38,15 @@ export interface Middleware {
    * @returns the error of the call; undefined when it may come.
    */
   readonly refuses?: (ctx: Context, method: MethodInfo) => ServiceError | undefined;
+  /** What it tells of itself, if anything: for metrics, the page `/state` and the log. Fixed when the middleware is made. */
+  readonly policies?: readonly Policy[];
 }
 
 /**
  * One middleware out of many. **The first is the outermost**: it sees the request first and the response last.
  *
  * `chain(a, b, c)(next, method)` is `a(b(c(next, method), method), method)`. Without middlewares the endpoint is returned as it is.
+ * It tells of itself what they all do.
  */
 export function chain(...middlewares: readonly Middleware[]): Middleware {
   const chained: Middleware = (next, method) => {
@@ -51,13 +55,25 @@ export function chain(...middlewares: readonly Middleware[]): Middleware {
     return endpoint;
   };
   const refusing = middlewares.flatMap(({ refuses }) => (refuses === undefined ? [] : [refuses]));
-  if (refusing.length === 0) return chained;
-  const refuses: Middleware["refuses"] = (ctx, method) => {
-    for (const one of refusing) {
-      const error = one(ctx, method);
-      if (error !== undefined) return error;
-    }
-    return undefined;
-  };
-  return Object.assign(chained, { refuses });
+  if (refusing.length > 0) {
+    const refuses: Middleware["refuses"] = (ctx, method) => {
+      for (const one of refusing) {
+        const error = one(ctx, method);
+        if (error !== undefined) return error;
+      }
+      return undefined;
+    };
+    Object.assign(chained, { refuses });
+  }
+  return withPolicies(chained, policiesOf(middlewares));
+}
+
+/** What these middlewares tell of themselves. */
+export function policiesOf(middlewares: readonly Middleware[]): readonly Policy[] {
+  return middlewares.flatMap(({ policies = [] }) => policies);
+}
+
+/** Has a middleware tell of itself. @returns the same middleware. */
+export function withPolicies<M extends Middleware>(middleware: M, policies: readonly Policy[]): M {
+  return Object.defineProperty(middleware, "policies", { value: policies });
 }

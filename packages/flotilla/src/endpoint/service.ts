@@ -2,6 +2,7 @@ import type { Context } from "../context/context.ts";
 import type { ServiceError } from "../errors/service-error.ts";
 import type { Endpoint, Middleware } from "./endpoint.ts";
 import type { MethodInfo } from "./method-info.ts";
+import type { Policy } from "./policy.ts";
 
 /** A method with the endpoint that answers it, middlewares and validation included. */
 export interface BoundMethod {
@@ -23,4 +24,6 @@ export function wrapped({ info, endpoint, refuses: inner }: BoundMethod, around:
 export interface Service {
   readonly name: string;
   readonly methods: readonly BoundMethod[];
+  /** What the middlewares of its own tell of themselves. Default nothing. */
+  readonly policies?: readonly Policy[];
 }

@@ -1,9 +1,10 @@
 import type { Clock } from "../clock/clock.ts";
 import { type Random, systemRandom } from "../clock/random.ts";
 import { systemClock } from "../clock/system-clock.ts";
-import type { Endpoint, Middleware } from "../endpoint/endpoint.ts";
+import { type Endpoint, type Middleware, withPolicies } from "../endpoint/endpoint.ts";
 import { type Guard, guarded } from "../endpoint/guard.ts";
 import type { MethodInfo } from "../endpoint/method-info.ts";
+import type { Policy, PolicyMetric } from "../endpoint/policy.ts";
 import { ServiceError } from "../errors/service-error.ts";
 import { RATE_LIMITED } from "./rate-limit/rate-limit.ts";
 import { OVERLOADED, refusal, refusalReason } from "./refusal.ts";
@@ -43,6 +44,19 @@ export interface ClientThrottle extends Middleware {
 
 /** The reason in the error detail of calls that were held back. */
 export const CLIENT_THROTTLED = "CLIENT_THROTTLED";
+
+const REFUSING: PolicyMetric = {
+  name: "flotilla.throttle.refusing",
+  kind: "greatest",
+  unit: "1",
+  description: "Chance of a call to be held back, because the service refuses many.",
+};
+const REFUSED: PolicyMetric = {
+  name: "flotilla.throttle.refused",
+  kind: "counter",
+  unit: "{call}",
+  description: "Calls that were held back.",
+};
 
 /** One service as the throttle sees it. */
 class Tally {
@@ -133,14 +147,25 @@ export function clientThrottle(options: ClientThrottleOptions = {}): ClientThrot
     };
     return guarded(guard, next, method);
   };
-  return Object.defineProperty(middleware, "services", {
-    get: () =>
-      Array.from(tallies.values(), (tally) => ({
-        service: tally.service,
-        refusing: tally.refusing(),
-        refused: tally.refused,
-      })),
-  }) as unknown as ClientThrottle;
+  const services = (): readonly ThrottleState[] =>
+    Array.from(tallies.values(), (tally) => ({
+      service: tally.service,
+      refusing: tally.refusing(),
+      refused: tally.refused,
+    }));
+  const policy: Policy = {
+    name: "throttle",
+    metrics: [REFUSING, REFUSED],
+    measure(to) {
+      for (const { service, refusing, refused } of services()) {
+        to(REFUSING, refusing, { "rpc.service": service });
+        to(REFUSED, refused, { "rpc.service": service });
+      }
+    },
+    describe: () => services().map((state) => ({ ...state })),
+  };
+  const throttle = Object.defineProperty(middleware, "services", { get: services }) as unknown as ClientThrottle;
+  return withPolicies(throttle, [policy]);
 }
 
 function isOverload(error: unknown): boolean {

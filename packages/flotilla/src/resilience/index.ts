@@ -23,6 +23,7 @@ export {
   type ThrottleState,
 } from "./client-throttle.ts";
 export { deadline } from "./deadline.ts";
+export { type DeadlineCheckOptions, deadlineCheck } from "./deadline-check.ts";
 export { isFailure } from "./failure.ts";
 export {
   type FallbackMiddleware,
@@ -56,14 +57,10 @@ export {
 } from "./rate-limit/rate-limit.ts";
 export { type SlidingWindowOptions, slidingWindow } from "./rate-limit/sliding-window.ts";
 export { tokenBucket } from "./rate-limit/token-bucket.ts";
-export { OVERLOADED } from "./refusal.ts";
+export { DEADLINE_TOO_NEAR, OVERLOADED } from "./refusal.ts";
 export { type Budgets, type RetryOptions, retry } from "./retry.ts";
 export { RetryBudget, type RetryBudgetOptions } from "./retry-budget.ts";
+export type { CacheState } from "./reuse/cache-policy.ts";
 export type { CallKey, CallKeyOptions } from "./reuse/call-key.ts";
-export {
-  type CacheState,
-  type ResponseCache,
-  type ResponseCacheOptions,
-  responseCache,
-} from "./reuse/response-cache.ts";
+export { type ResponseCache, type ResponseCacheOptions, responseCache } from "./reuse/response-cache.ts";
 export { type SingleFlight, type SingleFlightOptions, singleFlight } from "./reuse/single-flight.ts";

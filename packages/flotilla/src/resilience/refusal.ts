@@ -6,6 +6,9 @@ import { withoutStack } from "../errors/without-stack.ts";
 /** The reason in the error detail of calls refused because too many are in flight. */
 export const OVERLOADED = "OVERLOADED";
 
+/** The reason in the error detail of calls refused because they could not end in time. */
+export const DEADLINE_TOO_NEAR = "DEADLINE_TOO_NEAR";
+
 /** The error of a call that a policy refuses: it costs next to nothing, and says why in words and for programs. */
 export function refusal(code: Code, reason: string, message: string, retry: RetryInfo): ServiceError {
   return withoutStack(code, message, { details: detailsOf(reason), retry });

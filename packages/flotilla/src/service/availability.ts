@@ -4,7 +4,7 @@ import type { Clock } from "../clock/clock.ts";
 import type { Random } from "../clock/random.ts";
 import { ServiceError } from "../errors/service-error.ts";
 import { isFailure } from "../resilience/failure.ts";
-import { OVERLOADED, refusalReason } from "../resilience/refusal.ts";
+import { DEADLINE_TOO_NEAR, OVERLOADED, refusalReason } from "../resilience/refusal.ts";
 import type { Peer } from "./peer.ts";
 
 /** Below this share of instances that are not ejected all are used: better to fail some calls than to drown the few. */
@@ -33,6 +33,11 @@ export class Availability {
     let count = this.#down.size;
     for (const peer of this.#ejection?.out ?? []) if (!this.#down.has(peer)) count++;
     return count;
+  }
+
+  /** Those that are out of the balance. */
+  get ejected(): readonly Peer[] {
+    return [...(this.#ejection?.out ?? [])];
   }
 
   /** All instances there are now. */
@@ -69,9 +74,10 @@ export class Availability {
   ended(peer: Peer, error: unknown): void {
     if (error instanceof ServiceError) {
       if (error.retry?.unprocessed === true) return this.#refused(peer);
-      // Gave up, or shed its load: neither tells whether it is broken.
-      if (error.code === "canceled" || error.code === "resource_exhausted" || refusalReason(error) === OVERLOADED)
-        return;
+      // Gave up, shed its load, or was asked too late: none tells whether it is broken.
+      if (error.code === "canceled" || error.code === "resource_exhausted") return;
+      const reason = refusalReason(error);
+      if (reason === OVERLOADED || reason === DEADLINE_TOO_NEAR) return;
     }
     const failed = error !== undefined && isFailure(error);
     if (this.#ejection?.record(peer, failed) === true) this.#rebalance();

@@ -49,7 +49,11 @@ export function implement<C extends Contract>(
     const checked = validateOutput ? checkingOutput(bound, info) : bound;
     return Object.freeze(wrapped({ info, endpoint: validating(checked, info) }, wrap));
   });
-  return Object.freeze({ name: contract.name, methods: Object.freeze(methods) });
+  return Object.freeze({
+    name: contract.name,
+    methods: Object.freeze(methods),
+    ...(wrap.policies !== undefined && { policies: wrap.policies }),
+  });
 }
 
 function validating(handler: AnyHandler, info: MethodInfo): Endpoint {

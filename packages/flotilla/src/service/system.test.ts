@@ -8,7 +8,7 @@ import { pass } from "../clock/test-fixtures/pass.ts";
 import { VirtualClock } from "../clock/virtual-clock.ts";
 import type { Context } from "../context/context.ts";
 import { sleep } from "../context/sleep.ts";
-import { afterFunc, background, withCancel, withTimeout } from "../context/with.ts";
+import { afterFunc, background, remainingMs, withCancel, withTimeout } from "../context/with.ts";
 import { contract } from "../contract/contract.ts";
 import { serverStream, unary } from "../contract/method.ts";
 import { ServiceError } from "../errors/service-error.ts";
@@ -112,6 +112,76 @@ describe("a deadline with retries", () => {
         [0, 1, 2],
       );
     }
+  });
+});
+
+describe("over several hops", () => {
+  const hops = 4;
+
+  /** A chain of hosts, each of which works for 20 ms and then calls the next; the last one hangs. */
+  async function chainOfHosts() {
+    const clock = new VirtualClock();
+    const net = memory();
+    const seen: Context[] = [];
+    const left: number[] = [];
+    const closing: (() => Promise<void>)[] = [];
+    for (let i = hops - 1; i >= 0; i--) {
+      const next = client(Work, { discover: [`memory://hop-${i + 1}`], transport: net, clock });
+      const running = await host({
+        name: `hop-${i}`,
+        serve: [
+          implement(Work, {
+            async do(ctx, request) {
+              seen[i] = ctx;
+              left[i] = remainingMs(ctx);
+              if (i === hops - 1) return new Promise((_, reject) => void afterFunc(ctx, () => reject(ctx.err!)));
+              await sleep(ctx, 20);
+              return next.do(ctx, request);
+            },
+            async *list() {},
+          }),
+        ],
+        listen: [net.listener(`hop-${i}`)],
+        admin: false,
+        clock,
+        onEvent() {},
+        onError() {},
+      }).start();
+      closing.push(async () => {
+        await pass(clock, running.stop());
+        await next[Symbol.asyncDispose]();
+      });
+    }
+    const first = client(Work, { discover: ["memory://hop-0"], transport: net, clock });
+    return { clock, ctx: background(clock), seen, left, first, closing };
+  }
+
+  test("the time left crosses each, less what was spent; when it is over all have ended", async () => {
+    const { clock, ctx, seen, left, first, closing } = await chainOfHosts();
+    const error = await pass(clock, failureOf(first.do(withTimeout(ctx, 200), { n: 1 })));
+    assert.equal(error.code, "deadline_exceeded");
+    assert.ok(clock.now() <= 230, `ended after ${clock.now()} ms`);
+    for (const [i, ms] of left.entries()) {
+      // Whole milliseconds cross, rounded down.
+      assert.ok(ms <= 200 - i * 20 && ms > 200 - i * 20 - 8, `${ms} ms are left at hop ${i}`);
+    }
+    assert.equal(seen.length, hops);
+    for (const inner of seen) assert.equal(inner.err?.code, "deadline_exceeded");
+    for (const close of closing) await close();
+  });
+
+  test("a call that is abandoned is cancelled all the way down, at once", async () => {
+    const { clock, ctx, seen, first, closing } = await chainOfHosts();
+    const call = withCancel(ctx);
+    const failure = failureOf(first.do(call, { n: 1 }));
+    await clock.advance(70);
+    assert.equal(seen.length, hops);
+    for (const inner of seen) assert.equal(inner.err, undefined);
+    call.cancel();
+    assert.equal((await failure).code, "canceled");
+    await clock.advance(0);
+    for (const inner of seen) assert.equal(inner.err?.code, "canceled");
+    for (const close of closing) await close();
   });
 });
 

@@ -6,7 +6,7 @@ import type { Context } from "../context/context.ts";
 import { afterFunc } from "../context/with.ts";
 import type { InstanceObserver, Instancer, Watch } from "../discovery/discovery.ts";
 import { attemptsKey } from "../endpoint/attempt.ts";
-import type { Endpoint, Middleware } from "../endpoint/endpoint.ts";
+import type { Endpoint } from "../endpoint/endpoint.ts";
 import type { Instance } from "../endpoint/instance.ts";
 import { LOAD_HEADER, parseLoadReport } from "../endpoint/load-report.ts";
 import type { MethodInfo } from "../endpoint/method-info.ts";
@@ -15,7 +15,7 @@ import { observeCall } from "../endpoint/stream.ts";
 import { ServiceError } from "../errors/service-error.ts";
 import { responseObserver, withResponseObserver } from "../metadata/call.ts";
 import { Availability } from "./availability.ts";
-import { type Connections, Peer } from "./peer.ts";
+import { type Connections, Peer, type Surroundings } from "./peer.ts";
 
 /** What a {@link Target} is built with. */
 export interface TargetDeps {
@@ -23,7 +23,7 @@ export interface TargetDeps {
   readonly balance: BalancerFactory;
   readonly connections: Connections;
   readonly ejection: EjectionOptions | false;
-  readonly perInstance: ((instance: Instance) => readonly Middleware[]) | undefined;
+  readonly perInstance: ((instance: Instance) => Surroundings) | undefined;
   readonly maxStaleMs: number;
   readonly clock: Clock;
   readonly random: Random;
@@ -68,6 +68,11 @@ export class Target implements InstanceObserver {
     return this.#available.down;
   }
 
+  /** Of the instances, those that are out of the balance because they failed. */
+  get ejected(): readonly Instance[] {
+    return this.#available.ejected.map((peer) => peer.instance);
+  }
+
   update(instances: readonly Instance[]): void {
     if (this.#closed) return;
     this.#failure = undefined;
@@ -95,7 +100,10 @@ export class Target implements InstanceObserver {
     for (const [id, peer] of before) {
       // Drained in the background: the calls it still serves report their own end.
       if (after.get(id) === peer) continue;
-      connections.release(peer.instance.address).catch(() => {});
+      void connections
+        .release(peer.instance.address)
+        .catch(() => {})
+        .then(() => peer.leave());
     }
     this.#wake();
   }
@@ -225,6 +233,7 @@ export class Target implements InstanceObserver {
     this.#watch.stop();
     this.#closed = true;
     this.#known = false;
+    for (const peer of this.#peers.values()) peer.leave();
     this.#peers = new Map();
     this.#available.stop();
     this.#wake();

@@ -129,6 +129,9 @@ export class ServedCall implements ServerCall, Accepted {
     if (request instanceof Pipe) this.#requests = request;
     await turn;
     if (this.#over) return this.#requests?.leave();
+    // Out of time on arrival: no work is begun.
+    const { err } = this.#scope;
+    if (err !== undefined) return this.#fail(err);
     // The end of the context ends the call, whatever the handler does.
     this.#stopWatching = afterFunc(this.#scope, () => this.#fail(this.#scope.err));
     try {

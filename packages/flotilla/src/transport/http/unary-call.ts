@@ -79,6 +79,9 @@ export abstract class UnaryCall extends HttpServerCall {
   /** Calls the endpoint with the message in `body`. */
   protected invoke(body: Buffer): void {
     if (this.answered) return;
+    // Out of time on arrival: no work is begun.
+    const { err } = this.ctx;
+    if (err !== undefined) return this.fail(err);
     let pending: Promise<unknown>;
     try {
       pending = this.method.endpoint(this.ctx, this.decode(body));
