@@ -1,4 +1,5 @@
 import type { Clock } from "../clock/clock.ts";
+import { type Distribution, distributionOf } from "../clock/distribution.ts";
 import type { Random } from "../clock/random.ts";
 import type { Context } from "../context/context.ts";
 import { background } from "../context/with.ts";
@@ -14,7 +15,6 @@ import { MemoryListening } from "../transport/memory/listening.ts";
 import { settle } from "../transport/memory/options.ts";
 import type { Acceptor } from "../transport/memory/server-call.ts";
 import { Cpu } from "./cpu.ts";
-import { type Distribution, distributionOf } from "./distribution.ts";
 import type { Network, Place } from "./network.ts";
 import { type ClockSkew, ProcessClock } from "./process-clock.ts";
 import type { SimRegistry } from "./registry.ts";
