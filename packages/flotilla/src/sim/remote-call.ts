@@ -196,8 +196,10 @@ export class RemoteCall implements Accepted, Caller {
     });
   }
 
-  /** A listener never gives its client up. */
-  abandon(): void {}
+  abandon(error: ServiceError): void {
+    this.#serving?.calls.delete(this);
+    this.#toClient(0, () => this.#fail(error));
+  }
 
   #toServer(bytes: number, arrive: () => void): void {
     const lane = this.#parts.request instanceof Pipe ? this.#forth : undefined;
