@@ -7,6 +7,7 @@ import { background } from "../../context/with.ts";
 import { contract } from "../../contract/contract.ts";
 import { serverStream, unary } from "../../contract/method.ts";
 import type { FinishedCall } from "../../endpoint/finished-call.ts";
+import { ServiceError } from "../../errors/service-error.ts";
 import { client } from "../../service/channel.ts";
 import { host } from "../../service/host.ts";
 import { implement } from "../../service/implement.ts";
@@ -177,7 +178,7 @@ test("in a simulation an abort reaches the caller over the simulated network", a
       const startedMs = caller.clock.now();
       const outcome = await shopping.order(caller.ctx, { n: 1 }).then(
         () => "ok",
-        (error: { code: string }) => error.code,
+        (error: unknown) => ServiceError.from(error).code,
       );
       return `${outcome} after ${Math.round(caller.clock.now() - startedMs)} ms`;
     };

@@ -1,0 +1,87 @@
+import { connect, type Socket } from "node:net";
+import type { Direction } from "./proxy-fault.ts";
+import { type Acting, type LaneEnds, type LaneSettings, ProxyLane } from "./proxy-lane.ts";
+
+/** One connection through the proxy: that of the client, that to the server, and a lane each way between them. */
+export class ProxyLink {
+  readonly lanes: Readonly<Record<Direction, ProxyLane>>;
+  /** Resolves when both ends are closed. */
+  readonly closed: Promise<unknown>;
+  readonly #sockets: readonly Socket[];
+
+  /** @param onUnreachable - called when nobody can be reached where it leads. */
+  constructor(
+    client: Socket,
+    to: { readonly host: string; readonly port: number },
+    settings: LaneSettings,
+    onUnreachable: () => void,
+  ) {
+    // Each end learns of the end of the other by way of the lane between them, and not before.
+    const server = connect({ ...to, allowHalfOpen: true, noDelay: true });
+    this.#sockets = [client, server];
+    const toServer = new ProxyLane(this.#ends(client, server), settings);
+    const toClient = new ProxyLane(this.#ends(server, client), settings);
+    this.lanes = { toServer, toClient };
+    server.once("error", onUnreachable);
+    server.once("connect", () => server.off("error", onUnreachable));
+    this.closed = Promise.all([this.#carry(client, toServer, toClient), this.#carry(server, toClient, toServer)]);
+  }
+
+  #ends(from: Socket, to: Socket): LaneEnds {
+    return {
+      pause: () => void from.pause(),
+      resume: () => void from.resume(),
+      write: (bytes) => to.write(bytes),
+      end: () => void to.end(),
+      break: () => reset(to),
+      cut: (how) => this.#cut(how),
+    };
+  }
+
+  /**
+   * @param out - what comes from the socket goes here.
+   * @param back - what goes to the socket comes from here.
+   * @returns when it is closed.
+   */
+  #carry(socket: Socket, out: ProxyLane, back: ProxyLane): Promise<void> {
+    socket.on("data", (bytes: Buffer) => out.receive(bytes));
+    socket.on("end", () => out.receive("end"));
+    socket.on("error", () => out.receive("break"));
+    socket.on("drain", () => back.drained());
+    return new Promise((resolve) => {
+      socket.on("close", () => {
+        back.stop();
+        resolve();
+      });
+    });
+  }
+
+  add(acting: Acting): void {
+    for (const direction of acting.fault.directions) this.lanes[direction].add(acting);
+  }
+
+  remove(acting: Acting): void {
+    for (const direction of acting.fault.directions) this.lanes[direction].remove(acting);
+  }
+
+  #cut(how: "abort" | "reset"): void {
+    this.#stop();
+    for (const socket of this.#sockets) {
+      if (how === "reset") reset(socket);
+      else socket.destroy();
+    }
+  }
+
+  #stop(): void {
+    for (const lane of Object.values(this.lanes)) lane.stop();
+  }
+
+  /** Ends it without regard to what is on its way. */
+  close(): void {
+    this.#cut("abort");
+  }
+}
+
+function reset(socket: Socket): void {
+  if (!socket.destroyed) socket.resetAndDestroy();
+}
