@@ -54,9 +54,9 @@ async function dial(t: TestContext, { port }: FaultProxy, host = "127.0.0.1") {
   socket.on("end", () => (seen.ended = true));
   socket.on("error", (error: NodeJS.ErrnoException) => (seen.error = error.code));
   socket.on("close", () => (seen.closed = true));
-  await once(socket, "connect").catch((error: NodeJS.ErrnoException) => {
+  await once(socket, "connect").catch((error: unknown) => {
     // A reset may come before this end knows that it is connected.
-    if (error.code !== "ECONNRESET") throw error;
+    if ((error as NodeJS.ErrnoException).code !== "ECONNRESET") throw error;
   });
   return { socket, seen };
 }
@@ -186,7 +186,7 @@ describe("faults", () => {
 
   test("reset: a real one, at both ends; new connections only, if so asked", async (t) => {
     const errors: (string | undefined)[] = [];
-    const { to } = await serve(t, (socket) => {
+    const { to, sockets } = await serve(t, (socket) => {
       socket.on("error", (error: NodeJS.ErrnoException) => errors.push(error.code));
       socket.pipe(socket);
     });
@@ -199,6 +199,7 @@ describe("faults", () => {
     old.socket.write("still there");
     await until("the echo", () => old.seen.text === "still there");
     assert.equal(fresh.hits, 1);
+    assert.equal(sockets.length, 1, "the server was not troubled");
     await fresh.heal();
     const all = proxy.inject({ reset: true, connections: "open" });
     await until("the reset", () => old.seen.closed && errors.length === 1);

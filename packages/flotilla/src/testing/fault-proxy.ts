@@ -218,7 +218,7 @@ class TcpFaultProxy implements FaultProxy {
       return;
     }
     this.#accepted++;
-    const link = new ProxyLink(socket, this.#to, this.#settings, () => void this.#unreachable++);
+    const link = new ProxyLink(socket, this.#settings);
     this.#links.add(link);
     void link.closed.then(() => {
       this.#links.delete(link);
@@ -227,6 +227,7 @@ class TcpFaultProxy implements FaultProxy {
       this.#past.toClient += link.lanes.toClient.passed;
     });
     for (const live of this.#active) if (live.settled.new) live.meet(link);
+    link.connect(this.#to, () => void this.#unreachable++);
   }
 
   async close(): Promise<void> {

@@ -1,4 +1,4 @@
-import { connect, type Socket } from "node:net";
+import { Socket } from "node:net";
 import type { Direction } from "./proxy-fault.ts";
 import { type Acting, type LaneEnds, type LaneSettings, ProxyLane } from "./proxy-lane.ts";
 
@@ -7,24 +7,31 @@ export class ProxyLink {
   readonly lanes: Readonly<Record<Direction, ProxyLane>>;
   /** Resolves when both ends are closed. */
   readonly closed: Promise<unknown>;
-  readonly #sockets: readonly Socket[];
+  readonly #client: Socket;
+  readonly #server: Socket;
 
-  /** @param onUnreachable - called when nobody can be reached where it leads. */
-  constructor(
-    client: Socket,
-    to: { readonly host: string; readonly port: number },
-    settings: LaneSettings,
-    onUnreachable: () => void,
-  ) {
+  constructor(client: Socket, settings: LaneSettings) {
     // Each end learns of the end of the other by way of the lane between them, and not before.
-    const server = connect({ ...to, allowHalfOpen: true, noDelay: true });
-    this.#sockets = [client, server];
+    const server = new Socket({ allowHalfOpen: true });
+    this.#client = client;
+    this.#server = server;
     const toServer = new ProxyLane(this.#ends(client, server), settings);
     const toClient = new ProxyLane(this.#ends(server, client), settings);
     this.lanes = { toServer, toClient };
+    this.closed = Promise.all([this.#carry(client, toServer, toClient), this.#carry(server, toClient, toServer)]);
+  }
+
+  /**
+   * Goes on to where it leads, unless a fault has ended it already.
+   *
+   * @param onUnreachable - called when nobody can be reached there.
+   */
+  connect(to: { readonly host: string; readonly port: number }, onUnreachable: () => void): void {
+    const server = this.#server;
+    if (server.destroyed) return;
     server.once("error", onUnreachable);
     server.once("connect", () => server.off("error", onUnreachable));
-    this.closed = Promise.all([this.#carry(client, toServer, toClient), this.#carry(server, toClient, toServer)]);
+    server.connect({ host: to.host, port: to.port, noDelay: true });
   }
 
   #ends(from: Socket, to: Socket): LaneEnds {
@@ -65,15 +72,11 @@ export class ProxyLink {
   }
 
   #cut(how: "abort" | "reset"): void {
-    this.#stop();
-    for (const socket of this.#sockets) {
+    for (const lane of Object.values(this.lanes)) lane.stop();
+    for (const socket of [this.#client, this.#server]) {
       if (how === "reset") reset(socket);
       else socket.destroy();
     }
-  }
-
-  #stop(): void {
-    for (const lane of Object.values(this.lanes)) lane.stop();
   }
 
   /** Ends it without regard to what is on its way. */
@@ -83,5 +86,7 @@ export class ProxyLink {
 }
 
 function reset(socket: Socket): void {
-  if (!socket.destroyed) socket.resetAndDestroy();
+  // What is not connected yet would be first, to be reset.
+  if (socket.pending) socket.destroy();
+  else if (!socket.destroyed) socket.resetAndDestroy();
 }
