@@ -12,7 +12,7 @@ export class ProxyLink {
 
   constructor(client: Socket, settings: LaneSettings) {
     // Each end learns of the end of the other by way of the lane between them, and not before.
-    const server = new Socket({ allowHalfOpen: true });
+    const server = new Socket({ allowHalfOpen: true }).setNoDelay(true);
     this.#client = client;
     this.#server = server;
     const toServer = new ProxyLane(this.#ends(client, server), settings);
@@ -31,7 +31,7 @@ export class ProxyLink {
     if (server.destroyed) return;
     server.once("error", onUnreachable);
     server.once("connect", () => server.off("error", onUnreachable));
-    server.connect({ host: to.host, port: to.port, noDelay: true });
+    server.connect(to.port, to.host);
   }
 
   #ends(from: Socket, to: Socket): LaneEnds {
