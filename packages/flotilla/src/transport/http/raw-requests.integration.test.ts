@@ -236,6 +236,36 @@ describe("limits of connections", () => {
   });
 });
 
+describe("a connection whose first bytes come one by one", () => {
+  for (const [name, bytes] of [
+    ["HTTP/1.1", post("sum", { a: 1, b: 2 })],
+    ["HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"],
+  ] as const) {
+    test(`is served, and others meanwhile: ${name}`, async (t) => {
+      const served = await serveFreight(t);
+      const connection = await open(t, served);
+      for (const byte of bytes.slice(0, 30)) {
+        connection.send(byte);
+        await stillServes(t, served);
+      }
+      connection.send(bytes.slice(30));
+      // Of HTTP/2 the settings: a frame of type 4 on stream 0.
+      if (name === "HTTP/2") while (!connection.pending.startsWith("\0\0")) await new Promise(setImmediate);
+      else assert.equal((await connection.answer())?.body, '{"v":3}');
+    });
+  }
+
+  test("is closed when it ends before it is known what it speaks", async (t) => {
+    const served = await serveFreight(t);
+    for (const bytes of ["", "P", "PR"]) {
+      const connection = await open(t, served);
+      connection.socket.end(bytes);
+      await connection.gone;
+    }
+    await stillServes(t, served);
+  });
+});
+
 test("pipelined requests are answered in their order; a client that goes cancels all of them", async (t) => {
   let canceled = 0;
   const served = await serveFreight(
