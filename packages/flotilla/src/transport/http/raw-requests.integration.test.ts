@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { describe, type TestContext, test } from "node:test";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import fc from "fast-check";
@@ -153,6 +154,27 @@ describe("bodies", () => {
     assert.equal(served.listening.inFlight, 0);
   });
 });
+
+for (const path of ["test.v1.Freight/echo", "none"]) {
+  test(`who sends more than is read has its answer all the same, and no reset, on a connection for one request: ${path}`, async (t) => {
+    const served = await serveFreight(t, { maxBodyBytes: 1000 });
+    const connection = await open(t, served);
+    const errors: Error[] = [];
+    connection.socket.on("error", (error) => errors.push(error));
+    const size = 2_000_000;
+    const head = { "content-length": String(size), connection: "close" };
+    connection.send(post("echo", "", head).replace("test.v1.Freight/echo", path));
+    const answer = await connection.answer();
+    assert.equal(answer?.status, path === "none" ? 404 : 429);
+    assert.equal(answer.headers.get("connection"), "close");
+    // The client has not read it yet, and goes on.
+    for (let sent = 0; sent < size; sent += 20_000) {
+      if (!connection.send("x".repeat(20_000))) await once(connection.socket, "drain");
+    }
+    await connection.gone;
+    assert.deepEqual(errors, []);
+  });
+}
 
 describe("hostile metadata never loses the request", () => {
   const hostile = fc.oneof(
