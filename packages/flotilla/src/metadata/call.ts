@@ -1,6 +1,7 @@
 import type { Context } from "../context/context.ts";
 import { type ContextKey, contextKey } from "../context/key.ts";
 import { withValue } from "../context/with.ts";
+import type { ServiceError } from "../errors/service-error.ts";
 import { Metadata } from "./metadata.ts";
 import type { Observation } from "./observation.ts";
 
@@ -24,6 +25,13 @@ export interface ServerCall {
   readonly peer: string;
   /** Which transport carried the call: `connect`, `rest`, `memory`, ... */
   readonly protocol: string;
+  /**
+   * Ends the call without an answer, by breaking its connection, or of those that carry many calls its part; for faults that are injected.
+   * Left out where the transport cannot.
+   *
+   * @param error - what the call has ended with, for telemetry.
+   */
+  cut?(error: ServiceError): void;
 }
 
 /** The key a transport puts the incoming call under. */

@@ -32,6 +32,9 @@ export {
   type Fallbacks,
   fallback,
 } from "./fallback.ts";
+export type { CallFault, InjectedFault } from "./faults/call-fault.ts";
+export { type Faults, type FaultsOptions, faults } from "./faults/faults.ts";
+export { FAULT_INJECTED } from "./faults/live-fault.ts";
 export { type HedgeOptions, hedge } from "./hedge.ts";
 export { loadReporting } from "./load-reporting.ts";
 export { type AdaptiveLimitOptions, adaptiveLimit } from "./overload/adaptive-limit.ts";

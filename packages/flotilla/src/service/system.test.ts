@@ -12,6 +12,7 @@ import { afterFunc, background, remainingMs, withCancel, withTimeout } from "../
 import { contract } from "../contract/contract.ts";
 import { serverStream, unary } from "../contract/method.ts";
 import { ServiceError } from "../errors/service-error.ts";
+import type { RetryOptions } from "../resilience/retry.ts";
 import { TestRegistry } from "../testing/test-registry.ts";
 import { failureOf, readAll } from "../testing/transport-bed.ts";
 import { memory } from "../transport/memory/memory.ts";
@@ -29,7 +30,10 @@ const Work = contract("test.v1.Work", {
 });
 
 /** A system of hosts on one virtual clock: as many replicas as there are handlers. */
-async function system(handlers: readonly ((ctx: Context, request: { n: number }) => Promise<{ n: number }>)[]) {
+async function system(
+  handlers: readonly ((ctx: Context, request: { n: number }) => Promise<{ n: number }>)[],
+  retry: RetryOptions = {},
+) {
   const clock = new VirtualClock();
   const net = memory();
   const registry = new TestRegistry();
@@ -54,7 +58,7 @@ async function system(handlers: readonly ((ctx: Context, request: { n: number })
       }).start(),
     ),
   );
-  const over = channel({ discover: registry, transport: net, clock, random: seededRandom(11) });
+  const over = channel({ discover: registry, transport: net, clock, random: seededRandom(11), retry });
   return { clock, ctx: background(clock), hosts, over, registry, work: client(Work, over) };
 }
 
@@ -77,6 +81,28 @@ describe("a deadline with retries", () => {
     assert.ok(took <= 105, `took ${took} ms`);
     assert.equal(begun, 2);
     assert.equal(running.size, 0, "every handler's context is done");
+  });
+
+  test("nor do they become more by what each attempt may take, nor by the waits between: 4 attempts of 80 ms, 100 ms in all", async () => {
+    const ended: string[] = [];
+    const begun: number[] = [];
+    const hanging = async (ctx: Context): Promise<never> => {
+      begun.push(clock.now());
+      await sleep(ctx, 10_000).catch(() => ended.push(`${ctx.err?.code} at ${Math.floor(clock.now() / 5) * 5}`));
+      throw ctx.err!;
+    };
+    const options = { maxAttempts: 4, perTryTimeoutMs: 80, baseMs: 30, maxMs: 30 };
+    const { clock, ctx, work } = await system([hanging, hanging, hanging, hanging], options);
+    const error = await pass(clock, failureOf(work.do(withTimeout(ctx, 100), { n: 1 })));
+    assert.equal(error.code, "deadline_exceeded");
+    assert.ok(clock.now() <= 105, `took ${clock.now()} ms`);
+    await clock.advance(5000);
+    assert.ok(begun.length >= 1 && begun.every((at) => at <= 100), `handlers began at ${begun.join()}`);
+    assert.equal(ended.length, begun.length, "every handler is cancelled");
+    assert.ok(
+      ended.every((how) => / at (?:80|100)$/.test(how)),
+      ended.join(),
+    );
   });
 
   test("an attempt that hangs is ended with the deadline, its handler cancelled", async () => {

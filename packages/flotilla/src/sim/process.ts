@@ -1,4 +1,5 @@
 import type { Clock } from "../clock/clock.ts";
+import { type Distribution, distributionOf } from "../clock/distribution.ts";
 import type { Random } from "../clock/random.ts";
 import type { Context } from "../context/context.ts";
 import { background } from "../context/with.ts";
@@ -14,7 +15,6 @@ import { InFlight } from "../wire/in-flight.ts";
 import { settleWire } from "../wire/options.ts";
 import { Serving } from "../wire/serving.ts";
 import { Cpu } from "./cpu.ts";
-import { type Distribution, distributionOf } from "./distribution.ts";
 import type { Network } from "./network.ts";
 import { Line, Port, type Site } from "./port.ts";
 import { type ClockSkew, ProcessClock } from "./process-clock.ts";

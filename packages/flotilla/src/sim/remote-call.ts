@@ -245,8 +245,10 @@ export class RemoteCall implements Accepted, Caller, Share {
     });
   }
 
-  /** A listener never gives its client up. */
-  abandon(): void {}
+  abandon(error: ServiceError): void {
+    this.#serving?.over();
+    this.#toClient(0, () => this.#fail(error));
+  }
 
   #toServer(bytes: number, arrive: () => void): void {
     const lane = this.#parts.request instanceof Pipe ? this.#stream!.forth : undefined;

@@ -36,7 +36,7 @@ export interface Caller {
   /** @param error - as the Connect protocol writes it, JSON text; undefined for a success. */
   end(error: string | undefined, trailers: MetadataRecord): void;
   /** The way to the server is gone: the call fails with this, and the server hears of it as far as it can be reached. */
-  abandon(error: unknown): void;
+  abandon(error: ServiceError): void;
 }
 
 /** A call that was taken in. */
@@ -197,6 +197,12 @@ export class ServedCall implements ServerCall, Accepted {
     const error = new ServiceError("canceled", "the client went away");
     this.#scope.cancel(error);
     this.#close(error);
+  }
+
+  cut(error: ServiceError): void {
+    if (this.#over) return;
+    this.#close(error);
+    this.#caller.abandon(new ServiceError("unavailable", "lost the connection to the server"));
   }
 
   #fail(thrown: unknown): void {

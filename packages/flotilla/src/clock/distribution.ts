@@ -1,4 +1,4 @@
-import type { Random } from "../clock/random.ts";
+import type { Random } from "./random.ts";
 
 /** Where numbers come from that differ each time: service times, latencies, gaps; milliseconds in most places. */
 export interface Distribution {
