@@ -13,7 +13,7 @@ export {
   serverObserverKey,
 } from "./observer.ts";
 export { type ErrorReporter, errorReporterKey, reportError } from "./report.ts";
-export type { BoundMethod, Service } from "./service.ts";
+export type { BoundMethod, Service, ServingMiddleware } from "./service.ts";
 export { observeStream } from "./stream.ts";
 export type { AdminRequest, AdminResponse, AdminRoute, TelemetryPort } from "./telemetry-port.ts";
 export type { Connection, Connector, Listener, Listening } from "./transport.ts";

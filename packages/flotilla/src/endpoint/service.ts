@@ -1,4 +1,4 @@
-import type { Endpoint } from "./endpoint.ts";
+import type { Endpoint, Middleware } from "./endpoint.ts";
 import type { MethodInfo } from "./method-info.ts";
 
 /** A method with the endpoint that answers it, middlewares and validation included. */
@@ -11,4 +11,14 @@ export interface BoundMethod {
 export interface Service {
   readonly name: string;
   readonly methods: readonly BoundMethod[];
+  /** `false`: its calls are neither traced, measured nor logged, for they come all the time and are nobody's concern. Default true. */
+  readonly observed?: boolean;
+}
+
+/**
+ * A middleware that has a service of its own to go with it. A host that has it in `use` serves that as well, with nothing around it,
+ * and registers it nowhere.
+ */
+export interface ServingMiddleware extends Middleware {
+  readonly service: Service;
 }

@@ -33,6 +33,8 @@ export interface StateReport {
   pool(address: string, state: PoolState): void;
   /** The instances a channel balances over; those that are `down` have refused their last call and are avoided. */
   instances(service: string, up: number, down: number): void;
+  /** How often a channel has asked instances how busy they are, without a call, so far; told once it has. */
+  probes(service: string, sent: number): void;
 }
 
 /** What a host and a channel need of telemetry; `telemetry()` makes one. */

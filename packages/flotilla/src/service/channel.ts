@@ -109,7 +109,10 @@ export function channel(options: ChannelOptions): Channel {
     return target;
   };
   const unwatch = options.telemetry?.watch?.((to) => {
-    for (const [service, { instances, down }] of targets) to.instances(service, instances.length - down, down);
+    for (const [service, { instances, down, probes }] of targets) {
+      to.instances(service, instances.length - down, down);
+      if (probes > 0) to.probes(service, probes);
+    }
     connections.report(to);
   });
   const close = (): Promise<void> => {

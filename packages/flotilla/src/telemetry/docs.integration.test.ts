@@ -3,9 +3,11 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { z } from "zod";
+import { prequal } from "../balance/prequal.ts";
 import { background } from "../context/with.ts";
 import { contract } from "../contract/contract.ts";
 import { unary } from "../contract/method.ts";
+import { loadReporting } from "../resilience/load-reporting.ts";
 import { channel, client } from "../service/channel.ts";
 import { host } from "../service/host.ts";
 import { implement } from "../service/implement.ts";
@@ -56,10 +58,11 @@ const running = await host({
       },
     }),
   ],
+  use: [loadReporting()],
   listen: [http()],
   telemetry: observed,
 }).start();
-const over = channel({ discover: running.addresses, telemetry: observed });
+const over = channel({ discover: running.addresses, balance: prequal(), telemetry: observed });
 const front = client(Front, over);
 after(() => file.remove());
 

@@ -13,6 +13,11 @@ export function stateMetrics(meter: Meter): NonNullable<TelemetryPort["watch"]> 
   const open = counter("http.client.open_connections", "{connection}", "Connections to others that are open.");
   const waiting = counter("flotilla.client.waiting_calls", "{call}", "Calls that wait for a connection.");
   const instances = counter("flotilla.client.instances", "{instance}", "Instances that calls are balanced over.");
+  const probes = meter.createObservableCounter("flotilla.client.probes", {
+    unit: "{probe}",
+    description: "How often instances were asked how busy they are.",
+    valueType: ValueType.INT,
+  });
   const reports = new Set<(to: StateReport) => void>();
   meter.addBatchObservableCallback(
     (result) => {
@@ -30,11 +35,12 @@ export function stateMetrics(meter: Meter): NonNullable<TelemetryPort["watch"]> 
             moment.atLeast(instances, up, { "rpc.service": service, "flotilla.instance.state": "up" });
             moment.atLeast(instances, down, { "rpc.service": service, "flotilla.instance.state": "down" });
           },
+          probes: (service, sent) => moment.add(probes, sent, { "rpc.service": service }),
         });
       }
       for (const { observable, value, attributes } of moment.values) result.observe(observable, value, attributes);
     },
-    [served, open, waiting, instances],
+    [served, open, waiting, instances, probes],
   );
   return (report) => {
     reports.add(report);
