@@ -1,6 +1,7 @@
 import type { BalancerFactory } from "../balance/balancer.ts";
 import type { EjectionOptions } from "../balance/ejection.ts";
 import { leastRequest } from "../balance/least-request.ts";
+import { type SlowStartOptions, slowStart } from "../balance/slow-start.ts";
 import type { Clock } from "../clock/clock.ts";
 import { type Random, systemRandom } from "../clock/random.ts";
 import { systemClock } from "../clock/system-clock.ts";
@@ -41,6 +42,8 @@ export interface ChannelOptions {
   readonly retry?: RetryOptions | false;
   /** Asks another instance when one is slow; see {@link HedgeOptions}. Default: never. */
   readonly hedge?: HedgeOptions | false;
+  /** How an instance that joins others comes to its share; `false` for at once. Default: see {@link SlowStartOptions}. */
+  readonly slowStart?: SlowStartOptions | false;
   /** How instances that fail are taken out of the balance; `false` for never. Default: see {@link EjectionOptions}. */
   readonly ejection?: EjectionOptions | false;
   /**
@@ -76,8 +79,9 @@ export interface Channel extends AsyncDisposable {
 export function channel(options: ChannelOptions): Channel {
   const { clock = systemClock, random = systemRandom } = options;
   const { transport = httpClient({}, clock), balance = leastRequest(), use = [] } = options;
-  const { maxStaleMs = 900_000, ejection = {}, perInstance } = options;
+  const { maxStaleMs = 900_000, ejection = {}, perInstance, slowStart: slow = {} } = options;
   if (!(maxStaleMs >= 0)) throw new RangeError(`channel: maxStaleMs must be 0 or more, got ${maxStaleMs}`);
+  const started = slow === false ? balance : slowStart(slow, balance);
   const discover = "watch" in options.discover ? options.discover : fixed(options.discover);
   const connections = new Connections(transport);
   const targets = new Map<string, Target>();
@@ -96,7 +100,7 @@ export function channel(options: ChannelOptions): Channel {
     if (target === undefined) {
       target = new Target(service, {
         discover,
-        balance,
+        balance: started,
         connections,
         maxStaleMs,
         clock,
