@@ -259,8 +259,10 @@ function joined(balance: BalancerFactory, slow: SlowStartOptions | false): Promi
     const call = (ctx: typeof caller.ctx, n: number) => work.do(ctx, { n });
     const perSecond = (atMs: number): number => (atMs < 11_000 ? 20 : 600);
     const traffic = world.traffic("calls", { perSecond, ctx: caller.ctx, call, timeoutMs: 3000 });
-    world.at(12_000, () => first!.stop());
-    world.at(13_000, () => first!.start());
+    world.at(12_000, async () => {
+      await first!.stop();
+      await first!.start();
+    });
     await world.run(17_000);
     traffic.stop();
     await world.run(3000);
