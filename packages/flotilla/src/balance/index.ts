@@ -10,3 +10,4 @@ export { type RingHashOptions, ringHash } from "./ring-hash.ts";
 export { roundRobin } from "./round-robin.ts";
 export { type SlowStartOptions, slowStart } from "./slow-start.ts";
 export { weightedRoundRobin } from "./weighted-round-robin.ts";
+export { type ZoneAwareOptions, zoneAware } from "./zone-aware.ts";

@@ -20,6 +20,8 @@ interface TestCandidate extends Candidate {
 export interface BalancerContractOptions {
   /** Whether it heeds `instance.weight`. Default true; `false` leaves out the tests of that. */
   readonly weighted?: boolean;
+  /** The zone of each instance. Default: none has one. */
+  readonly zone?: (i: number) => string;
 }
 
 /**
@@ -32,11 +34,22 @@ export interface BalancerContractOptions {
  */
 export function balancerContract(
   factory: BalancerFactory,
-  { weighted = true }: BalancerContractOptions = {},
+  { weighted = true, zone }: BalancerContractOptions = {},
 ): ContractTest[] {
   const clock = new VirtualClock();
   const ctx = background(clock);
   const make = (seed: number): Balancer<TestCandidate> => factory({ clock, random: seededRandom(seed) });
+
+  const candidates = (n: number, weight?: (i: number) => number): TestCandidate[] =>
+    Array.from({ length: n }, (_, i) => {
+      const instance = {
+        id: `instance-${i}`,
+        address: `http://127.0.0.1:${10_000 + i}`,
+        ...(zone !== undefined && { zone: zone(i) }),
+        ...(weight !== undefined && { weight: weight(i) }),
+      };
+      return { instance, inFlight: 0 };
+    });
 
   const tests: ContractTest[] = [
     {
@@ -235,13 +248,6 @@ export function balancerContract(
     }
     return result;
   }
-}
-
-function candidates(n: number, weight?: (i: number) => number): TestCandidate[] {
-  return Array.from({ length: n }, (_, i) => {
-    const instance = { id: `instance-${i}`, address: `http://127.0.0.1:${10_000 + i}` };
-    return { instance: weight === undefined ? instance : { ...instance, weight: weight(i) }, inFlight: 0 };
-  });
 }
 
 /** Each picked between half and twice as often as its weight says. */

@@ -1,4 +1,4 @@
-export { balancerContract, type ContractTest } from "./balancer-contract.ts";
+export { type BalancerContractOptions, balancerContract, type ContractTest } from "./balancer-contract.ts";
 export { type InstancerBed, instancerContract } from "./discovery-instancer-contract.ts";
 export { SnapshotRecorder, until } from "./discovery-recorder.ts";
 export { type RegistrarBed, registrarContract } from "./discovery-registrar-contract.ts";
