@@ -14,7 +14,7 @@ export {
 } from "./observer.ts";
 export type { Measure, Policy, PolicyAttributes, PolicyChange, PolicyMetric } from "./policy.ts";
 export { type ErrorReporter, errorReporterKey, reportError } from "./report.ts";
-export type { BoundMethod, Service } from "./service.ts";
+export type { BoundMethod, Service, ServingMiddleware } from "./service.ts";
 export type { StateReport } from "./state-report.ts";
 export { observeStream } from "./stream.ts";
 export type { AdminRequest, AdminResponse, AdminRoute, TelemetryPort } from "./telemetry-port.ts";

@@ -26,4 +26,14 @@ export interface Service {
   readonly methods: readonly BoundMethod[];
   /** What the middlewares of its own tell of themselves. Default nothing. */
   readonly policies?: readonly Policy[];
+  /** `false`: its calls are neither traced, measured nor logged, for they come all the time and are nobody's concern. Default true. */
+  readonly observed?: boolean;
+}
+
+/**
+ * A middleware that has a service of its own to go with it. A host that has it in `use` serves that as well, with nothing around it,
+ * and registers it nowhere.
+ */
+export interface ServingMiddleware extends Middleware {
+  readonly service: Service;
 }

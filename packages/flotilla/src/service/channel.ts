@@ -1,6 +1,7 @@
 import type { BalancerFactory } from "../balance/balancer.ts";
 import type { EjectionOptions } from "../balance/ejection.ts";
 import { leastRequest } from "../balance/least-request.ts";
+import { type SlowStartOptions, slowStart } from "../balance/slow-start.ts";
 import type { Clock } from "../clock/clock.ts";
 import { type Random, systemRandom } from "../clock/random.ts";
 import { systemClock } from "../clock/system-clock.ts";
@@ -22,6 +23,7 @@ import { clientDefaults } from "./defaults.ts";
 import { EjectionPolicy } from "./ejection-policy.ts";
 import { Connections, type Surroundings } from "./peer.ts";
 import { listenTo } from "./policy-watch.ts";
+import { ProbePolicy } from "./probe-policy.ts";
 import { stub } from "./stub.ts";
 import { Target } from "./target.ts";
 
@@ -47,6 +49,8 @@ export interface ChannelOptions {
   readonly hedge?: HedgeOptions | false;
   /** How attempts are told that cannot end in time, which are not sent; `false` to send them. Default: see {@link DeadlineCheckOptions}. */
   readonly deadlineCheck?: DeadlineCheckOptions | false;
+  /** How an instance that joins others comes to its share; `false` for at once. Default: see {@link SlowStartOptions}. */
+  readonly slowStart?: SlowStartOptions | false;
   /** How instances that fail are taken out of the balance; `false` for never. Default: see {@link EjectionOptions}. */
   readonly ejection?: EjectionOptions | false;
   /**
@@ -87,8 +91,9 @@ export interface Channel extends AsyncDisposable {
 export function channel(options: ChannelOptions): Channel {
   const { clock = systemClock, random = systemRandom } = options;
   const { transport = httpClient({}, clock), balance = leastRequest(), use = [] } = options;
-  const { maxStaleMs = 900_000, ejection = {}, perInstance } = options;
+  const { maxStaleMs = 900_000, ejection = {}, perInstance, slowStart: slow = {} } = options;
   if (!(maxStaleMs >= 0)) throw new RangeError(`channel: maxStaleMs must be 0 or more, got ${maxStaleMs}`);
+  const started = slow === false ? balance : slowStart(slow, balance);
   const discover = "watch" in options.discover ? options.discover : fixed(options.discover);
   const connections = new Connections(transport);
   const targets = new Map<string, Target>();
@@ -99,7 +104,11 @@ export function channel(options: ChannelOptions): Channel {
     ...clientDefaults({ ...options, clock, random }),
   );
   const ejections = new EjectionPolicy(clock);
-  const policies = [...(around.policies ?? []), ...(ejection === false ? [] : [ejections])];
+  const policies = [
+    ...(around.policies ?? []),
+    ...(ejection === false ? [] : [ejections]),
+    new ProbePolicy(targets),
+  ];
   const unlisten = listenTo(policies, ({ level, message }) => onEvent?.({ event: level, host: undefined, message }));
   /** What stands around the calls to one instance, which tells of itself as long as the instance is there. */
   const surroundings = (make: NonNullable<typeof perInstance>, instance: Instance): Surroundings => {
@@ -128,7 +137,7 @@ export function channel(options: ChannelOptions): Channel {
     if (target === undefined) {
       target = new Target(service, {
         discover,
-        balance,
+        balance: started,
         connections,
         maxStaleMs,
         clock,

@@ -1,4 +1,6 @@
 import type { Candidate } from "../balance/balancer.ts";
+import type { Context } from "../context/context.ts";
+import { Load } from "../contract/load.ts";
 import { chain, type Endpoint, type Middleware } from "../endpoint/endpoint.ts";
 import type { Instance } from "../endpoint/instance.ts";
 import type { MethodInfo } from "../endpoint/method-info.ts";
@@ -86,6 +88,9 @@ export class Peer implements Candidate {
   refusals = 0;
   /** After a refusal: calls go to others until then, on the channel's clock. */
   avoidUntilMs = 0;
+  /** False once it has said that it cannot be asked how busy it is. */
+  probed = true;
+  #load: Endpoint | undefined;
   readonly #connection: Connection;
   readonly #around: Middleware;
   /** To be called once the instance is gone. */
@@ -104,6 +109,12 @@ export class Peer implements Candidate {
   /** It could not be reached: others are called for a while, longer with each time it goes on. */
   refused(nowMs: number): void {
     this.avoidUntilMs = nowMs + Math.min(AVOID_MAX_MS, AVOID_MS * 2 ** this.refusals++);
+  }
+
+  /** Asks it how busy it is; nothing stands around that. */
+  probe(ctx: Context): Promise<unknown> {
+    this.#load ??= this.#connection.endpoint(Load.methods[0]!);
+    return this.#load(ctx, {});
   }
 
   /** @param slot - the number of the method: small, and the same for it every time. */

@@ -9,7 +9,7 @@ import type { Instance } from "../endpoint/instance.ts";
 import type { LifecycleEvent } from "../endpoint/lifecycle-event.ts";
 import { serverObserverKey } from "../endpoint/observer.ts";
 import { errorReporterKey } from "../endpoint/report.ts";
-import { wrapped } from "../endpoint/service.ts";
+import { type Service, type ServingMiddleware, wrapped } from "../endpoint/service.ts";
 import { statePage } from "../endpoint/state-page.ts";
 import type { StateReport } from "../endpoint/state-report.ts";
 import type { Listening } from "../endpoint/transport.ts";
@@ -109,10 +109,12 @@ export class Running implements RunningHost {
   async #open(): Promise<void> {
     const { serve, use, listen, admin, tasks } = this.#settings;
     const around = chain(...use);
-    const served = serve.map(({ name, methods }) => ({
+    const served: Service[] = serve.map(({ name, methods }) => ({
       name,
       methods: methods.map((method) => wrapped(method, around)),
     }));
+    // Those that middlewares bring with them: nothing stands around them, and nobody looks for them in a registry.
+    for (const middleware of use) if ("service" in middleware) served.push((middleware as ServingMiddleware).service);
     if (admin !== false) await this.#admin!.listen(admin);
     for (const listener of listen) {
       this.#goOn();

@@ -3,11 +3,13 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { z } from "zod";
+import { prequal } from "../balance/prequal.ts";
 import { background } from "../context/with.ts";
 import { contract } from "../contract/contract.ts";
 import { unary } from "../contract/method.ts";
 import { circuitBreaker } from "../resilience/breaker/circuit-breaker.ts";
 import { fallback } from "../resilience/fallback.ts";
+import { loadReporting } from "../resilience/load-reporting.ts";
 import { egressLimit } from "../resilience/rate-limit/egress-limit.ts";
 import { rateLimit } from "../resilience/rate-limit/rate-limit.ts";
 import { responseCache } from "../resilience/reuse/response-cache.ts";
@@ -66,11 +68,13 @@ const running = await host({
       { use: [rateLimit({ perSecond: 1000 })] },
     ),
   ],
+  use: [loadReporting()],
   listen: [http()],
   telemetry: observed,
 }).start();
 const over = channel({
   discover: running.addresses,
+  balance: prequal(),
   telemetry: observed,
   use: [fallback(Front, {}), responseCache({ ttlMs: 0 }), singleFlight(), egressLimit({ perSecond: 1000 })],
   hedge: {},

@@ -4,7 +4,7 @@ export {
 } from "../resilience/faults/call-fault.ts";
 export { type Faults, type FaultsOptions, faults } from "../resilience/faults/faults.ts";
 export { FAULT_INJECTED } from "../resilience/faults/live-fault.ts";
-export { balancerContract, type ContractTest } from "./balancer-contract.ts";
+export { type BalancerContractOptions, balancerContract, type ContractTest } from "./balancer-contract.ts";
 export { type InstancerBed, instancerContract } from "./discovery-instancer-contract.ts";
 export { SnapshotRecorder, until } from "./discovery-recorder.ts";
 export { type RegistrarBed, registrarContract } from "./discovery-registrar-contract.ts";

@@ -78,8 +78,11 @@ export class Gate {
   }
 
   #hasRoom(nowMs: number): boolean {
-    const { limit } = this.#lag;
-    return this.#inFlight < this.#limit.current && this.#inFlight < limit && this.#lag.lateMs(nowMs) <= LOOK_MS;
+    return this.#inFlight < this.#limit.current && this.#inFlight < this.#lag.limit && !this.#isLate(nowMs);
+  }
+
+  #isLate(nowMs: number): boolean {
+    return this.#lag.lateMs(nowMs) > LOOK_MS;
   }
 
   /**
@@ -93,7 +96,7 @@ export class Gate {
       return undefined;
     const nowMs = clock.now();
     if (this.#line.size === 0) this.#relax(nowMs);
-    else this.#refuseLate(nowMs);
+    else if (!this.#hasRoom(nowMs) && !this.#isLate(nowMs)) this.#refuseLate(nowMs);
     const priority = priorityOf(ctx);
     const rank = priorities.indexOf(priority);
     const ahead = this.#line.sizeUpTo(rank);
@@ -171,17 +174,18 @@ export class Gate {
     this.#admit(nowMs);
   }
 
-  /** Lets in one of those that wait, then looks again: what it computes at once may have made the loop late. */
+  /**
+   * Lets in one of those that wait, then looks again: what it computes at once may have made the loop late. Who has waited too long is
+   * refused when there is no room: a process that stood still for a moment has made everybody wait, and can serve them all.
+   */
   #admit(nowMs: number): void {
     if (this.#line.size === 0) {
       if (this.#inFlight < this.#limit.current) this.#relax(nowMs);
       return;
     }
-    this.#refuseLate(nowMs);
-    if (!this.#hasRoom(nowMs)) return;
-    const place = this.#line.first(this.#newestFirst(nowMs));
-    if (place === undefined || nowMs - place.sinceMs < this.#targetMs()) this.#relax(nowMs);
-    if (place === undefined) return;
+    if (!this.#hasRoom(nowMs)) return this.#refuseLate(nowMs);
+    const place = this.#line.first(this.#newestFirst(nowMs))!;
+    if (nowMs - place.sinceMs < this.#targetMs()) this.#relax(nowMs);
     this.#line.remove(place);
     this.#inFlight++;
     place.leave(undefined);

@@ -81,7 +81,9 @@ export class LoopLag {
     this.#soon = true;
     this.#loop.whenRound(() => {
       this.#soon = false;
-      this.#onLook(this.#clock.now());
+      const roundMs = this.#clock.now();
+      if (this.#dueMs < Infinity) this.#cameRound(roundMs);
+      this.#onLook(roundMs);
     });
   }
 
@@ -99,14 +101,19 @@ export class LoopLag {
 
   readonly #look = (): void => {
     const nowMs = this.#clock.now();
-    const lateMs = Math.max(0, this.lateMs(nowMs));
-    this.#windowMs += LOOK_MS + lateMs;
-    this.#squares += lateMs * lateMs;
-    if (this.#windowMs >= WINDOW_MS) this.#judge();
+    this.#cameRound(nowMs);
     this.#dueMs = Infinity;
     if (this.#wanted()) this.#arm(nowMs);
     this.#onLook(nowMs);
   };
+
+  #cameRound(nowMs: number): void {
+    const lateMs = Math.max(0, this.lateMs(nowMs));
+    this.#windowMs += LOOK_MS + this.lateMs(nowMs);
+    this.#squares += lateMs * lateMs;
+    if (this.#windowMs >= WINDOW_MS) this.#judge();
+    this.#dueMs = nowMs + LOOK_MS;
+  }
 
   #judge(): void {
     const idleMs = this.#loop!.idleMs();
