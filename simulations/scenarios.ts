@@ -1,5 +1,6 @@
 import type { Scenario } from "./lib/scenario.ts";
 import { fleet } from "./scenarios/fleet.ts";
+import { metastability } from "./scenarios/metastability.ts";
 import { overload } from "./scenarios/overload.ts";
 import { registryLoss } from "./scenarios/registry-loss.ts";
 import { retryStorm } from "./scenarios/retry-storm.ts";
@@ -10,6 +11,7 @@ import { slowReplica } from "./scenarios/slow-replica.ts";
 /** Every scenario: one file each in scenarios/. */
 export const scenarios: readonly Scenario[] = [
   overload,
+  metastability,
   retryStorm,
   sinkhole,
   slowReplica,
