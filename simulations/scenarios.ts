@@ -1,6 +1,7 @@
 import type { Scenario } from "./lib/scenario.ts";
 import { fleet } from "./scenarios/fleet.ts";
 import { metastability } from "./scenarios/metastability.ts";
+import { outage } from "./scenarios/outage.ts";
 import { overload } from "./scenarios/overload.ts";
 import { registryLoss } from "./scenarios/registry-loss.ts";
 import { retryStorm } from "./scenarios/retry-storm.ts";
@@ -13,6 +14,7 @@ export const scenarios: readonly Scenario[] = [
   overload,
   metastability,
   retryStorm,
+  outage,
   sinkhole,
   slowReplica,
   rollingDeploy,
