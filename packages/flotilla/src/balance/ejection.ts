@@ -120,6 +120,11 @@ export class Ejection<C extends Candidate> {
     return this.#out;
   }
 
+  /** Ends an ejection before its time. @returns whether `out` has changed. */
+  readmit(candidate: C): boolean {
+    return this.#out.delete(candidate);
+  }
+
   /** All there are now. Those that stay keep their record. */
   update(candidates: Iterable<C>): void {
     const before = this.#records;

@@ -17,9 +17,9 @@ export interface ClientThrottleOptions {
    * refused by the target as are served, and it is soon seen when it is well again.
    */
   readonly ratio?: number;
-  /** How far back calls count, milliseconds, above 0. Default 10000. */
+  /** How far back calls count, milliseconds, above 0. Default 2000: about twice as long it takes to be over an overload. */
   readonly windowMs?: number;
-  /** So many calls a window are never held back: a quiet client learns by trying. 0 or more. Default 10. */
+  /** So many calls a window are never held back: a quiet client learns by trying. 0 or more. Default 2. */
   readonly floor?: number;
   /** The greatest chance of being held back, 0 to below 1: what is left finds out that the service is well again. Default 0.9. */
   readonly maxRefusing?: number;
@@ -104,16 +104,17 @@ class Tally {
  * calls back would end in asking nothing.
  *
  * Algorithm: adaptive throttling (Beyer et al., "Site Reliability Engineering", chapter 21, Handling Overload), which refuses with
- * the chance `max(0, (asked - ratio * accepted) / (asked + 1))`. Theirs looks back two minutes and has
- * no greatest chance; after an outage that takes minutes to be over, here some 15 s.
+ * the chance `max(0, (asked - ratio * accepted) / (asked + 1))`. Theirs looks back two minutes and has no greatest chance. What was
+ * asked in an overload then keeps calls back for as long afterwards, though all of them could be served: a failure that outlives its
+ * cause. Here that takes 3 to 5 s.
  *
  * @throws RangeError when an option is not legal, naming it.
  */
 export function clientThrottle(options: ClientThrottleOptions = {}): ClientThrottle {
   const {
     ratio = 2,
-    windowMs = 10_000,
-    floor = 10,
+    windowMs = 2000,
+    floor = 2,
     maxRefusing = 0.9,
     clock = systemClock,
     random = systemRandom,

@@ -181,17 +181,19 @@ describe("retries", () => {
     await call(Infinity, busy());
     await call(Infinity, busy(), busy(), busy());
     await call(5, busy());
-    assert.deepEqual(numbers(middleware), {
+    const { "retry.budget a.B": left, ...counts } = numbers(middleware);
+    assert.deepEqual(counts, {
       "retry.attempts a.B": 3,
       "retry.given_up a.B budget": 0,
       "retry.given_up a.B deadline": 1,
       "retry.given_up a.B attempts": 1,
-      "retry.budget a.B": 1,
     });
+    // Four at first, three of them spent, and what the calls have earned meanwhile.
+    assert.ok(left! >= 1 && left! < 2, `${left} are left`);
     await call(Infinity, busy(), busy(), busy());
     assert.equal(numbers(middleware)["retry.attempts a.B"], 4);
     assert.equal(numbers(middleware)["retry.given_up a.B budget"], 1);
-    assert.equal(numbers(middleware)["retry.budget a.B"], 0);
+    assert.ok(numbers(middleware)["retry.budget a.B"]! < 1);
   });
 });
 

@@ -104,11 +104,7 @@ export function channel(options: ChannelOptions): Channel {
     ...clientDefaults({ ...options, clock, random }),
   );
   const ejections = new EjectionPolicy(clock);
-  const policies = [
-    ...(around.policies ?? []),
-    ...(ejection === false ? [] : [ejections]),
-    new ProbePolicy(targets),
-  ];
+  const policies = [...(around.policies ?? []), ...(ejection === false ? [] : [ejections]), new ProbePolicy(targets)];
   const unlisten = listenTo(policies, ({ level, message }) => onEvent?.({ event: level, host: undefined, message }));
   /** What stands around the calls to one instance, which tells of itself as long as the instance is there. */
   const surroundings = (make: NonNullable<typeof perInstance>, instance: Instance): Surroundings => {

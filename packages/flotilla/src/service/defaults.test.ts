@@ -15,6 +15,7 @@ import { detailTypes, type ErrorInfo, errorInfo, findDetail } from "../errors/de
 import { ServiceError } from "../errors/service-error.ts";
 import { circuitBreaker } from "../resilience/breaker/circuit-breaker.ts";
 import { consecutive } from "../resilience/breaker/trip.ts";
+import { OVERLOADED, refusal } from "../resilience/refusal.ts";
 import { RetryBudget } from "../resilience/retry-budget.ts";
 import { TestRegistry } from "../testing/test-registry.ts";
 import { failureOf } from "../testing/transport-bed.ts";
@@ -303,6 +304,41 @@ describe("instances that fail", () => {
         );
       assert.equal(transport.calls["fake://0"], 20, code);
     }
+  });
+
+  /** Of two instances the first has timed out five times, and is out; the other then refuses for overload. Calls that reach the first in 20 s. */
+  async function lastResort(first: "well again" | "broken"): Promise<number> {
+    const { clock, calc, ctx, transport } = bed({ retry: false, throttle: false }, 2);
+    let hanging = true;
+    transport.answer = (address, inner, request) => {
+      if (address === "fake://1" && hanging) return request;
+      if (address === "fake://1") throw refusal("unavailable", OVERLOADED, "overloaded", {});
+      if (hanging) return sleep(inner, 60_000);
+      if (first === "broken") throw new ServiceError("internal", "broken");
+      return request;
+    };
+    const call = (): void => void calc.get(withTimeout(ctx, 50), one).catch(() => {});
+    for (let i = 0; i < 20; i++) {
+      call();
+      await clock.advance(100);
+    }
+    assert.equal(transport.calls["fake://0"], 5);
+    hanging = false;
+    for (let i = 0; i < 200; i++) {
+      call();
+      await clock.advance(100);
+    }
+    return transport.calls["fake://0"]! - 5;
+  }
+
+  test("one that is out is tried when the others have too much to do, and back at once when it is well", async () => {
+    const calls = await lastResort("well again");
+    assert.ok(calls >= 95, `${calls} of 200 calls`);
+  });
+
+  test("one that is out and fails gets a call a second, whatever the others refuse", async () => {
+    const calls = await lastResort("broken");
+    assert.ok(calls >= 18 && calls <= 21, `${calls} calls in 20 s`);
   });
 
   test("a breaker an instance: what it refuses goes elsewhere", async () => {

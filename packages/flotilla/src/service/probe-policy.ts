@@ -23,6 +23,8 @@ export class ProbePolicy implements Policy {
   }
 
   describe(): readonly Readonly<Record<string, unknown>>[] {
-    return Array.from(this.#targets, ([service, { probes }]) => ({ service, probes })).filter(({ probes }) => probes > 0);
+    return Array.from(this.#targets, ([service, { probes }]) => ({ service, probes })).filter(
+      ({ probes }) => probes > 0,
+    );
   }
 }

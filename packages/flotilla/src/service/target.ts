@@ -160,7 +160,7 @@ export class Target implements InstanceObserver {
     const attempts = ctx.value(attemptsKey);
     if (attempts?.picked !== undefined) attempts.tried ??= new Set([attempts.picked]);
     const tried = this.#available.avoided(attempts?.tried as ReadonlySet<Peer> | undefined);
-    const peer = this.#balancer.pick(ctx, tried);
+    const peer = this.#available.probe() ?? this.#balancer.pick(ctx, tried);
     if (peer === undefined) {
       const why = this.#unusable === undefined ? "no instance is known" : `no instance can be used: ${this.#unusable}`;
       throw new ServiceError("unavailable", `${this.#service}: ${why}`, { retry: { unprocessed: true } });
