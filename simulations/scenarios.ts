@@ -1,5 +1,8 @@
 import type { Scenario } from "./lib/scenario.ts";
 import { fleet } from "./scenarios/fleet.ts";
+import { hopeless } from "./scenarios/hopeless.ts";
+import { metastability } from "./scenarios/metastability.ts";
+import { outage } from "./scenarios/outage.ts";
 import { overload } from "./scenarios/overload.ts";
 import { registryLoss } from "./scenarios/registry-loss.ts";
 import { retryStorm } from "./scenarios/retry-storm.ts";
@@ -10,7 +13,10 @@ import { slowReplica } from "./scenarios/slow-replica.ts";
 /** Every scenario: one file each in scenarios/. */
 export const scenarios: readonly Scenario[] = [
   overload,
+  hopeless,
+  metastability,
   retryStorm,
+  outage,
   sinkhole,
   slowReplica,
   rollingDeploy,

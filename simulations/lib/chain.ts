@@ -1,4 +1,5 @@
 import { contract, unary } from "flotilla/contract";
+import type { Middleware } from "flotilla/endpoint";
 import { ServiceError } from "flotilla/errors";
 import { implement, serverDefaults } from "flotilla/service";
 import type { Process, SimChannelOptions, World } from "flotilla/sim";
@@ -14,86 +15,88 @@ export const Front = tier("Front");
 const Middle = tier("Middle");
 const Back = tier("Back");
 
-/** What became of the calls of a chain, by tier. */
+/** What came to a tier. */
 export interface Counts {
-  front: number;
-  middle: number;
-  back: number;
+  /** Attempts that were made to call it. */
+  readonly sent: number;
+  /** Calls its handlers began. */
+  readonly handled: number;
 }
 
 /** How a chain is set up. */
 export interface ChainOptions {
-  readonly channel: (process: Process) => SimChannelOptions;
+  readonly channel: SimChannelOptions;
   readonly ours: boolean;
   /** Share of the calls of the last tier that fail now. */
   readonly failing: () => number;
 }
 
-/** Three tiers of two machines each, each calling the next; the last one fails when told so. */
-export async function openChain(world: World, { channel, ours, failing }: ChainOptions): Promise<Counts> {
-  const counts: Counts = { front: 0, middle: 0, back: 0 };
-  const random = world.random("failures");
-  const use = (process: Process) => (ours ? serverDefaults({ clock: process.clock }) : []);
-  const options = { cores: 1, receiveMs: 0.02 };
-  await world.machines(
-    "back",
-    2,
-    async (process) => {
-      const back = implement(
-        Back,
-        {
-          async go(_ctx, request) {
-            counts.back++;
-            await process.compute(2);
-            if (random.next() < failing()) throw new ServiceError("unavailable", "broken");
-            return request;
+/** Three tiers of two machines each, each calling the next; the last one fails when told so, and can do 200 calls a second. */
+export class Chain {
+  readonly #options: ChainOptions;
+  readonly #sent = [0, 0, 0];
+  readonly #handled = [0, 0, 0];
+
+  constructor(options: ChainOptions) {
+    this.#options = options;
+  }
+
+  /** Front, middle and back, so far. */
+  get counts(): readonly Counts[] {
+    return this.#sent.map((sent, i) => ({ sent, handled: this.#handled[i]! }));
+  }
+
+  async open(world: World): Promise<void> {
+    const random = world.random("failures");
+    const { failing } = this.#options;
+    await this.#tier(world, 2, Back, async (process) => {
+      await process.compute(10);
+      if (random.next() < failing()) throw new ServiceError("unavailable", "broken");
+    });
+    await this.#tier(world, 1, Middle, (process) => process.compute(2.5), Back);
+    await this.#tier(world, 0, Front, (process) => process.compute(2.5), Middle);
+  }
+
+  /** What calls the front, from a process outside. */
+  channel(): SimChannelOptions {
+    return this.#counting(0);
+  }
+
+  #counting(to: number): SimChannelOptions {
+    const count: Middleware = (next) => (ctx, request) => {
+      this.#sent[to]!++;
+      return next(ctx, request);
+    };
+    return { ...this.#options.channel, perInstance: () => [count] };
+  }
+
+  async #tier(
+    world: World,
+    i: number,
+    served: typeof Front,
+    work: (process: Process) => Promise<void>,
+    next?: typeof Front,
+  ): Promise<void> {
+    await world.machines(
+      served.name.slice(served.name.lastIndexOf(".") + 1).toLowerCase(),
+      2,
+      async (process) => {
+        const below = next === undefined ? undefined : process.client(next, this.#counting(i + 1));
+        const service = implement(
+          served,
+          {
+            go: async (ctx, request) => {
+              this.#handled[i]!++;
+              await work(process);
+              return below === undefined ? request : below.go(ctx, request);
+            },
           },
-        },
-        { validateOutput: false },
-      );
-      await process.host({ serve: [back], use: use(process) });
-    },
-    options,
-  );
-  await world.machines(
-    "middle",
-    2,
-    async (process) => {
-      const next = process.client(Back, channel(process));
-      const middle = implement(
-        Middle,
-        {
-          async go(ctx, request) {
-            counts.middle++;
-            await process.compute(0.5);
-            return next.go(ctx, request);
-          },
-        },
-        { validateOutput: false },
-      );
-      await process.host({ serve: [middle], use: use(process) });
-    },
-    options,
-  );
-  await world.machines(
-    "front",
-    2,
-    async (process) => {
-      const next = process.client(Middle, channel(process));
-      const front = implement(
-        Front,
-        {
-          async go(ctx, request) {
-            counts.front++;
-            await process.compute(0.5);
-            return next.go(ctx, request);
-          },
-        },
-        { validateOutput: false },
-      );
-      await process.host({ serve: [front], use: use(process) });
-    },
-    options,
-  );
-  return counts;
+          { validateOutput: false },
+        );
+        const use = this.#options.ours ? serverDefaults({ clock: process.clock }) : [];
+        await process.host({ serve: [service], use });
+      },
+      { receiveMs: 0.02 },
+    );
+  }
 }

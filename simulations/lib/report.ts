@@ -11,7 +11,7 @@ export function toTable({ name, summary }: Scenario, seed: number, { rows, expec
     row.name,
     ...columns.map((column) => {
       const value = row.figures[column];
-      return value === undefined ? "" : String(rounded(value));
+      return value === undefined ? "" : shown(value);
     }),
   ]);
   const widths = ["", ...columns].map((head, i) => Math.max(head.length, ...cells.map((line) => line[i]!.length)));
@@ -25,7 +25,7 @@ export function toTable({ name, summary }: Scenario, seed: number, { rows, expec
     ];
     const due = bound.filter((part) => part !== undefined).join(", ");
     const mark = ok ? paint("green", "✓") : paint("red", "✗");
-    return `${mark} ${expectation.what}: ${rounded(expectation.figure)} ${paint("dim", `(${due})`)}`;
+    return `${mark} ${expectation.what}: ${shown(expectation.figure)} ${paint("dim", `(${due})`)}`;
   });
   return [
     `${paint("bold", name)}: ${summary} ${paint("dim", `(seed ${seed})`)}`,
@@ -37,8 +37,15 @@ export function toTable({ name, summary }: Scenario, seed: number, { rows, expec
   ].join("\n");
 }
 
+/** What never happens takes for ever. */
+function shown(value: number): string {
+  return value === Infinity ? "never" : String(rounded(value));
+}
+
 /** A result as JSON; the same seed gives the same text. */
 export function toJson({ name }: Scenario, seed: number, result: Result): string {
-  const { rows, expectations, panels } = result;
-  return JSON.stringify({ scenario: name, seed, rows, expectations, panels }, undefined, 2);
+  const { rows, panels } = result;
+  const expectations = result.expectations.map((expectation) => ({ ...expectation, holds: holds(expectation) }));
+  const whole = { scenario: name, seed, rows, expectations, panels };
+  return JSON.stringify(whole, (_key, value: unknown) => (value === Infinity ? "never" : value), 2);
 }

@@ -1,4 +1,4 @@
-import type { Panel } from "flotilla/sim";
+import type { Grid, Panel } from "flotilla/sim";
 
 /** One line of a result: what was run, and its figures. */
 export interface Row {
@@ -19,7 +19,7 @@ export interface Expectation {
 export interface Result {
   readonly rows: readonly Row[];
   readonly expectations: readonly Expectation[];
-  readonly panels: readonly Panel[];
+  readonly panels: readonly (Panel | Grid)[];
 }
 
 /** What a scenario is run with. */

@@ -1,9 +1,10 @@
 import type { Clock } from "../clock/clock.ts";
 import { type Random, systemRandom } from "../clock/random.ts";
 import { systemClock } from "../clock/system-clock.ts";
-import type { Endpoint, Middleware } from "../endpoint/endpoint.ts";
+import { type Endpoint, type Middleware, withPolicies } from "../endpoint/endpoint.ts";
 import { type Guard, guarded } from "../endpoint/guard.ts";
 import type { MethodInfo } from "../endpoint/method-info.ts";
+import type { Policy, PolicyMetric } from "../endpoint/policy.ts";
 import { ServiceError } from "../errors/service-error.ts";
 import { RATE_LIMITED } from "./rate-limit/rate-limit.ts";
 import { OVERLOADED, refusal, refusalReason } from "./refusal.ts";
@@ -16,9 +17,9 @@ export interface ClientThrottleOptions {
    * refused by the target as are served, and it is soon seen when it is well again.
    */
   readonly ratio?: number;
-  /** How far back calls count, milliseconds, above 0. Default 10000. */
+  /** How far back calls count, milliseconds, above 0. Default 2000: about twice as long it takes to be over an overload. */
   readonly windowMs?: number;
-  /** So many calls a window are never held back: a quiet client learns by trying. 0 or more. Default 10. */
+  /** So many calls a window are never held back: a quiet client learns by trying. 0 or more. Default 2. */
   readonly floor?: number;
   /** The greatest chance of being held back, 0 to below 1: what is left finds out that the service is well again. Default 0.9. */
   readonly maxRefusing?: number;
@@ -43,6 +44,19 @@ export interface ClientThrottle extends Middleware {
 
 /** The reason in the error detail of calls that were held back. */
 export const CLIENT_THROTTLED = "CLIENT_THROTTLED";
+
+const REFUSING: PolicyMetric = {
+  name: "flotilla.throttle.refusing",
+  kind: "greatest",
+  unit: "1",
+  description: "Chance of a call to be held back, because the service refuses many.",
+};
+const REFUSED: PolicyMetric = {
+  name: "flotilla.throttle.refused",
+  kind: "counter",
+  unit: "{call}",
+  description: "Calls that were held back.",
+};
 
 /** One service as the throttle sees it. */
 class Tally {
@@ -90,16 +104,17 @@ class Tally {
  * calls back would end in asking nothing.
  *
  * Algorithm: adaptive throttling (Beyer et al., "Site Reliability Engineering", chapter 21, Handling Overload), which refuses with
- * the chance `max(0, (asked - ratio * accepted) / (asked + 1))`. Theirs looks back two minutes and has
- * no greatest chance; after an outage that takes minutes to be over, here some 15 s.
+ * the chance `max(0, (asked - ratio * accepted) / (asked + 1))`. Theirs looks back two minutes and has no greatest chance. What was
+ * asked in an overload then keeps calls back for as long afterwards, though all of them could be served: a failure that outlives its
+ * cause. Here that takes 3 to 5 s.
  *
  * @throws RangeError when an option is not legal, naming it.
  */
 export function clientThrottle(options: ClientThrottleOptions = {}): ClientThrottle {
   const {
     ratio = 2,
-    windowMs = 10_000,
-    floor = 10,
+    windowMs = 2000,
+    floor = 2,
     maxRefusing = 0.9,
     clock = systemClock,
     random = systemRandom,
@@ -133,14 +148,25 @@ export function clientThrottle(options: ClientThrottleOptions = {}): ClientThrot
     };
     return guarded(guard, next, method);
   };
-  return Object.defineProperty(middleware, "services", {
-    get: () =>
-      Array.from(tallies.values(), (tally) => ({
-        service: tally.service,
-        refusing: tally.refusing(),
-        refused: tally.refused,
-      })),
-  }) as unknown as ClientThrottle;
+  const services = (): readonly ThrottleState[] =>
+    Array.from(tallies.values(), (tally) => ({
+      service: tally.service,
+      refusing: tally.refusing(),
+      refused: tally.refused,
+    }));
+  const policy: Policy = {
+    name: "throttle",
+    metrics: [REFUSING, REFUSED],
+    measure(to) {
+      for (const { service, refusing, refused } of services()) {
+        to(REFUSING, refusing, { "rpc.service": service });
+        to(REFUSED, refused, { "rpc.service": service });
+      }
+    },
+    describe: () => services().map((state) => ({ ...state })),
+  };
+  const throttle = Object.defineProperty(middleware, "services", { get: services }) as unknown as ClientThrottle;
+  return withPolicies(throttle, [policy]);
 }
 
 function isOverload(error: unknown): boolean {

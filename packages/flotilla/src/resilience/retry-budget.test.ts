@@ -4,20 +4,26 @@ import * as fc from "fast-check";
 import { VirtualClock } from "../clock/virtual-clock.ts";
 import { RetryBudget } from "./retry-budget.ts";
 
-test("a quiet client may retry as often as the floor says, in each window", async () => {
+const take = (budget: RetryBudget): number => {
+  let taken = 0;
+  while (budget.withdraw()) taken++;
+  return taken;
+};
+
+test("a quiet client may retry as often as the floor says, in ten seconds", async () => {
   const clock = new VirtualClock();
-  const budget = new RetryBudget({ clock, floor: 3, windowMs: 1000 });
-  const take = (): number => [1, 2, 3, 4, 5].filter(() => budget.withdraw()).length;
-  assert.equal(budget.balance, 3);
-  assert.equal(take(), 3);
-  assert.equal(take(), 0);
-  await clock.advance(999);
-  assert.equal(take(), 0);
-  await clock.advance(1);
-  assert.equal(take(), 3);
+  const budget = new RetryBudget({ clock, floor: 4 });
+  assert.equal(budget.balance, 4);
+  assert.equal(take(budget), 4);
+  await clock.advance(2400);
+  assert.equal(take(budget), 0);
+  await clock.advance(100);
+  assert.equal(take(budget), 1);
+  await clock.advance(60_000);
+  assert.equal(take(budget), 4);
 });
 
-test("requests earn a fifth of a retry each, for as long as the window", async () => {
+test("requests earn a fifth of a retry each, which is kept for as long as the window", async () => {
   const clock = new VirtualClock();
   const budget = new RetryBudget({ clock, floor: 0 });
   for (let i = 0; i < 4; i++) budget.deposit();
@@ -28,11 +34,25 @@ test("requests earn a fifth of a retry each, for as long as the window", async (
   assert.equal(budget.withdraw(), false);
   for (let i = 0; i < 50; i++) budget.deposit();
   assert.equal(budget.balance, 10);
-  await clock.advance(10_000);
+  await clock.advance(2000);
   assert.equal(budget.balance, 0);
 });
 
-test("never more than floor + ratio * requests in any window that ends now", async () => {
+test("where everything fails retries are a fifth of the requests in every second, not now and then", async () => {
+  const clock = new VirtualClock();
+  const budget = new RetryBudget({ clock });
+  for (let second = 0; second < 60; second++) {
+    let retries = 0;
+    for (let i = 0; i < 100; i++) {
+      budget.deposit();
+      if (second >= 10 && budget.withdraw()) retries++;
+      await clock.advance(10);
+    }
+    if (second > 11) assert.ok(retries >= 19 && retries <= 21, `${retries} in second ${second}`);
+  }
+});
+
+test("never more at once than was earned in the window or the floor, never more in all than is earned", async () => {
   const step = fc.record({ ms: fc.integer({ min: 0, max: 700 }), requests: fc.integer({ min: 0, max: 20 }) });
   await fc.assert(
     fc.asyncProperty(
@@ -42,20 +62,21 @@ test("never more than floor + ratio * requests in any window that ends now", asy
       async (steps, floor, ratio) => {
         const clock = new VirtualClock();
         const budget = new RetryBudget({ clock, floor, ratio, windowMs: 2000 });
-        const events: { at: number; requests: number; retries: number }[] = [];
+        const events: { at: number; requests: number }[] = [];
+        let all = 0;
+        let earned = floor;
         for (const { ms, requests } of steps) {
           await clock.advance(ms);
           for (let i = 0; i < requests; i++) budget.deposit();
-          let retries = 0;
-          while (budget.withdraw()) retries++;
-          events.push({ at: clock.now(), requests, retries });
-          // Nine whole slots and the current one: what happened in them is certainly counted.
-          const recent = events.filter(({ at }) => at > clock.now() - 1800);
-          const spent = recent.reduce((sum, event) => sum + event.retries, 0);
-          const whole = events
+          events.push({ at: clock.now(), requests });
+          earned += Math.max(ratio * requests, (floor * ms) / 10_000);
+          const retries = take(budget);
+          all += retries;
+          const recent = events
             .filter(({ at }) => at > clock.now() - 2000)
             .reduce((sum, event) => sum + event.requests, 0);
-          assert.ok(spent <= floor + ratio * whole + 1e-9, `${spent} retries of ${whole} requests`);
+          assert.ok(retries <= Math.max(floor, ratio * recent) + 1e-9, `${retries} at once, of ${recent} requests`);
+          assert.ok(all <= earned + 1e-9, `${all} of ${earned}`);
         }
       },
     ),

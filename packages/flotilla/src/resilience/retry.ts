@@ -6,13 +6,15 @@ import type { Context } from "../context/context.ts";
 import { sleep } from "../context/sleep.ts";
 import { remainingMs, withValue } from "../context/with.ts";
 import { type Attempts, attemptsKey } from "../endpoint/attempt.ts";
-import type { Middleware } from "../endpoint/endpoint.ts";
+import { type Middleware, withPolicies } from "../endpoint/endpoint.ts";
 import { type Guard, type GuardedCall, guarded } from "../endpoint/guard.ts";
 import type { MethodInfo } from "../endpoint/method-info.ts";
 import { type Code, isCode } from "../errors/code.ts";
 import { type FailedAttempt, ServiceError } from "../errors/service-error.ts";
 import { isPerTryTimeout, perTry } from "./per-try.ts";
+import { DEADLINE_TOO_NEAR, refusalReason } from "./refusal.ts";
 import { RetryBudget } from "./retry-budget.ts";
+import { RetryPolicy } from "./retry-policy.ts";
 
 /** Where retries are charged: one budget, or one for each service. */
 export type Budgets = RetryBudget | ((service: string) => RetryBudget);
@@ -68,12 +70,14 @@ export function retry(options: RetryOptions = {}): Middleware {
   const { perTryTimeoutMs = Infinity, alsoRetry } = options;
   if (!(perTryTimeoutMs > 0)) throw new RangeError(`retry: perTryTimeoutMs must be above 0, got ${perTryTimeoutMs}`);
   const budgetOf = budgetsOf(options.budget, clock);
+  const policy = new RetryPolicy();
 
-  return (next, method) => {
+  const middleware: Middleware = (next, method) => {
     const repeatable = method.kind === "unary" || method.kind === "server_stream";
     if (!repeatable || maxAttempts === 1) return next;
     const idempotent = method.idempotent || alsoRetry?.(method) === true;
     const budget = budgetOf(method.service);
+    const counts = policy.of(method.service, budget);
     const attempt =
       perTryTimeoutMs < Infinity && idempotent && method.kind === "unary" ? perTry(next, perTryTimeoutMs) : next;
 
@@ -96,20 +100,36 @@ export function retry(options: RetryOptions = {}): Middleware {
         const jitter = random.next() * Math.min(maxMs, baseMs * 2 ** (n - 1));
         // Not the later of the two: all that were told the same time would come back at once.
         const wait = jitter + (error.retry?.afterMs ?? 0);
-        if (ctx.err !== undefined || wait >= remainingMs(ctx)) throw n === 1 ? error : spent(error, reports);
+        if (ctx.err !== undefined || wait >= remainingMs(ctx)) {
+          if (ctx.err?.code !== "canceled") counts.givenUp.deadline++;
+          throw n === 1 ? error : spent(error, reports);
+        }
         // A call that reached nobody has loaded nobody: when an instance dies, all its calls may go elsewhere, once.
         const free = n === 1 && error.retry?.unprocessed === true;
-        if (!free && !budget.withdraw()) throw spent(error, reports);
+        if (!free && !budget.withdraw()) {
+          counts.givenUp.budget++;
+          throw spent(error, reports);
+        }
         await sleep(ctx, wait);
         const beganMs = ctx.clock.now();
         try {
-          return await again(ctx);
+          const response = await again(ctx);
+          counts.attempts++;
+          return response;
         } catch (thrown) {
-          error = ServiceError.from(thrown);
+          const next = ServiceError.from(thrown);
+          // Not sent, for there was too little time: what the last attempt failed with tells more.
+          if (refusalReason(next) === DEADLINE_TOO_NEAR && next.retry?.unprocessed === true) {
+            counts.givenUp.deadline++;
+            throw spent(error, reports);
+          }
+          counts.attempts++;
+          error = next;
           reports.push(reportOf(error, attempts, startedMs, beganMs, ctx.clock.now()));
           if (!lawful(error)) throw listing(error, reports);
         }
       }
+      counts.givenUp.attempts++;
       throw spent(error, reports);
     }
 
@@ -124,6 +144,7 @@ export function retry(options: RetryOptions = {}): Middleware {
     };
     return guarded(guard, attempt, method);
   };
+  return withPolicies(middleware, [policy]);
 }
 
 /** The budget of each service: the one given, else one made when it is first asked for. */

@@ -4,11 +4,13 @@ import type { Clock } from "../clock/clock.ts";
 import type { Random } from "../clock/random.ts";
 import { ServiceError } from "../errors/service-error.ts";
 import { isFailure } from "../resilience/failure.ts";
-import { OVERLOADED, refusalReason } from "../resilience/refusal.ts";
+import { DEADLINE_TOO_NEAR, OVERLOADED, refusalReason } from "../resilience/refusal.ts";
 import type { Peer } from "./peer.ts";
 
 /** Below this share of instances that are not ejected all are used: better to fail some calls than to drown the few. */
 const PANIC = 0.5;
+/** While those in use have too much to do, one call in so long looks whether one that is out can serve, milliseconds. */
+const PROBE_MS = 1000;
 
 /**
  * Which instances calls may go to. One that cannot be reached is avoided for a moment, while it is looked at again; one that
@@ -21,6 +23,11 @@ export class Availability {
   #peers: ReadonlyMap<string, Peer> = new Map();
   /** Those that refused their last call. A dead instance fails fast, and would look like the one with the least to do. */
   readonly #down = new Set<Peer>();
+  /** One in use has refused a call for overload or was too late, and nobody has looked since whether one that is out can serve. */
+  #crowded = false;
+  /** Out, and serving a call that shows whether it can. */
+  #probed: Peer | undefined;
+  #nextProbeMs = 0;
 
   constructor(balancer: Balancer<Peer>, ejection: EjectionOptions | false, clock: Clock, random: Random) {
     this.#balancer = balancer;
@@ -35,12 +42,36 @@ export class Availability {
     return count;
   }
 
+  /** Those that are out of the balance. */
+  get ejected(): readonly Peer[] {
+    return [...(this.#ejection?.out ?? [])];
+  }
+
   /** All instances there are now. */
   update(peers: ReadonlyMap<string, Peer>): void {
     this.#peers = peers;
     for (const peer of this.#down) if (peers.get(peer.instance.id) !== peer) this.#down.delete(peer);
     this.#ejection?.update(peers.values());
     this.#rebalance();
+  }
+
+  /**
+   * One that is out, for a call that finds out whether it can serve: where the others have too much to do, nothing is worse than
+   * leaving out one that was ejected for being slow under the same load. Undefined when it is not the time.
+   */
+  probe(): Peer | undefined {
+    if (!this.#crowded) return undefined;
+    const nowMs = this.#clock.now();
+    if (nowMs < this.#nextProbeMs) return undefined;
+    for (const peer of this.#ejection!.out) {
+      // What is still busy with calls from before has not recovered, and their ends would be taken for that of the probe.
+      if (peer.inFlight > 0 || this.#down.has(peer)) continue;
+      this.#crowded = false;
+      this.#nextProbeMs = nowMs + PROBE_MS;
+      this.#probed = peer;
+      return peer;
+    }
+    return undefined;
   }
 
   /** What is not to be picked: what was tried, and those that are down; without these when no other is left. */
@@ -67,14 +98,24 @@ export class Availability {
 
   /** A call has ended. */
   ended(peer: Peer, error: unknown): void {
-    if (error instanceof ServiceError) {
-      if (error.retry?.unprocessed === true) return this.#refused(peer);
-      // Gave up, or shed its load: neither tells whether it is broken.
-      if (error.code === "canceled" || error.code === "resource_exhausted" || refusalReason(error) === OVERLOADED)
-        return;
-    }
+    if (error instanceof ServiceError && error.retry?.unprocessed === true) return this.#refused(peer);
+    const ejection = this.#ejection;
+    const code = error instanceof ServiceError ? error.code : undefined;
+    // Gave up: that tells nothing of the instance.
+    if (ejection === undefined || code === "canceled") return;
+    const reason = error === undefined ? undefined : refusalReason(error);
+    const shed = code === "resource_exhausted" || reason === OVERLOADED;
+    if ((shed || code === "deadline_exceeded") && ejection.out.size > 0 && !ejection.out.has(peer))
+      this.#crowded = true;
+    // Shed its load, or was asked too late: it is not broken.
+    if (shed || reason === DEADLINE_TOO_NEAR) return;
     const failed = error !== undefined && isFailure(error);
-    if (this.#ejection?.record(peer, failed) === true) this.#rebalance();
+    let changed = ejection.record(peer, failed);
+    if (peer === this.#probed) {
+      this.#probed = undefined;
+      if (!failed) changed = ejection.readmit(peer) || changed;
+    }
+    if (changed) this.#rebalance();
   }
 
   #refused(peer: Peer): void {

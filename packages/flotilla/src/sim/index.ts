@@ -1,8 +1,8 @@
-export { constant, type Distribution, exponential, lognormal, mixture, uniform } from "./distribution.ts";
+export { constant, type Distribution, exponential, lognormal, mixture, uniform } from "../clock/distribution.ts";
 export { Histogram } from "./histogram.ts";
 export type { Machine, MachineOptions, Program } from "./machine.ts";
 export type { Network, NetworkOptions, Place } from "./network.ts";
-export { type Line, type Panel, plot } from "./plot.ts";
+export { type Grid, type Line, type Panel, plot } from "./plot.ts";
 export type { Process, SimChannelOptions, SimHostOptions } from "./process.ts";
 export type { RegistryOptions, SimRegistry } from "./registry.ts";
 export type { Interval, Traffic, TrafficOptions } from "./traffic.ts";

@@ -17,31 +17,79 @@ export interface Panel {
   readonly mark?: { readonly name: string; readonly at: number };
 }
 
+/** A table of values as coloured cells; has its place among the panels of a {@link plot}. */
+export interface Grid {
+  readonly title: string;
+  readonly unit: string;
+  /** Written in two lines where there is a space. */
+  readonly columns: readonly string[];
+  /** Infinity is drawn as "never". */
+  readonly rows: readonly Line[];
+  /** Greater values are drawn as bad. */
+  readonly limit: number;
+}
+
 const WIDTH = 760;
 const HEIGHT = 200;
 const LEFT = 64;
 const RIGHT = 170;
 const TOP = 34;
 const BOTTOM = 34;
+const ROW = 30;
 /** Told apart by people who see colours differently, too (Okabe and Ito). */
+const GOOD = "#009e73";
+const BAD = "#d55e00";
 const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"];
 
 /**
- * Panels one below the other over the same time, as an SVG document.
+ * Panels one below the other over the same time, and grids, as an SVG document.
  *
- * @param intervalMs - length of the interval each value stands for.
+ * @param intervalMs - length of the interval each value of a line stands for.
  */
-export function plot(title: string, panels: readonly Panel[], intervalMs: number): string {
-  const height = 40 + panels.length * HEIGHT;
-  const body = panels.map(
-    (panel, i) => `<g transform="translate(0 ${40 + i * HEIGHT})">${draw(panel, intervalMs)}</g>`,
-  );
+export function plot(title: string, panels: readonly (Panel | Grid)[], intervalMs: number): string {
+  let height = 40;
+  const body = panels.map((panel) => {
+    const grid = "columns" in panel;
+    const drawn = grid ? drawGrid(panel) : draw(panel, intervalMs);
+    const at = height;
+    height += grid ? TOP + BOTTOM + 16 + panel.rows.length * ROW : HEIGHT;
+    return `<g transform="translate(0 ${at})">${drawn}</g>`;
+  });
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" font-family="system-ui, sans-serif" font-size="12">
 <rect width="100%" height="100%" fill="#fff"/>
 <text x="${LEFT}" y="26" font-size="16" font-weight="600">${escape(title)}</text>
 ${body.join("\n")}
 </svg>
 `;
+}
+
+function drawGrid({ title, unit, columns, rows, limit }: Grid): string {
+  const left = LEFT + 40;
+  const wide = (WIDTH - left - 20) / columns.length;
+  const parts = [`<text x="${LEFT}" y="20" font-weight="600">${escape(title)}</text>`];
+  columns.forEach((column, k) => {
+    column.split(" ", 2).forEach((word, line) => {
+      const rest = line === 0 ? word : column.slice(column.indexOf(" ") + 1);
+      const at = `x="${(left + (k + 0.5) * wide).toFixed(1)}" y="${TOP + 12 + line * 14}"`;
+      parts.push(`<text ${at} text-anchor="middle" fill="#555">${escape(rest)}</text>`);
+    });
+  });
+  rows.forEach(({ name, values }, i) => {
+    const y = TOP + 34 + i * ROW;
+    const middle = `y="${y + ROW / 2}" dominant-baseline="middle"`;
+    parts.push(`<text x="${left - 8}" ${middle} text-anchor="end" fill="#555">${escape(name)}</text>`);
+    values.forEach((value, k) => {
+      const x = (left + k * wide).toFixed(1);
+      const bad = value > limit;
+      const opacity = bad ? 0.85 : (0.15 + (0.5 * value) / limit).toFixed(2);
+      const text = value === Infinity ? "never" : `${short(value)} ${escape(unit)}`;
+      parts.push(
+        `<rect x="${x}" y="${y}" width="${(wide - 2).toFixed(1)}" height="${ROW - 2}" fill="${bad ? BAD : GOOD}" fill-opacity="${opacity}"/>`,
+        `<text x="${(left + (k + 0.5) * wide - 1).toFixed(1)}" ${middle} text-anchor="middle"${bad ? ' fill="#fff"' : ""}>${text}</text>`,
+      );
+    });
+  });
+  return parts.join("\n");
 }
 
 function draw({ title, unit, lines, max, mark }: Panel, intervalMs: number): string {

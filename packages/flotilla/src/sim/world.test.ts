@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { z } from "zod";
+import { constant, exponential } from "../clock/distribution.ts";
+import type { Context } from "../context/context.ts";
 import { sleep } from "../context/sleep.ts";
 import { withTimeout } from "../context/with.ts";
 import { contract, type Implementation } from "../contract/contract.ts";
@@ -8,7 +10,6 @@ import { bidiStream, clientStream, serverStream, unary } from "../contract/metho
 import type { ServiceError } from "../errors/service-error.ts";
 import { serverCall } from "../metadata/call.ts";
 import { implement } from "../service/implement.ts";
-import { constant, exponential } from "./distribution.ts";
 import type { Program } from "./machine.ts";
 import type { NetworkOptions } from "./network.ts";
 import type { SimChannelOptions } from "./process.ts";
@@ -163,6 +164,83 @@ describe("calls", () => {
       assert.equal(served, 2);
     });
   });
+});
+
+describe("a deadline of 500 ms over four hops to a leaf that takes 2 s", () => {
+  const tiers = ["A", "B", "C", "D"].map((name) =>
+    contract(`sim.test.${name}`, { go: unary({ input: note, output: note, idempotent: true }) }),
+  );
+
+  /** When each hop ended and when the leaf last began something, in milliseconds since the deadline; and how often the leaf was called. */
+  async function play(seed: number, network: NetworkOptions, { skewed = false, parted = false }) {
+    return simulate({ seed, network }, async (world) => {
+      const ends: number[] = [];
+      let leafCalls = 0;
+      let lastWorkMs = 0;
+      let deadlineMs = Infinity;
+      for (const [i, tier] of tiers.entries()) {
+        const below = tiers[i + 1];
+        const clock = skewed ? { offsetMs: (i - 2) * 300_000, drift: (i - 1.5) * 1e-4 } : {};
+        await world.machines(
+          `tier-${i}`,
+          2,
+          async (process) => {
+            const next = below === undefined ? undefined : process.client(below);
+            const leaf = async (ctx: Context): Promise<void> => {
+              leafCalls++;
+              for (let step = 0; step < 200; step++) {
+                lastWorkMs = Math.max(lastWorkMs, world.clock.now());
+                await process.compute(2);
+                await sleep(ctx, 8);
+              }
+            };
+            const go = async (ctx: Context, request: { n: number }): Promise<{ n: number }> => {
+              try {
+                if (next !== undefined) return await next.go(ctx, request);
+                await leaf(ctx);
+                return request;
+              } finally {
+                ends.push(world.clock.now() - deadlineMs);
+              }
+            };
+            await process.host({ serve: [implement(tier, { go })] });
+          },
+          { clock },
+        );
+      }
+      const caller = await world.caller("caller");
+      const client = caller.client(tiers[0]!);
+      await after(world, 3000, client.go(withTimeout(caller.ctx, 100), { n: 0 }));
+      ends.length = 0;
+      leafCalls = 0;
+      deadlineMs = world.clock.now() + 500;
+      // Then nobody tells the hops that the caller has gone.
+      if (parted) world.at(deadlineMs - 250, () => void world.network.cut(({ name }) => name === "caller"));
+      const call = client.go(withTimeout(caller.ctx, 500), { n: 1 });
+      call.catch(() => ends.push(world.clock.now() - deadlineMs));
+      const outcome = (await after(world, 5000, call)) as ServiceError;
+      return { code: outcome.code, ends, leafCalls, lastWorkMs: lastWorkMs - deadlineMs };
+    });
+  }
+
+  for (const [what, network, more] of [
+    ["on a good network", { latency: constant(1) }, {}],
+    ["on a poor one", { latency: exponential(3) }, {}],
+    ["with clocks minutes apart", { latency: constant(1) }, { skewed: true }],
+    ["with the caller cut off", { latency: constant(1) }, { parted: true }],
+  ] as const) {
+    test(`${what}: no work begins more than 20 ms after it, every hop ends within 30 ms of it`, async () => {
+      for (let seed = 1; seed <= 10; seed++) {
+        const { code, ends, leafCalls, lastWorkMs } = await play(seed, network, more);
+        assert.equal(code, "deadline_exceeded");
+        assert.equal(leafCalls, 1);
+        assert.equal(ends.length, 5);
+        for (const end of ends)
+          assert.ok(Math.abs(end) <= 30, `seed ${seed}: a hop ended ${end} ms after the deadline`);
+        assert.ok(lastWorkMs > -20 && lastWorkMs <= 20, `seed ${seed}: work began ${lastWorkMs} ms after the deadline`);
+      }
+    });
+  }
 });
 
 describe("what goes wrong", () => {

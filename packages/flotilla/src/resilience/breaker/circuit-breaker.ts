@@ -1,13 +1,14 @@
 import type { Clock } from "../../clock/clock.ts";
 import { type Random, systemRandom } from "../../clock/random.ts";
 import { systemClock } from "../../clock/system-clock.ts";
-import type { Endpoint, Middleware } from "../../endpoint/endpoint.ts";
+import { type Endpoint, type Middleware, withPolicies } from "../../endpoint/endpoint.ts";
 import { type Guard, guarded } from "../../endpoint/guard.ts";
 import type { MethodInfo } from "../../endpoint/method-info.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { isFailure } from "../failure.ts";
-import { refusal } from "../refusal.ts";
+import { DEADLINE_TOO_NEAR, refusal, refusalReason } from "../refusal.ts";
 import { Breaker, type BreakerState } from "./breaker.ts";
+import { BreakerPolicy } from "./breaker-policy.ts";
 import { consecutive, type TripFactory } from "./trip.ts";
 
 /** Options of {@link circuitBreaker}. */
@@ -64,7 +65,12 @@ export function circuitBreaker(options: CircuitBreakerOptions = {}): CircuitBrea
     throw new RangeError(`circuitBreaker: per must be "method" or "service", got ${JSON.stringify(per)}`);
   }
   const breakers = new Map<string, Breaker>();
-  const settings = { trip, openMs, maxOpenMs, probes, clock, random, onChange };
+  const policy = new BreakerPolicy(per, breakers);
+  const changed = (state: BreakerState): void => {
+    policy.changed(state);
+    onChange?.(state);
+  };
+  const settings = { trip, openMs, maxOpenMs, probes, clock, random, onChange: changed };
 
   const middleware = <Req, Res>(next: Endpoint<Req, Res>, method: MethodInfo): Endpoint<Req, Res> => {
     const name = per === "method" ? method.procedure : method.service;
@@ -72,9 +78,10 @@ export function circuitBreaker(options: CircuitBreakerOptions = {}): CircuitBrea
     if (breaker === undefined) breakers.set(name, (breaker = new Breaker(name, settings)));
     return guarded(breaking(breaker, method, clock, fails), next, method);
   };
-  return Object.defineProperty(middleware, "breakers", {
+  const circuit = Object.defineProperty(middleware, "breakers", {
     get: () => Array.from(breakers.values(), (breaker) => breaker.state),
   }) as unknown as CircuitBreaker;
+  return withPolicies(circuit, [policy]);
 }
 
 function breaking(
@@ -94,8 +101,9 @@ function breaking(
       const nowMs = call.endedOn(clock);
       // A stream that went well was not slow, however long it was.
       if (error === undefined) breaker.record(entered, false, streams ? 0 : call.durationMs, nowMs);
-      // Who gave up tells nothing; who asked for what cannot be got an answer, and the one called is well.
-      else if (ServiceError.from(error).code === "canceled") breaker.dismiss(entered);
+      // Who gave up, or asked too late, tells nothing; who asked for what cannot be got an answer, and the one called is well.
+      else if (ServiceError.from(error).code === "canceled" || refusalReason(error) === DEADLINE_TOO_NEAR)
+        breaker.dismiss(entered);
       else breaker.record(entered, fails(error), call.durationMs, nowMs);
     },
   };

@@ -1,13 +1,14 @@
 import type { Clock } from "../../clock/clock.ts";
 import { systemClock } from "../../clock/system-clock.ts";
-import type { Endpoint, Middleware } from "../../endpoint/endpoint.ts";
+import { type Endpoint, type Middleware, withPolicies } from "../../endpoint/endpoint.ts";
 import { type Guard, guarded } from "../../endpoint/guard.ts";
 import type { MethodInfo } from "../../endpoint/method-info.ts";
-import { ServiceError } from "../../errors/service-error.ts";
+import type { ServiceError } from "../../errors/service-error.ts";
 import { OVERLOADED, refusal } from "../refusal.ts";
 import { adaptiveLimit } from "./adaptive-limit.ts";
 import { Gate, type GateState } from "./gate.ts";
 import { fixedLimit, type LimitFactory } from "./limit.ts";
+import { LimitPolicy } from "./limit-policy.ts";
 
 /** Options of {@link concurrencyLimit}. */
 export interface ConcurrencyLimitOptions {
@@ -15,7 +16,7 @@ export interface ConcurrencyLimitOptions {
   readonly limit?: number | LimitFactory;
   /** Calls that may wait for room, all priorities together. 0 or more. Default 100. */
   readonly maxQueued?: number;
-  /** How long a call may wait while the queue stands, milliseconds, or half of it; at least what an unloaded call takes. Default 5. */
+  /** How long a call may wait while the queue stands, milliseconds, or half of it; at least what an unloaded call takes. Default 20. */
   readonly targetMs?: number;
   /** How long the queue may stand before it is taken for overload, milliseconds. Default 100. */
   readonly intervalMs?: number;
@@ -41,12 +42,17 @@ export interface ConcurrencyLimit extends Middleware {
  * @throws RangeError when an option is not legal, naming it.
  */
 export function concurrencyLimit(options: ConcurrencyLimitOptions = {}): ConcurrencyLimit {
-  const { limit = adaptiveLimit(), maxQueued = 100, targetMs = 5, intervalMs = 100, clock = systemClock } = options;
+  const { limit = adaptiveLimit(), maxQueued = 100, targetMs = 20, intervalMs = 100 } = options;
+  const { side = "server", clock = systemClock } = options;
   if (!(maxQueued >= 0)) throw new RangeError(`concurrencyLimit: maxQueued must be 0 or more, got ${maxQueued}`);
   if (!(targetMs > 0)) throw new RangeError(`concurrencyLimit: targetMs must be above 0, got ${targetMs}`);
   if (!(intervalMs > 0)) throw new RangeError(`concurrencyLimit: intervalMs must be above 0, got ${intervalMs}`);
-  const retry = options.side === "client" ? { unprocessed: true } : {};
-  const refuse = (why: string): ServiceError => refusal("unavailable", OVERLOADED, `overloaded: ${why}`, retry);
+  const retry = side === "client" ? { unprocessed: true } : {};
+  const policy = new LimitPolicy(clock, side, () => gate.state);
+  const refuse = (why: string): ServiceError => {
+    policy.refused(why);
+    return refusal("unavailable", OVERLOADED, `overloaded: ${why}`, retry);
+  };
   const factory = typeof limit === "number" ? fixedLimit(limit) : limit;
   const gate = new Gate({ clock, limit: factory(clock), maxQueued, targetMs, intervalMs, refusal: refuse });
 
@@ -55,13 +61,23 @@ export function concurrencyLimit(options: ConcurrencyLimitOptions = {}): Concurr
     if (streams && options.streams !== true) return next;
     const guard: Guard = {
       name: "limited",
-      enter: (call) => (gate.tryEnter() ? undefined : call.wait(gate.enter(call.ctx))),
+      enter(call) {
+        if (policy.overloaded) policy.look();
+        return gate.tryEnter(call.startedOn(clock)) ? undefined : call.wait(gate.enter(call.ctx));
+      },
       leave(call, _token, error) {
-        const tells = !streams && (error === undefined || ServiceError.from(error).code === "deadline_exceeded");
+        // Out of its own time: what failed at once because a call it made could not be in time tells nothing.
+        const tells = !streams && (error === undefined || call.ctx.err?.code === "deadline_exceeded");
         gate.leave(tells ? call.durationMs : undefined, call.endedOn(clock));
       },
     };
     return guarded(guard, next, method);
   };
-  return Object.defineProperty(middleware, "state", { get: () => gate.state }) as unknown as ConcurrencyLimit;
+  const refuses: Middleware["refuses"] = (ctx, { kind }) =>
+    kind === "unary" || options.streams === true ? gate.refuses(ctx) : undefined;
+  const limiting = Object.defineProperties(middleware, {
+    state: { get: () => gate.state },
+    refuses: { value: refuses },
+  }) as unknown as ConcurrencyLimit;
+  return withPolicies(limiting, [policy]);
 }

@@ -1,7 +1,8 @@
 import type { Context } from "../../context/context.ts";
-import type { Endpoint, Middleware } from "../../endpoint/endpoint.ts";
+import { type Endpoint, type Middleware, withPolicies } from "../../endpoint/endpoint.ts";
 import { type Guard, guarded } from "../../endpoint/guard.ts";
 import type { MethodInfo } from "../../endpoint/method-info.ts";
+import type { Policy, PolicyMetric } from "../../endpoint/policy.ts";
 import { EgressLine, type Lines } from "./egress-line.ts";
 import { boundedKey, type RateLimitKey } from "./keys.ts";
 import type { Decision, RateLimiter } from "./limiter.ts";
@@ -30,6 +31,19 @@ export interface EgressLimit extends Middleware {
   /** Calls that failed without having been sent, because their turn would have come too late or too many waited. */
   readonly refused: number;
 }
+
+const WAITING: PolicyMetric = {
+  name: "flotilla.egress_limit.waiting",
+  kind: "sum",
+  unit: "{call}",
+  description: "Calls that wait for their turn.",
+};
+const REFUSED: PolicyMetric = {
+  name: "flotilla.egress_limit.refused",
+  kind: "counter",
+  unit: "{call}",
+  description: "Calls that failed because their turn would have come too late, or too many waited.",
+};
 
 /**
  * Keeps outgoing calls to a rate, such as the quota that a service grants: calls beyond it wait for their turn, first come first
@@ -83,9 +97,23 @@ export function egressLimit(options: EgressLimitOptions): EgressLimit {
     };
     return guarded(guard, next, method);
   };
-  return Object.defineProperties(middleware, {
+  const telling: Policy = {
+    name: "egress_limit",
+    metrics: [WAITING, REFUSED],
+    measure(to) {
+      const about = { "flotilla.rate_limit.policy": policy };
+      to(WAITING, lines.waiting, about);
+      to(REFUSED, lines.refused, about);
+    },
+    describe() {
+      const { limit, windowMs } = limiter;
+      return [{ name: policy, limit, windowMs, waiting: lines.waiting, refused: lines.refused }];
+    },
+  };
+  const pacing = Object.defineProperties(middleware, {
     limiter: { value: limiter },
     waiting: { get: () => lines.waiting },
     refused: { get: () => lines.refused },
   }) as unknown as EgressLimit;
+  return withPolicies(pacing, [telling, ...(limiter.policies ?? [])]);
 }

@@ -1,7 +1,8 @@
 import type { Context } from "../../context/context.ts";
-import type { Endpoint, Middleware } from "../../endpoint/endpoint.ts";
+import { type Endpoint, type Middleware, withPolicies } from "../../endpoint/endpoint.ts";
 import { type Guard, guarded } from "../../endpoint/guard.ts";
 import type { MethodInfo } from "../../endpoint/method-info.ts";
+import type { Policy, PolicyMetric } from "../../endpoint/policy.ts";
 import { errorInfo, FLOTILLA_DOMAIN } from "../../errors/details.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { withoutStack } from "../../errors/without-stack.ts";
@@ -48,6 +49,13 @@ export interface RateLimit extends Middleware {
   /** Calls refused so far. */
   readonly refused: number;
 }
+
+const CALLS: PolicyMetric = {
+  name: "flotilla.rate_limit.calls",
+  kind: "counter",
+  unit: "{call}",
+  description: "Calls by whether a rate limit admitted them.",
+};
 
 /** The reason in the error detail of calls that were over a rate limit. */
 export const RATE_LIMITED = "RATE_LIMITED";
@@ -112,11 +120,22 @@ export function rateLimit(options: RateLimitOptions): RateLimit {
     };
     return guarded(guard, next, method);
   };
-  return Object.defineProperties(middleware, {
+  const telling: Policy = {
+    name: "rate_limit",
+    metrics: [CALLS],
+    measure(to) {
+      const about = { "flotilla.rate_limit.policy": policy };
+      to(CALLS, counts.admitted, { ...about, outcome: "admitted" });
+      to(CALLS, counts.refused, { ...about, outcome: "refused" });
+    },
+    describe: () => [{ name: policy, limit: limiter.limit, windowMs: limiter.windowMs, ...counts }],
+  };
+  const limiting = Object.defineProperties(middleware, {
     limiter: { value: limiter },
     admitted: { get: () => counts.admitted },
     refused: { get: () => counts.refused },
   }) as unknown as RateLimit;
+  return withPolicies(limiting, [telling, ...(limiter.policies ?? [])]);
 }
 
 function letIn(refused: ServiceError | undefined): void {

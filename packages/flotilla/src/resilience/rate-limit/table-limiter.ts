@@ -1,10 +1,27 @@
 import type { Clock } from "../../clock/clock.ts";
+import type { Measure, Policy, PolicyMetric } from "../../endpoint/policy.ts";
 import { KeyTable } from "./key-table.ts";
 import { checkCost, type Decision, type LocalRateLimiter } from "./limiter.ts";
 import type { RateSettings } from "./options.ts";
 
+const KEYS: PolicyMetric = {
+  name: "flotilla.rate_limit.keys",
+  kind: "sum",
+  unit: "{key}",
+  description: "Keys that rate limiters remember.",
+};
+const FORGOTTEN: PolicyMetric = {
+  name: "flotilla.rate_limit.forgotten",
+  kind: "counter",
+  unit: "{key}",
+  description: "Keys that were forgotten for want of room while they had units to pay back.",
+};
+
 /** What the limiters of this process have in common: numbers by key, and a clock that starts at 0. */
-export abstract class TableLimiter implements LocalRateLimiter {
+export abstract class TableLimiter implements LocalRateLimiter, Policy {
+  readonly name = "rate_limiter";
+  readonly metrics = [KEYS, FORGOTTEN];
+  readonly policies = [this];
   readonly limit: number;
   readonly windowMs: number;
   readonly burst: number;
@@ -40,6 +57,16 @@ export abstract class TableLimiter implements LocalRateLimiter {
   takeAt(clockMs: number, key: string, cost: number): Decision {
     checkCost(cost, this.burst);
     return this.decide(clockMs - this.#originMs, key, cost);
+  }
+
+  measure(to: Measure): void {
+    to(KEYS, this.size);
+    to(FORGOTTEN, this.forgotten);
+  }
+
+  describe(): readonly Readonly<Record<string, unknown>>[] {
+    const { limit, windowMs, burst, size, forgotten } = this;
+    return [{ limit, windowMs, burst, keys: size, forgotten }];
   }
 
   /** @param now - milliseconds since the limiter was made. */
