@@ -1,4 +1,5 @@
 import type { Scenario } from "./lib/scenario.ts";
+import { clockSkew } from "./scenarios/clock-skew.ts";
 import { fleet } from "./scenarios/fleet.ts";
 import { metastability } from "./scenarios/metastability.ts";
 import { outage } from "./scenarios/outage.ts";
@@ -19,5 +20,6 @@ export const scenarios: readonly Scenario[] = [
   slowReplica,
   rollingDeploy,
   registryLoss,
+  clockSkew,
   fleet,
 ];
