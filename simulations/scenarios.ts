@@ -9,6 +9,7 @@ import { retryStorm } from "./scenarios/retry-storm.ts";
 import { rollingDeploy } from "./scenarios/rolling-deploy.ts";
 import { sinkhole } from "./scenarios/sinkhole.ts";
 import { slowReplica } from "./scenarios/slow-replica.ts";
+import { thunderingHerd } from "./scenarios/thundering-herd.ts";
 
 /** Every scenario: one file each in scenarios/. */
 export const scenarios: readonly Scenario[] = [
@@ -21,5 +22,6 @@ export const scenarios: readonly Scenario[] = [
   rollingDeploy,
   registryLoss,
   clockSkew,
+  thunderingHerd,
   fleet,
 ];
