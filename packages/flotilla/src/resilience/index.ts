@@ -59,6 +59,15 @@ export { tokenBucket } from "./rate-limit/token-bucket.ts";
 export { OVERLOADED } from "./refusal.ts";
 export { type Budgets, type RetryOptions, retry } from "./retry.ts";
 export { RetryBudget, type RetryBudgetOptions } from "./retry-budget.ts";
+export {
+  type AtMostOnce,
+  type AtMostOnceOptions,
+  type AtMostOnceState,
+  atMostOnce,
+  IDEMPOTENCY_KEY,
+  type IdempotencyKeyOptions,
+  idempotencyKeys,
+} from "./reuse/at-most-once.ts";
 export type { CallKey, CallKeyOptions } from "./reuse/call-key.ts";
 export {
   type CacheState,
