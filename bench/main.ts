@@ -1,10 +1,10 @@
 import { styleText } from "node:util";
 import { buildFlotilla } from "./lib/build.ts";
 import { surveyMachine } from "./lib/machine.ts";
-import { type Options, parseOptions, planRun, usage } from "./lib/options.ts";
-import { toJson, toTable } from "./lib/report.ts";
+import { type Options, parseOptions, planRun, rowsOf, usage } from "./lib/options.ts";
+import { studyToJson, studyToTable, toJson, toTable } from "./lib/report.ts";
 import { runScenario } from "./lib/run.ts";
-import type { Scenario } from "./lib/scenario.ts";
+import type { Scenario, Study } from "./lib/scenario.ts";
 import { balance } from "./scenarios/balance.ts";
 import { chain } from "./scenarios/chain.ts";
 import { client } from "./scenarios/client.ts";
@@ -12,19 +12,21 @@ import { context } from "./scenarios/context.ts";
 import { discovery } from "./scenarios/discovery.ts";
 import { full } from "./scenarios/full.ts";
 import { http } from "./scenarios/http.ts";
+import { overload } from "./scenarios/overload.ts";
 import { policies } from "./scenarios/policies.ts";
 import { telemetry } from "./scenarios/telemetry.ts";
 import { telemetryCollector } from "./scenarios/telemetry-collector.ts";
 import { telemetryExport } from "./scenarios/telemetry-export.ts";
 
 /** Every scenario: one file each in scenarios/. */
-const scenarios: readonly Scenario[] = [
+const scenarios: readonly (Scenario | Study)[] = [
   http,
   client,
   full,
   chain,
   policies,
   balance,
+  overload,
   context,
   discovery,
   telemetry,
@@ -37,7 +39,9 @@ const progress = (text: string): void => {
 };
 
 function listScenarios(): string {
-  const lines = scenarios.map(({ name, summary, rows, reference }) => {
+  const lines = scenarios.map((scenario) => {
+    const { name, summary, rows } = scenario;
+    const reference = "reference" in scenario ? scenario.reference : undefined;
     const names = Object.keys(rows).map((row) => (row === reference ? `${row} (reference)` : row));
     return `  ${styleText("bold", name.padEnd(19), { stream: process.stdout })} ${summary}\n                      rows: ${names.join(", ")}`;
   });
@@ -53,11 +57,20 @@ async function main(options: Options): Promise<number> {
   if (scenario === undefined) {
     throw new Error(`no scenario ${options.scenario}; there are ${scenarios.map(({ name }) => name).join(", ")}`);
   }
+  if ("run" in scenario) return study(scenario, options);
   const plan = planRun(scenario, options);
   if (options.build) buildFlotilla(progress);
   const results = await runScenario(scenario, plan, surveyMachine(), progress);
   process.stdout.write(`${options.json ? toJson(scenario, results) : toTable(scenario, plan, results)}\n`);
   return results.some(({ failure }) => failure !== undefined) ? 1 : 0;
+}
+
+async function study(chosen: Study, options: Options): Promise<number> {
+  const rows = rowsOf(chosen, options);
+  if (options.build) buildFlotilla(progress);
+  const results = await chosen.run(rows, options.quick, surveyMachine(), progress);
+  process.stdout.write(`${options.json ? studyToJson(chosen, results) : studyToTable(chosen, results)}\n`);
+  return 0;
 }
 
 try {

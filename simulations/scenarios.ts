@@ -1,6 +1,7 @@
 import type { Scenario } from "./lib/scenario.ts";
 import { clockSkew } from "./scenarios/clock-skew.ts";
 import { fleet } from "./scenarios/fleet.ts";
+import { hopeless } from "./scenarios/hopeless.ts";
 import { metastability } from "./scenarios/metastability.ts";
 import { outage } from "./scenarios/outage.ts";
 import { overload } from "./scenarios/overload.ts";
@@ -14,6 +15,7 @@ import { thunderingHerd } from "./scenarios/thundering-herd.ts";
 /** Every scenario: one file each in scenarios/. */
 export const scenarios: readonly Scenario[] = [
   overload,
+  hopeless,
   metastability,
   retryStorm,
   outage,

@@ -83,13 +83,17 @@ export interface Plan {
   readonly progressEvery: number;
 }
 
+/** The rows asked for, in the order of the scenario. @throws Error when there is no such row. */
+export function rowsOf({ name, rows }: Pick<Scenario, "name" | "rows">, options: Options, always?: string): string[] {
+  const known = Object.keys(rows);
+  const unknown = options.rows?.filter((row) => !known.includes(row)) ?? [];
+  if (unknown.length > 0) throw new Error(`no row ${unknown.join(", ")} in ${name}; its rows: ${known.join(", ")}`);
+  return known.filter((row) => row === always || (options.rows?.includes(row) ?? true));
+}
+
 /** Which rows are measured, how often and for how long. */
 export function planRun(scenario: Scenario, options: Options): Plan {
-  const known = Object.keys(scenario.rows);
-  const unknown = options.rows?.filter((row) => !known.includes(row)) ?? [];
-  if (unknown.length > 0)
-    throw new Error(`no row ${unknown.join(", ")} in ${scenario.name}; its rows: ${known.join(", ")}`);
-  const rows = known.filter((row) => row === scenario.reference || (options.rows?.includes(row) ?? true));
+  const rows = rowsOf(scenario, options, scenario.reference);
   const starts = options.quick ? 1 : FULL_STARTS;
   const warmUpSeconds = options.quick ? WARM_UP_SECONDS : (scenario.warmUpSeconds ?? WARM_UP_SECONDS);
   const untilMs = options.quick ? QUICK_UNTIL_MS : Infinity;

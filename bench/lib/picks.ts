@@ -25,6 +25,8 @@ export function picks(factory: BalancerFactory, n: number): Loop {
   balancer.update(candidates);
   const ctx = background();
   const running: Counted[] = [];
+  // The channel reads the clock at the end of each call, whatever the balancer.
+  let nowMs = systemClock.now();
   return (iterations) => {
     let at = 0;
     for (let i = 0; i < iterations; i++) {
@@ -36,8 +38,9 @@ export function picks(factory: BalancerFactory, n: number): Loop {
       at = (at + 1) & 7;
       if (ended === undefined) continue;
       ended.inFlight--;
-      balancer.done?.(ended, 5, undefined);
-      balancer.report?.(ended, { requestsInFlight: ended.inFlight, latencyMs: 5 });
+      nowMs += 0.1;
+      balancer.done?.(ended, 5, undefined, nowMs);
+      balancer.report?.(ended, { requestsInFlight: ended.inFlight, latencyMs: 5 }, nowMs);
     }
     return at;
   };

@@ -1,7 +1,7 @@
 import { styleText } from "node:util";
 import type { Plan } from "./options.ts";
 import { formatFigure, type RowResult } from "./run.ts";
-import type { Scenario } from "./scenario.ts";
+import type { Figures, Scenario, Study } from "./scenario.ts";
 import { median, quantile } from "./stats.ts";
 
 const BAR_WIDTH = 28;
@@ -67,4 +67,24 @@ function rowLine(scenario: Scenario, result: RowResult, nameWidth: number, top: 
   const bar = paint(style, "█".repeat(Math.max(1, Math.round((middle / top) * BAR_WIDTH))));
   const ratios = `${formatRatio(ratio)} ${formatRatio(bestOf(scenario, result) / referenceBest)}`;
   return `${paint(style, label)}  ${figures} ${ratios}  ${bar} ${paint("dim", scenario.rows[name] ?? "")}`;
+}
+
+/** The one-line machine form of a study. */
+export function studyToJson({ name }: Study, results: Readonly<Record<string, Figures>>): string {
+  const rows = Object.entries(results).map(([row, figures]) => ({ name: row, ...figures }));
+  return JSON.stringify({ scenario: name, rows });
+}
+
+export function studyToTable({ name, summary, rows }: Study, results: Readonly<Record<string, Figures>>): string {
+  const columns = Object.keys(Object.values(results)[0] ?? {});
+  const nameWidth = Math.max(...Object.keys(results).map((row) => row.length));
+  const cells = (parts: readonly string[]): string =>
+    parts.map((part, i) => part.padStart(columns[i]!.length)).join("  ");
+  const lines = Object.entries(results).map(([row, figures]) => {
+    const style: Style = row.startsWith("flotilla") ? "green" : "white";
+    const values = columns.map((column) => (Number.isNaN(figures[column]) ? "-" : formatFigure(figures[column]!)));
+    return `${paint(style, row.padEnd(nameWidth))}  ${cells(values)}  ${paint("dim", rows[row] ?? "")}`;
+  });
+  const head = `${"row".padEnd(nameWidth)}  ${cells(columns)}`;
+  return ["", `${paint("bold", name)}  ${summary}`, "", paint("dim", head), ...lines, ""].join("\n");
 }

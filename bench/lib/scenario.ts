@@ -44,5 +44,21 @@ export interface Scenario {
   stage(machine: Machine, fine: boolean): Promise<Stage>;
 }
 
+/** What is told of a row, by column; NaN where there is nothing to tell. */
+export type Figures = Readonly<Record<string, number>>;
+
+/** What is not one figure a row in alternating rounds: it measures in its own way, row after row. */
+export interface Study {
+  readonly name: string;
+  readonly summary: string;
+  readonly rows: Readonly<Record<string, string>>;
+  run(
+    rows: readonly string[],
+    quick: boolean,
+    machine: Machine,
+    progress: (text: string) => void,
+  ): Promise<Readonly<Record<string, Figures>>>;
+}
+
 /** Lets a row without resources of its own be written in one line. */
 export const nothingToClose = (): Promise<void> => Promise.resolve();

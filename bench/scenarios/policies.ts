@@ -10,6 +10,7 @@ export const policies: Scenario = {
   rows: {
     "bare-call": "the endpoint alone",
     deadline: "deadline",
+    "deadline-check": "deadline check, of calls that have time enough",
     retry: "retry with a budget",
     hedge: "hedging, while it still measures",
     breaker: "circuit breaker, consecutive failures",

@@ -12,6 +12,11 @@ export interface Candidate {
   readonly inFlight: number;
 }
 
+/** Tells of a candidate whether it is to be avoided. A `Set` does. */
+export interface Avoided<C> {
+  has(candidate: C): boolean;
+}
+
 /** Picks the instance of each call. State of its own, so each client has its own balancer. */
 export interface Balancer<C extends Candidate = Candidate> {
   /** The full list, on every change. Instances that stay are the same objects as before, so their history can be kept. */
@@ -21,18 +26,24 @@ export interface Balancer<C extends Candidate = Candidate> {
    *
    * @param tried - candidates this call has failed on already: to be avoided as long as another is left.
    */
-  pick(ctx: Context, tried?: ReadonlySet<C>): C | undefined;
-  /** Told when a picked call has ended, where the balancer learns from that. */
-  done?(candidate: C, latencyMs: number, error: ServiceError | undefined): void;
-  /** Told how busy a candidate is, when an answer of it says so. */
-  report?(candidate: C, load: LoadReport): void;
+  pick(ctx: Context, tried?: Avoided<C>): C | undefined;
+  /** Told when a picked call has ended, where the balancer learns from that. `nowMs`: when, on the clock it was built with. */
+  done?(candidate: C, latencyMs: number, error: ServiceError | undefined, nowMs: number): void;
+  /** Told how busy a candidate is, when an answer of it says so; after `done`, where that is the answer to a call. */
+  report?(candidate: C, load: LoadReport, nowMs: number): void;
 }
 
 /** What a balancer is built with. */
-export interface BalancerDeps {
+export interface BalancerDeps<C extends Candidate = Candidate> {
   readonly clock: Clock;
   readonly random: Random;
+  /**
+   * Asks a candidate how busy it is, without a call of the user's: for balancers that live by reports, where answers bring too few.
+   * What it says comes in by `report`. Resolves when that is over, whatever came of it: with false when it cannot be asked. Left out
+   * where none can.
+   */
+  readonly probe?: (candidate: C) => Promise<boolean>;
 }
 
 /** What `roundRobin()`, `random()`, `leastRequest()` give: makes the balancer of one client. */
-export type BalancerFactory = <C extends Candidate>(deps: BalancerDeps) => Balancer<C>;
+export type BalancerFactory = <C extends Candidate>(deps: BalancerDeps<C>) => Balancer<C>;

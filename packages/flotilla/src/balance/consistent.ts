@@ -1,8 +1,11 @@
 import { type Random, randomInt } from "../clock/random.ts";
 import { hash32 } from "../codec/hash.ts";
 import type { Context } from "../context/context.ts";
-import type { Balancer, Candidate } from "./balancer.ts";
+import type { Avoided, Balancer, Candidate } from "./balancer.ts";
 import { weightOf } from "./weight.ts";
+
+/** Picks between two counts of the calls in flight. */
+const MIN_PICKS = 256;
 
 /** What the balancers by key have in common. */
 export interface ByKeyOptions {
@@ -44,8 +47,9 @@ export class ByKey<C extends Candidate> implements Balancer<C> {
   #candidates: readonly C[] = [];
   #circle: Circle | undefined;
   #weights = 1;
-  /** Calls in flight to all of them. */
+  /** Calls in flight to all of them: counted, and from time to time added up anew, for a pick may end in no call. */
   #inFlight = 0;
+  #picksLeft = 0;
 
   constructor(options: Required<ByKeyOptions>, make: (candidates: readonly C[]) => Circle, random: Random) {
     this.#key = options.key;
@@ -59,16 +63,21 @@ export class ByKey<C extends Candidate> implements Balancer<C> {
     this.#candidates = candidates.toSorted((a, b) => (a.instance.id < b.instance.id ? -1 : 1));
     this.#circle = candidates.length === 0 ? undefined : this.#make(this.#candidates);
     this.#weights = 0;
-    this.#inFlight = 0;
-    for (const candidate of candidates) {
-      this.#weights += weightOf(candidate);
-      this.#inFlight += candidate.inFlight;
-    }
+    for (const candidate of candidates) this.#weights += weightOf(candidate);
+    this.#count();
   }
 
-  pick(ctx: Context, tried?: ReadonlySet<C>): C | undefined {
+  #count(): void {
+    this.#inFlight = 0;
+    for (const { inFlight } of this.#candidates) this.#inFlight += inFlight;
+    // As many as it takes to make the cost of a count that of one candidate a pick.
+    this.#picksLeft = Math.max(MIN_PICKS, this.#candidates.length);
+  }
+
+  pick(ctx: Context, tried?: Avoided<C>): C | undefined {
     const circle = this.#circle;
     if (circle === undefined) return undefined;
+    if (this.#picksLeft-- === 0) this.#count();
     const key = this.#key(ctx);
     const start = key === undefined ? randomInt(this.#random, circle.places) : circle.place(hash32(key));
     const first = this.#candidates[circle.at(start)]!;
@@ -89,7 +98,7 @@ export class ByKey<C extends Candidate> implements Balancer<C> {
   }
 
   /** The first with room that was not tried; without room if it must be. */
-  #search(circle: Circle, start: number, tried: ReadonlySet<C> | undefined): C | undefined {
+  #search(circle: Circle, start: number, tried: Avoided<C> | undefined): C | undefined {
     let crowded: C | undefined;
     let place = start;
     for (let steps = 0; steps < circle.places; steps++, place = circle.next(place)) {

@@ -26,7 +26,11 @@ export interface EjectionOptions {
   readonly maxShare?: number;
   /** Told of each ejection. Must not throw. */
   readonly onEject?: (ejected: Ejected) => void;
+  /** Told of each instance whose time is up. Must not throw. */
+  readonly onReturn?: (instance: Instance) => void;
 }
+
+type Settings = Required<Omit<EjectionOptions, "onEject" | "onReturn">>;
 
 /** An ejection. */
 export interface Ejected {
@@ -56,7 +60,7 @@ interface Record {
   outUntilMs: number;
 }
 
-const defaults: Required<Omit<EjectionOptions, "onEject">> = {
+const defaults: Settings = {
   intervalMs: 10_000,
   consecutive: 5,
   deviations: 1.9,
@@ -76,8 +80,9 @@ const MIN_HOSTS = 5;
  * Algorithm: outlier detection of Envoy, and gRPC's proposal A50.
  */
 export class Ejection<C extends Candidate> {
-  readonly #settings: Required<Omit<EjectionOptions, "onEject">>;
-  readonly #onEject: ((ejected: Ejected) => void) | undefined;
+  readonly #settings: Settings;
+  readonly #onEject: EjectionOptions["onEject"];
+  readonly #onReturn: EjectionOptions["onReturn"];
   readonly #clock: Clock;
   readonly #random: Random;
   #records = new Map<C, Record>();
@@ -104,6 +109,7 @@ export class Ejection<C extends Candidate> {
     }
     this.#settings = settings;
     this.#onEject = options.onEject;
+    this.#onReturn = options.onReturn;
     this.#clock = clock;
     this.#random = random;
     this.#nextSweepMs = clock.now() + settings.intervalMs;
@@ -176,6 +182,7 @@ export class Ejection<C extends Candidate> {
           this.#out.delete(candidate);
           record.row = 0;
           changed = true;
+          this.#onReturn?.(candidate.instance);
         }
       }
     }

@@ -1,4 +1,4 @@
-export type { Balancer, BalancerDeps, BalancerFactory, Candidate } from "./balancer.ts";
+export type { Avoided, Balancer, BalancerDeps, BalancerFactory, Candidate } from "./balancer.ts";
 export type { ByKeyOptions } from "./consistent.ts";
 export type { Ejected, EjectionOptions } from "./ejection.ts";
 export { leastRequest } from "./least-request.ts";
@@ -8,4 +8,6 @@ export { type PrequalOptions, prequal } from "./prequal.ts";
 export { random } from "./random.ts";
 export { type RingHashOptions, ringHash } from "./ring-hash.ts";
 export { roundRobin } from "./round-robin.ts";
+export { type SlowStartOptions, slowStart } from "./slow-start.ts";
 export { weightedRoundRobin } from "./weighted-round-robin.ts";
+export { type ZoneAwareOptions, zoneAware } from "./zone-aware.ts";

@@ -1,34 +1,41 @@
 import type { Random } from "../clock/random.ts";
 import type { Context } from "../context/context.ts";
-import type { Balancer, BalancerFactory, Candidate } from "./balancer.ts";
-import { betterOfTwo } from "./two-choices.ts";
+import type { Avoided, Balancer, BalancerFactory, Candidate } from "./balancer.ts";
+import { Draw } from "./draw.ts";
+import { weightOf } from "./weight.ts";
 
 class LeastRequest<C extends Candidate> implements Balancer<C> {
-  readonly #random: Random;
-  #candidates: readonly C[] = [];
+  readonly #draw: Draw<C>;
 
   constructor(random: Random) {
-    this.#random = random;
+    this.#draw = new Draw(random);
   }
 
   update(candidates: readonly C[]): void {
-    this.#candidates = candidates.slice();
+    this.#draw.update(candidates);
   }
 
-  pick(_ctx: Context, tried?: ReadonlySet<C>): C | undefined {
-    return betterOfTwo(this.#random, this.#candidates, tried, lessLoaded);
+  pick(_ctx: Context, tried?: Avoided<C>): C | undefined {
+    return lessLoadedOfTwo(this.#draw, tried);
   }
 }
 
-/** The one with fewer calls in flight from this client. */
-export function lessLoaded<C extends Candidate>(first: C, second: C): C {
-  return second.inFlight < first.inFlight ? second : first;
+/** Of two drawn by chance the one with fewer calls in flight from this client for its weight; undefined when there is none. */
+export function lessLoadedOfTwo<C extends Candidate>(draw: Draw<C>, tried: Avoided<C> | undefined): C | undefined {
+  if (!draw.two(tried)) return undefined;
+  const first = draw.candidates[draw.first]!;
+  const second = draw.candidates[draw.second]!;
+  if (!draw.weighted) return second.inFlight < first.inFlight ? second : first;
+  return second.inFlight * weightOf(first) < first.inFlight * weightOf(second) ? second : first;
 }
 
 /**
  * The less loaded of two different candidates drawn by chance, by calls in flight from this client; ties go either way.
- * A slow instance is sent less without being starved, and clients that decide alike do not all run to the same one. Weights
- * are not heeded.
+ * A slow instance is sent less without being starved, and clients that decide alike do not all run to the same one.
+ *
+ * Weights are heeded twice over: they are the chance of being drawn, and what the calls in flight are divided by. Idle instances get
+ * their share by the first, busy ones by the second. (Counting the call to come, as some do, would give each idle pair to the
+ * heavier one, and the lightest nothing at all.)
  *
  * Algorithm: power of two choices (Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing", IEEE TPDS 12(10),
  * 2001).

@@ -2,8 +2,8 @@ import type { Clock } from "../clock/clock.ts";
 import type { Random } from "../clock/random.ts";
 import type { Context } from "../context/context.ts";
 import type { ServiceError } from "../errors/service-error.ts";
-import type { Balancer, BalancerFactory, Candidate } from "./balancer.ts";
-import { betterOfTwo } from "./two-choices.ts";
+import type { Avoided, Balancer, BalancerFactory, Candidate } from "./balancer.ts";
+import { Draw } from "./draw.ts";
 import { weightOf } from "./weight.ts";
 
 /** Options of {@link peakEwma}. */
@@ -12,79 +12,105 @@ export interface PeakEwmaOptions {
   readonly decayMs?: number;
 }
 
-interface Load {
-  /** Milliseconds; 0 while nothing was measured. */
-  cost: number;
-  stampMs: number;
-}
-
 /** What one costs that has calls in flight and has never answered: more than any that has. */
-const UNKNOWN_MS = 1e6;
+const UNKNOWN = 1e300;
 /** A failure counts as so many times what calls take, at least so many milliseconds: fast errors must not look like speed. */
 const FAILURE_TIMES = 5;
 const FAILURE_MS = 100;
+/** However often it fails. */
+const MAX_FAILURE_MS = 1e6;
+/** After so many times `decayMs` costs are brought down to a new zero of time, long before numbers end. */
+const MAX_DECAYS = 200;
 
+/**
+ * What calls took, told so that it decays by itself: a cost measured at t stands as cost * e^(t / decayMs). All decay alike, so two are
+ * compared as they stand, without looking at the clock.
+ */
 class PeakEwma<C extends Candidate> implements Balancer<C> {
   readonly #decayMs: number;
-  readonly #clock: Clock;
-  readonly #random: Random;
-  readonly #loads = new WeakMap<C, Load>();
-  #candidates: readonly C[] = [];
+  readonly #draw: Draw<C>;
+  /** Where each candidate stands in the list. */
+  #places = new Map<C, number>();
+  /** By place; 0 while nothing was measured. */
+  #costs = new Float64Array(0);
+  /** By place: e^(t / decayMs) when it was measured last. */
+  #stamps = new Float64Array(0);
+  #zeroMs: number;
 
   constructor(decayMs: number, clock: Clock, random: Random) {
     this.#decayMs = decayMs;
-    this.#clock = clock;
-    this.#random = random;
+    this.#draw = new Draw(random);
+    this.#zeroMs = clock.now();
   }
 
   update(candidates: readonly C[]): void {
-    this.#candidates = candidates.slice();
+    const before = this.#places;
+    const costs = new Float64Array(candidates.length);
+    const stamps = new Float64Array(candidates.length);
+    this.#places = new Map();
+    candidates.forEach((candidate, place) => {
+      this.#places.set(candidate, place);
+      const old = before.get(candidate);
+      if (old === undefined) return;
+      costs[place] = this.#costs[old]!;
+      stamps[place] = this.#stamps[old]!;
+    });
+    this.#costs = costs;
+    this.#stamps = stamps;
+    this.#draw.update(candidates);
   }
 
-  pick(_ctx: Context, tried?: ReadonlySet<C>): C | undefined {
-    return betterOfTwo(this.#random, this.#candidates, tried, this.#better);
+  pick(_ctx: Context, tried?: Avoided<C>): C | undefined {
+    const draw = this.#draw;
+    if (!draw.two(tried)) return undefined;
+    const { first, second } = draw;
+    return draw.candidates[this.#load(second) < this.#load(first) ? second : first];
   }
 
-  done(candidate: C, latencyMs: number, error: ServiceError | undefined): void {
-    const nowMs = this.#clock.now();
-    const load = this.#loadOf(candidate, nowMs);
-    const keep = Math.exp((load.stampMs - nowMs) / this.#decayMs);
+  done(candidate: C, latencyMs: number, error: ServiceError | undefined, nowMs: number): void {
+    const place = this.#places.get(candidate);
+    if (place === undefined) return;
+    const scale = this.#scale(nowMs);
+    const costs = this.#costs;
+    const cost = costs[place]!;
     const failed = error !== undefined && error.code !== "canceled";
-    const measured = failed ? Math.max(latencyMs, FAILURE_MS, load.cost * FAILURE_TIMES) : latencyMs;
+    const measured = scale * (failed ? this.#failureMs(latencyMs, cost / scale) : latencyMs);
     // Up at once, down slowly: one slow answer is a warning, one quick answer none of the opposite.
-    if (measured > load.cost) load.cost = Math.min(measured, failed ? UNKNOWN_MS : Infinity);
-    else load.cost = load.cost * keep + measured * (1 - keep);
-    load.stampMs = nowMs;
+    costs[place] = measured > cost ? measured : cost + measured * (1 - this.#stamps[place]! / scale);
+    this.#stamps[place] = scale;
   }
 
-  readonly #better = (first: C, second: C): C => {
-    const nowMs = this.#clock.now();
-    return this.#weigh(second, nowMs) < this.#weigh(first, nowMs) ? second : first;
-  };
-
-  #weigh(candidate: C, nowMs: number): number {
-    const load = this.#loadOf(candidate, nowMs);
-    const waiting = candidate.inFlight;
-    if (load.cost === 0) return waiting === 0 ? 0 : UNKNOWN_MS * waiting;
-    // What has not been asked for a while may be well again.
-    const cost = load.cost * Math.exp((load.stampMs - nowMs) / this.#decayMs);
-    return (cost * (waiting + 1)) / weightOf(candidate);
+  #failureMs(latencyMs: number, costMs: number): number {
+    return Math.min(MAX_FAILURE_MS, Math.max(latencyMs, FAILURE_MS, costMs * FAILURE_TIMES));
   }
 
-  #loadOf(candidate: C, nowMs: number): Load {
-    let load = this.#loads.get(candidate);
-    if (load === undefined) {
-      load = { cost: 0, stampMs: nowMs };
-      this.#loads.set(candidate, load);
+  #load(place: number): number {
+    const candidate = this.#draw.candidates[place]!;
+    const cost = this.#costs[place]!;
+    const { inFlight } = candidate;
+    if (inFlight === 0) return cost;
+    if (cost === 0) return UNKNOWN * inFlight;
+    return cost * (this.#draw.weighted ? inFlight / weightOf(candidate) + 1 : inFlight + 1);
+  }
+
+  /** What a millisecond measured now stands as. */
+  #scale(nowMs: number): number {
+    const decays = (nowMs - this.#zeroMs) / this.#decayMs;
+    if (decays < MAX_DECAYS) return Math.exp(decays);
+    const down = Math.exp(-decays);
+    for (let i = 0; i < this.#costs.length; i++) {
+      this.#costs[i]! *= down;
+      this.#stamps[i]! *= down;
     }
-    return load;
+    this.#zeroMs = nowMs;
+    return 1;
   }
 }
 
 /**
  * The better of two different candidates drawn by chance, by what calls took lately times the calls in flight: heeds how fast
  * instances are as well as how busy. A slow answer counts at once, quick ones bring the measure down over `decayMs`. Failures
- * count as slow. Weights are heeded.
+ * count as slow. Weights are heeded: as the chance of being drawn, and as what the calls in flight are divided by.
  *
  * Algorithm: peak EWMA (Finagle, `PeakEwma`) with the power of two choices.
  *

@@ -14,36 +14,48 @@ const MAX_POINTS = 10_000;
 function ring(candidates: readonly Candidate[], most: number): Circle {
   let heaviest = 0;
   for (const candidate of candidates) heaviest = Math.max(heaviest, weightOf(candidate));
-  const points: { readonly hash: number; readonly index: number }[] = [];
-  candidates.forEach((candidate, index) => {
-    const count = Math.max(1, Math.round((most * weightOf(candidate)) / heaviest));
-    for (let i = 0; i < count; i++) points.push({ hash: hash32(candidate.instance.id, i), index });
+  const counts = candidates.map((candidate) => Math.max(1, Math.round((most * weightOf(candidate)) / heaviest)));
+  const n = counts.reduce((sum, count) => sum + count, 0);
+  // One number each, hash before index, so that they are sorted as numbers.
+  const sorted = new Float64Array(n);
+  let filled = 0;
+  candidates.forEach(({ instance }, index) => {
+    for (let i = 0; i < counts[index]!; i++) sorted[filled++] = hash32(instance.id, i) * candidates.length + index;
   });
-  points.sort((a, b) => a.hash - b.hash || a.index - b.index);
-  const n = points.length;
-  const hashes = Uint32Array.from(points, ({ hash }) => hash);
-  const indices = Uint32Array.from(points, ({ index }) => index);
+  sorted.sort();
+  // Hashes are spread evenly: of ranges a quarter as many as points each holds some four, side by side in memory, and where each
+  // range begins is known. What a range leaves open of a hash, and the index, are one word.
+  const indexBits = 32 - Math.clz32(candidates.length - 1);
+  const shift = Math.min(31, Math.clz32(n) + 2, 32 - indexBits);
+  const low = 2 ** shift - 1;
+  const index = 2 ** indexBits - 1;
+  const points = new Uint32Array(n);
+  const starts = new Uint32Array(2 ** (32 - shift) + 1).fill(n);
+  for (let place = n - 1; place >= 0; place--) {
+    const hash = Math.floor(sorted[place]! / candidates.length);
+    points[place] = (hash & low) * 2 ** indexBits + (sorted[place]! % candidates.length);
+    starts[hash >>> shift] = place;
+  }
+  for (let i = starts.length - 2; i >= 0; i--) starts[i] = Math.min(starts[i]!, starts[i + 1]!);
   return {
     places: n,
-    at: (place) => indices[place]!,
+    at: (place) => points[place]! & index,
     next: (place) => (place + 1 === n ? 0 : place + 1),
     place(hash) {
-      let low = 0;
-      let high = n;
-      while (low < high) {
-        const middle = (low + high) >>> 1;
-        if (hashes[middle]! < hash) low = middle + 1;
-        else high = middle;
-      }
-      return low === n ? 0 : low;
+      const range = hash >>> shift;
+      const end = starts[range + 1]!;
+      const least = (hash & low) * 2 ** indexBits;
+      let place = starts[range]!;
+      while (place < end && points[place]! < least) place++;
+      return place === n ? 0 : place;
     },
   };
 }
 
 /**
  * Calls with one key go to one instance, the same from every client; when instances come or go, only their share of the keys
- * moves. One that has too many calls is passed over (`maxLoad`). Weights are heeded. A pick takes the logarithm of the points; an
- * update sorts them.
+ * moves. One that has too many calls is passed over (`maxLoad`). Weights are heeded. A pick takes constant time; an update
+ * sorts the points.
  *
  * Algorithm: consistent hashing (Karger et al., STOC 1997) with bounded loads.
  *

@@ -1,6 +1,6 @@
 import { type Random, randomInt } from "../clock/random.ts";
 import type { Context } from "../context/context.ts";
-import type { Balancer, BalancerFactory, Candidate } from "./balancer.ts";
+import type { Avoided, Balancer, BalancerFactory, Candidate } from "./balancer.ts";
 
 /** After so many neighbours that vanished at once, where the cycle goes on no longer matters. */
 const MAX_SOUGHT = 8;
@@ -21,12 +21,12 @@ class RoundRobin<C extends Candidate> implements Balancer<C> {
     this.#candidates = fresh;
   }
 
-  pick(_ctx: Context, tried?: ReadonlySet<C>): C | undefined {
+  pick(_ctx: Context, tried?: Avoided<C>): C | undefined {
     const candidates = this.#candidates;
     if (candidates.length === 0) return undefined;
     let index = this.#next;
-    if (tried !== undefined && tried.size > 0) {
-      // Ends within tried.size + 1 steps. Once around, all have been tried and the next one is as good as any.
+    if (tried !== undefined) {
+      // Once around, all have been tried and the next one is as good as any.
       let steps = 0;
       while (tried.has(candidates[index]!) && ++steps <= candidates.length) index = (index + 1) % candidates.length;
     }
@@ -47,8 +47,8 @@ class RoundRobin<C extends Candidate> implements Balancer<C> {
 
 /**
  * Each in turn: over a full cycle every candidate is picked exactly once. The start is random, so that many clients do not
- * all begin at the same instance; an update goes on where the cycle was. Weights are not heeded: use `random()` where
- * instances have weights.
+ * all begin at the same instance; an update goes on where the cycle was. Weights are not heeded, for
+ * exactly once is the point of it: use `weightedRoundRobin()` where instances have weights.
  */
 export function roundRobin(): BalancerFactory {
   return ({ random }) => new RoundRobin(random);

@@ -1,10 +1,12 @@
 import { type Random, randomInt } from "../clock/random.ts";
 import type { Context } from "../context/context.ts";
-import type { Balancer, BalancerFactory, Candidate } from "./balancer.ts";
+import type { Avoided, Balancer, BalancerFactory, Candidate } from "./balancer.ts";
 import { weightOf } from "./weight.ts";
 
 /** Weights are told in so many steps of the greatest. */
 const STEPS = 65_535;
+/** So many turns may be those of candidates that were tried before the list is looked through. */
+const MAX_TURNS = 16;
 
 class WeightedRoundRobin<C extends Candidate> implements Balancer<C> {
   readonly #random: Random;
@@ -28,16 +30,20 @@ class WeightedRoundRobin<C extends Candidate> implements Balancer<C> {
     this.#sequence = candidates.length === 0 ? 0 : randomInt(this.#random, candidates.length * 64);
   }
 
-  pick(_ctx: Context, tried?: ReadonlySet<C>): C | undefined {
+  pick(_ctx: Context, tried?: Avoided<C>): C | undefined {
     const candidates = this.#candidates;
-    const n = candidates.length;
-    if (n === 0) return undefined;
+    if (candidates.length === 0) return undefined;
     const first = this.#next();
     if (tried === undefined || !tried.has(first)) return first;
-    // The next ones of the round, whatever they weigh: what was tried is to be avoided before all.
-    const at = candidates.indexOf(first);
-    for (let i = 1; i < n; i++) {
-      const candidate = candidates[(at + i) % n]!;
+    // Whose turn it is next, so that what others lose is spread by weight.
+    for (let turns = 1; turns < MAX_TURNS; turns++) {
+      const candidate = this.#next();
+      if (!tried.has(candidate)) return candidate;
+    }
+    // Those that are left are few or weigh little: the next of the list, whatever it weighs.
+    const at = this.#sequence % candidates.length;
+    for (let i = 0; i < candidates.length; i++) {
+      const candidate = candidates[(at + i) % candidates.length]!;
       if (!tried.has(candidate)) return candidate;
     }
     return first;

@@ -14,6 +14,19 @@ export interface Clock {
    *   (24.8 days) are waited for in steps; Infinity never comes.
    */
   schedule(delayMs: number, callback: () => void): Timer;
+  /** The event loop that the callbacks run on; left out where there is none, as under a virtual clock. */
+  readonly loop?: EventLoop;
+}
+
+/** What an event loop tells of itself. */
+export interface EventLoop {
+  /** How long it has been idle so far, milliseconds from an arbitrary origin. */
+  idleMs(): number;
+  /**
+   * Calls `callback` when it has come round and has read what had arrived by then, connections to be accepted included; at the
+   * latest some milliseconds after it came round, when ever more arrives. Does not keep the process alive.
+   */
+  whenRound(callback: () => void): void;
 }
 
 /** A callback waiting on a {@link Clock}. */

@@ -15,20 +15,30 @@ export const systemRandom: Random = { next: () => Math.random() };
  * @param seed - any integer; its low 32 bits count.
  */
 export function seededRandom(seed: number): Random {
-  let a = 0x9e3779b9;
-  let b = 0x243f6a88;
-  let c = seed | 0;
-  let counter = 1;
-  const next = (): number => {
-    const t = (((a + b) | 0) + counter) | 0;
-    counter = (counter + 1) | 0;
-    a = b ^ (b >>> 9);
-    b = (c + (c << 3)) | 0;
-    c = (((c << 21) | (c >>> 11)) + t) | 0;
+  return new Sfc32(seed | 0);
+}
+
+class Sfc32 implements Random {
+  #a = 0x9e3779b9 | 0;
+  #b = 0x243f6a88;
+  #c: number;
+  #counter = 1;
+
+  constructor(seed: number) {
+    this.#c = seed;
+    for (let i = 0; i < 12; i++) this.next();
+  }
+
+  next(): number {
+    const b = this.#b;
+    const c = this.#c;
+    const t = (((this.#a + b) | 0) + this.#counter) | 0;
+    this.#counter = (this.#counter + 1) | 0;
+    this.#a = b ^ (b >>> 9);
+    this.#b = (c + (c << 3)) | 0;
+    this.#c = (((c << 21) | (c >>> 11)) + t) | 0;
     return (t >>> 0) / 2 ** 32;
-  };
-  for (let i = 0; i < 12; i++) next();
-  return { next };
+  }
 }
 
 /** A whole number from 0 (included) to `bound` (excluded), evenly. `bound` is 1 or more. */

@@ -31,6 +31,23 @@ const VALUE = "@value";
  * google.protobuf.Struct whose field `@type` names it.
  */
 export function encodeDetail(detail: ErrorDetail): WireDetail {
+  const known = encoded.get(detail);
+  if (known !== undefined) return known;
+  const wire = encodeNew(detail);
+  // What cannot change need not be written again: refusals carry the same details by the million.
+  if (Object.isFrozen(detail) && isFlat(detail.value)) encoded.set(detail, wire);
+  return wire;
+}
+
+const encoded = new WeakMap<ErrorDetail, WireDetail>();
+
+/** Whether it is frozen all through. */
+function isFlat(value: unknown): boolean {
+  if (!Object.isFrozen(value)) return false;
+  return !isRecord(value) || Object.values(value).every((part) => typeof part !== "object");
+}
+
+function encodeNew(detail: ErrorDetail): WireDetail {
   const { type, bytes, debug } = toBinaryDetail(detail);
   const value = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64").replace(/=+$/, "");
   return debug === undefined ? { type, value } : { type, value, debug };

@@ -1,5 +1,7 @@
 import { ServiceError } from "../errors/service-error.ts";
 
+const SHORTEST_REFUSED = '{"__proto__":1}'.length;
+
 /**
  * Parses JSON from outside. Refuses what turns into prototype pollution once merged into another object: a `__proto__` key
  * anywhere, and a `constructor` key whose value has a `prototype`.
@@ -16,6 +18,7 @@ export function parseJson(text: string): unknown {
     });
   }
   // Both keys can also be spelled with \u escapes; texts with neither word nor escape need no walk.
+  if (text.length < SHORTEST_REFUSED) return value;
   if (text.includes("__proto__") || text.includes("constructor") || text.includes("\\u")) checkKeys(value);
   return value;
 }

@@ -91,15 +91,15 @@ function checkAfter(state: State, { on, runs, stopped }: After): void {
 /** Nothing hangs on a parent or on the queue unless somebody listens. */
 function checkLinks(ctx: Context): void {
   if (!(ctx instanceof Scope)) return;
-  const { state, linked, controller, listeners, child, slot } = ctx as unknown as {
+  const { state, linked, controller, listener, child, slot } = ctx as unknown as {
     state: number;
     linked: boolean;
     controller: unknown;
-    listeners: Set<unknown> | undefined;
+    listener: unknown;
     child: unknown;
     slot: unknown;
   };
-  const heard = controller !== undefined || child !== undefined || (listeners?.size ?? 0) > 0;
+  const heard = controller !== undefined || child !== undefined || listener !== undefined;
   assert.equal(linked, state === 0 && heard);
   if (!linked) assert.deepEqual([slot, child], [undefined, undefined]);
 }

@@ -13,7 +13,7 @@ export interface Expiring {
 
 /** All deadlines that fall into the same few milliseconds: a doubly linked list. */
 interface Slot {
-  readonly id: number;
+  id: number;
   head: Expiring | undefined;
 }
 
@@ -27,11 +27,13 @@ const SPARE_SLOTS = 64;
  *
  *     heap of slot ids:  [ 25, 27, 40 ]      one Timer, armed for slot 25
  *     slots:   25 → ctx ⇄ ctx ⇄ ctx     27 → ctx     40 → (emptied)
+ *     latest:  42 → ctx ⇄ ctx
  *
- * Adding and removing are O(1) but for the first deadline in a slot, which pushes the slot's id on the heap. An emptied slot
- * is kept for the next deadline that falls into it, until it is reached or swept. The timer never keeps the process
- * alive. When the last deadline is removed the armed timer is left to lapse once: cancelling and re-arming it for every
- * call would cost more than the rest of the context.
+ * Adding and removing are O(1) but for what makes another slot the latest: then the one before is put on the heap, unless it
+ * is empty and used again. So calls that come one at a time need one slot, ever. An emptied slot on the heap is kept for the next
+ * deadline that falls into it, until it is reached or swept. The timer never keeps the process alive. When the last
+ * deadline is removed the armed timer is left to lapse once: cancelling and re-arming it for every call would cost
+ * more than the rest of the context.
  */
 export class DeadlineQueue {
   readonly #clock: Clock;
@@ -53,20 +55,13 @@ export class DeadlineQueue {
 
   /** How many slots are kept, emptied ones included. */
   get slots(): number {
-    return this.#slots.size;
+    return this.#slots.size + (this.#latest === undefined ? 0 : 1);
   }
 
   add(item: Expiring): void {
     const id = Math.ceil(item.deadlineMs / SLOT_MS);
     // Deadlines of one method follow each other within the same slot.
-    let slot = this.#latest?.id === id ? this.#latest : this.#slots.get(id);
-    if (slot === undefined) {
-      if (this.#slots.size >= SPARE_SLOTS + 2 * this.#size) this.#sweep();
-      slot = { id, head: undefined };
-      this.#slots.set(id, slot);
-      this.#push(id);
-    }
-    this.#latest = slot;
+    const slot = this.#latest?.id === id ? this.#latest : (this.#earlier(id) ?? this.#next(id));
     item.slot = slot;
     item.before = undefined;
     item.after = slot.head;
@@ -86,9 +81,33 @@ export class DeadlineQueue {
     this.#size--;
   }
 
+  #earlier(id: number): Slot | undefined {
+    return this.#slots.size === 0 ? undefined : this.#slots.get(id);
+  }
+
+  /** Another slot becomes the latest. */
+  #next(id: number): Slot {
+    const latest = this.#latest;
+    if (latest !== undefined && latest.head === undefined) {
+      latest.id = id;
+      return latest;
+    }
+    this.#putAside();
+    return (this.#latest = { id, head: undefined });
+  }
+
+  /** Puts the latest slot to the others. */
+  #putAside(): void {
+    const latest = this.#latest;
+    this.#latest = undefined;
+    if (latest?.head === undefined) return;
+    if (this.#slots.size >= SPARE_SLOTS + 2 * this.#size) this.#sweep();
+    this.#slots.set(latest.id, latest);
+    this.#push(latest.id);
+  }
+
   /** Forgets the emptied slots: at least half of all, each paid for when it was made. */
   #sweep(): void {
-    this.#latest = undefined;
     this.#heap.length = 0;
     for (const slot of this.#slots.values()) {
       if (slot.head === undefined) this.#slots.delete(slot.id);
@@ -107,13 +126,13 @@ export class DeadlineQueue {
     this.#timer = undefined;
     this.#timerSlot = Infinity;
     const now = this.#clock.now();
+    this.#putAside();
     while (this.#heap.length > 0) {
       const slot = this.#slots.get(this.#heap[0]!)!;
       // No timer is worth setting for a slot that is empty.
       if (slot.head !== undefined && slot.id * SLOT_MS > now) break;
       this.#pop();
       this.#slots.delete(slot.id);
-      if (slot === this.#latest) this.#latest = undefined;
       while (slot.head !== undefined) {
         const item = slot.head;
         this.remove(item);

@@ -75,6 +75,32 @@ const OPEN = 0;
 const CANCELED = 1;
 const EXPIRED = 2;
 
+/** One that waits for the end of a scope. */
+class Listener {
+  readonly callback: () => void;
+  /** Neither called nor taken back. */
+  waiting = true;
+  older: Listener | undefined = undefined;
+  newer: Listener | undefined = undefined;
+
+  constructor(callback: () => void) {
+    this.callback = callback;
+  }
+
+  /** Calls it in a microtask of its own, unless it is taken back before. */
+  call(): void {
+    queueMicrotask(() => {
+      if (this.take()) this.callback();
+    });
+  }
+
+  take(): boolean {
+    const { waiting } = this;
+    this.waiting = false;
+    return waiting;
+  }
+}
+
 /**
  * A cancellable context.
  *
@@ -98,9 +124,9 @@ export class Scope extends Node implements CancelContext, Expiring {
   private inherited = false;
   private failure: ServiceError | undefined = undefined;
   private controller: AbortController | undefined = undefined;
-  private listeners: Set<() => void> | undefined = undefined;
   private linked = false;
-  // The children that listen: a doubly linked list, the newest first.
+  // Those that listen, and the children that do: doubly linked lists, the newest first.
+  private listener: Listener | undefined = undefined;
   private child: Scope | undefined = undefined;
   private younger: Scope | undefined = undefined;
   private older: Scope | undefined = undefined;
@@ -118,8 +144,7 @@ export class Scope extends Node implements CancelContext, Expiring {
     }
   }
 
-  cancel(cause?: unknown): void {
-    const now = this.root.clock.now();
+  cancel(cause?: unknown, now: number = this.root.clock.now()): void {
     if (this.settle(now)) return;
     this.reason = cause;
     this.finish(CANCELED, now);
@@ -169,29 +194,30 @@ export class Scope extends Node implements CancelContext, Expiring {
 
   /** Calls `listener` in a microtask of its own once done. The result takes it back: true when it had not been started. */
   listen(listener: () => void): () => boolean {
+    const entry = new Listener(listener);
     if (this.settle()) {
-      let waiting = true;
-      queueMicrotask(() => {
-        if (!waiting) return;
-        waiting = false;
-        listener();
-      });
-      return () => {
-        const stopped = waiting;
-        waiting = false;
-        return stopped;
-      };
+      entry.call();
+      return () => entry.take();
     }
-    // A wrapper of its own, so that one function listening twice counts as two.
-    const entry = (): void => listener();
-    this.listeners ??= new Set();
-    this.listeners.add(entry);
+    const newest = this.listener;
+    entry.older = newest;
+    if (newest !== undefined) newest.newer = entry;
+    this.listener = entry;
     this.link();
-    return () => {
-      const stopped = this.listeners?.delete(entry) === true;
-      if (stopped) this.unlinkIfIdle();
-      return stopped;
-    };
+    return () => this.unlisten(entry);
+  }
+
+  private unlisten(entry: Listener): boolean {
+    if (!entry.take()) return false;
+    // Once it is done there is no list any more.
+    if (this.state !== OPEN) return true;
+    const { older, newer } = entry;
+    if (newer === undefined) this.listener = older;
+    else newer.older = older;
+    if (older !== undefined) older.newer = newer;
+    entry.older = entry.newer = undefined;
+    this.unlinkIfIdle();
+    return true;
   }
 
   /** Whether this one or an ancestor is known to have ended, deadlines that nobody has noticed left aside. */
@@ -219,7 +245,8 @@ export class Scope extends Node implements CancelContext, Expiring {
   }
 
   private unlinkIfIdle(): void {
-    if (!this.linked || this.controller !== undefined || this.child !== undefined || this.listeners?.size) return;
+    if (!this.linked || this.controller !== undefined || this.child !== undefined) return;
+    if (this.listener !== undefined) return;
     this.unlink();
   }
 
@@ -249,13 +276,9 @@ export class Scope extends Node implements CancelContext, Expiring {
     this.controller?.abort(this.error());
     // Each takes itself off the list.
     while (this.child !== undefined) this.child.settle();
-    const { listeners } = this;
-    if (listeners === undefined) return;
-    for (const listener of listeners) {
-      queueMicrotask(() => {
-        // Taken back between the end and this turn.
-        if (listeners.delete(listener)) listener();
-      });
-    }
+    let first = this.listener;
+    this.listener = undefined;
+    while (first?.older !== undefined) first = first.older;
+    for (let entry = first; entry !== undefined; entry = entry.newer) entry.call();
   }
 }

@@ -45,6 +45,11 @@ export function withDeadline(parent: Context, deadlineMs: number): CancelContext
   return new Scope(parent as Node, deadlineMs, undefined, undefined);
 }
 
+/** As `ctx.cancel()`, where the clock has just been read. */
+export function cancelAt(ctx: CancelContext, nowMs: number): void {
+  (ctx as Scope).cancel(undefined, nowMs);
+}
+
 /** A child that carries one value more. */
 export function withValue<T>(parent: Context, key: ContextKey<T>, value: T): Context {
   const node = parent as Node;

@@ -43,11 +43,14 @@ function chosen(instances: readonly Instance[], size: number, client: number | s
   if (n <= size) return instances;
   const subsets = Math.ceil(n / size);
   const seed = typeof client === "number" ? Math.floor(client / subsets) : hash32(client);
-  const hashes = Float64Array.from(instances, ({ id }) => hash32(id, seed));
-  const order = Array.from(instances.keys()).sort((a, b) => hashes[a]! - hashes[b]! || a - b);
+  // Hash and index in one number, which is sorted ten times as fast as pairs are. Exact: of more than 2^21 instances fewer bits count.
+  const bits = Math.min(1, 2 ** 21 / n);
+  const order = new Float64Array(n);
+  for (let i = 0; i < n; i++) order[i] = Math.floor(hash32(instances[i]!.id, seed) * bits) * n + i;
+  order.sort();
   // Rounds of clients: within one each instance is given away once, to as many clients as it takes to give away all.
   const from = typeof client === "number" ? Math.floor(((client % subsets) * n) / subsets) : 0;
   const to = typeof client === "number" ? Math.floor((((client % subsets) + 1) * n) / subsets) : size;
-  const picked = order.slice(from, to).sort((a, b) => a - b);
-  return picked.map((index) => instances[index]!);
+  const picked = order.subarray(from, to).map((key) => key % n);
+  return Array.from(picked.sort(), (index) => instances[index]!);
 }

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Context } from "../context/context.ts";
 import { background } from "../context/with.ts";
+import { ServiceError } from "../errors/service-error.ts";
 import { chain, type Endpoint, type Middleware } from "./endpoint.ts";
 import type { MethodInfo } from "./method-info.ts";
 
@@ -101,5 +102,18 @@ describe("chain", () => {
     );
     const names = [...error.stack!.matchAll(/at (?:async )?(\w+)/g)].map(([, name]) => name);
     assert.deepEqual(names.slice(0, 3), ["handler", "retry", "timeout"]);
+  });
+
+  test("a chain refuses what one of its middlewares would, the outermost first; without any it has nothing to ask", () => {
+    const pass: Middleware = (next) => next;
+    const refusing = (message: string): Middleware =>
+      Object.assign(<Req, Res>(next: Endpoint<Req, Res>) => next, {
+        refuses: (_ctx: Context, info: MethodInfo) =>
+          info === method ? new ServiceError("unavailable", message) : undefined,
+      });
+    assert.equal(chain(pass, pass).refuses, undefined);
+    const both = chain(pass, refusing("outer"), chain(refusing("inner")));
+    assert.equal(both.refuses!(ctx, method)!.message, "outer");
+    assert.equal(both.refuses!(ctx, { ...method }), undefined);
   });
 });

@@ -1,5 +1,7 @@
 import type { Context } from "../context/context.ts";
+import type { ServiceError } from "../errors/service-error.ts";
 import type { MethodInfo } from "./method-info.ts";
+import type { Policy } from "./policy.ts";
 
 /**
  * One method of a service as a function, on the server and on the client alike.
@@ -27,17 +29,51 @@ export type Endpoint<Req = unknown, Res = unknown> = (ctx: Context, request: Req
  *   };
  * ```
  */
-export type Middleware = <Req, Res>(next: Endpoint<Req, Res>, method: MethodInfo) => Endpoint<Req, Res>;
+export interface Middleware {
+  <Req, Res>(next: Endpoint<Req, Res>, method: MethodInfo): Endpoint<Req, Res>;
+  /**
+   * Whether a call would be refused as things stand, asked by a host before the request is read: refusing then costs next to
+   * nothing. That it would not be refused now promises nothing. Must not throw.
+   *
+   * @returns the error of the call; undefined when it may come.
+   */
+  readonly refuses?: (ctx: Context, method: MethodInfo) => ServiceError | undefined;
+  /** What it tells of itself, if anything: for metrics, the page `/state` and the log. Fixed when the middleware is made. */
+  readonly policies?: readonly Policy[];
+}
 
 /**
  * One middleware out of many. **The first is the outermost**: it sees the request first and the response last.
  *
  * `chain(a, b, c)(next, method)` is `a(b(c(next, method), method), method)`. Without middlewares the endpoint is returned as it is.
+ * It tells of itself what they all do.
  */
 export function chain(...middlewares: readonly Middleware[]): Middleware {
-  return (next, method) => {
+  const chained: Middleware = (next, method) => {
     let endpoint = next;
     for (let i = middlewares.length - 1; i >= 0; i--) endpoint = middlewares[i]!(endpoint, method);
     return endpoint;
   };
+  const refusing = middlewares.flatMap(({ refuses }) => (refuses === undefined ? [] : [refuses]));
+  if (refusing.length > 0) {
+    const refuses: Middleware["refuses"] = (ctx, method) => {
+      for (const one of refusing) {
+        const error = one(ctx, method);
+        if (error !== undefined) return error;
+      }
+      return undefined;
+    };
+    Object.assign(chained, { refuses });
+  }
+  return withPolicies(chained, policiesOf(middlewares));
+}
+
+/** What these middlewares tell of themselves. */
+export function policiesOf(middlewares: readonly Middleware[]): readonly Policy[] {
+  return middlewares.flatMap(({ policies = [] }) => policies);
+}
+
+/** Has a middleware tell of itself. @returns the same middleware. */
+export function withPolicies<M extends Middleware>(middleware: M, policies: readonly Policy[]): M {
+  return Object.defineProperty(middleware, "policies", { value: policies });
 }

@@ -1,4 +1,4 @@
-export { chain, type Endpoint, type Middleware } from "./endpoint.ts";
+export { chain, type Endpoint, type Middleware, policiesOf, withPolicies } from "./endpoint.ts";
 export type { FinishedCall } from "./finished-call.ts";
 export type { Instance } from "./instance.ts";
 export type { LoadReport } from "./load-report.ts";
@@ -12,8 +12,10 @@ export {
   type ServerObserver,
   serverObserverKey,
 } from "./observer.ts";
+export type { Measure, Policy, PolicyAttributes, PolicyChange, PolicyMetric } from "./policy.ts";
 export { type ErrorReporter, errorReporterKey, reportError } from "./report.ts";
-export type { BoundMethod, Service } from "./service.ts";
+export type { BoundMethod, Service, ServingMiddleware } from "./service.ts";
+export type { StateReport } from "./state-report.ts";
 export { observeStream } from "./stream.ts";
 export type { AdminRequest, AdminResponse, AdminRoute, TelemetryPort } from "./telemetry-port.ts";
 export type { Connection, Connector, Listener, Listening } from "./transport.ts";

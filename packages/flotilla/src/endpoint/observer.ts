@@ -64,6 +64,8 @@ export function observersOf(
   const observer = root.value(serverObserverKey);
   if (observer === undefined) return observers;
   observers.set(undefined, observer.method(undefined));
-  for (const { methods } of services) for (const { info } of methods) observers.set(info, observer.method(info));
+  for (const { methods, observed } of services) {
+    if (observed !== false) for (const { info } of methods) observers.set(info, observer.method(info));
+  }
   return observers;
 }

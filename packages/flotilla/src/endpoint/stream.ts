@@ -87,6 +87,11 @@ export function observeCall<T>(
   return observeStream(stream, end);
 }
 
+/** Whether an answer is a stream. */
+export function isStream(value: unknown): value is AsyncIterable<unknown> {
+  return typeof value === "object" && value !== null && Symbol.asyncIterator in value;
+}
+
 /** Closes an iterator on account of an error, which counts more than what goes wrong in closing. */
 async function close(iterator: AsyncIterator<unknown>): Promise<void> {
   try {

@@ -3,7 +3,7 @@ import type { Middleware } from "./endpoint.ts";
 import type { LifecycleEvent } from "./lifecycle-event.ts";
 import type { ServerObserver } from "./observer.ts";
 import type { ErrorReporter } from "./report.ts";
-import type { PoolState } from "./transport.ts";
+import type { StateReport } from "./state-report.ts";
 
 /** A request to the admin port. */
 export interface AdminRequest {
@@ -25,16 +25,6 @@ export interface AdminResponse {
 /** A page of the admin port: one path, every method. */
 export type AdminRoute = (request: AdminRequest) => AdminResponse | Promise<AdminResponse>;
 
-/** Takes down the state of hosts and channels at the moment metrics are collected. */
-export interface StateReport {
-  /** The connections of a listener. */
-  listener(address: string, connections: number): void;
-  /** The connections of a channel to one address. */
-  pool(address: string, state: PoolState): void;
-  /** The instances a channel balances over; those that are `down` have refused their last call and are avoided. */
-  instances(service: string, up: number, down: number): void;
-}
-
 /** What a host and a channel need of telemetry; `telemetry()` makes one. */
 export interface TelemetryPort {
   /** Observes the calls a host serves. */
@@ -45,13 +35,17 @@ export interface TelemetryPort {
    * @param protocol - what carries the calls, as the connector says.
    */
   client(protocol: string): Middleware;
-  /** Pages of the admin port by path: `/metrics`. */
+  /** Pages of the admin port by path: `/metrics`. One at `/state` tells of all that is watched. */
   readonly admin: Readonly<Record<string, AdminRoute>>;
   /** Prepares the context that all others of a host come from: logs and spans of work that no call asked for. For programs without a host, too. */
   enter?(root: Context): Context;
-  /** Has `report` called whenever metrics are collected. @returns what ends that. */
+  /**
+   * Has `report` called whenever metrics are collected or somebody looks at `/state`.
+   *
+   * @returns what ends that; it calls `report` once more, so that no count is lost.
+   */
   watch?(report: (to: StateReport) => void): () => void;
-  /** Told of the steps of the life of a host. Default: a line to standard error. */
+  /** Told of the steps of the life of a host, and of changes in what stands around calls. Default: a line to standard error. */
   readonly onEvent?: (event: LifecycleEvent) => void;
   /** Told of failures whose cause the caller must not see. Default: a JSON line to standard error. */
   readonly onError?: ErrorReporter;

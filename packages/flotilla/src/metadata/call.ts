@@ -1,6 +1,7 @@
 import type { Context } from "../context/context.ts";
 import { type ContextKey, contextKey } from "../context/key.ts";
 import { withValue } from "../context/with.ts";
+import type { ServiceError } from "../errors/service-error.ts";
 import { Metadata } from "./metadata.ts";
 import type { Observation } from "./observation.ts";
 
@@ -24,6 +25,13 @@ export interface ServerCall {
   readonly peer: string;
   /** Which transport carried the call: `connect`, `rest`, `memory`, ... */
   readonly protocol: string;
+  /**
+   * Ends the call without an answer, by breaking its connection, or of those that carry many calls its part; for faults that are injected.
+   * Left out where the transport cannot.
+   *
+   * @param error - what the call has ended with, for telemetry.
+   */
+  cut?(error: ServiceError): void;
 }
 
 /** The key a transport puts the incoming call under. */
@@ -42,7 +50,7 @@ const observerKey = contextKey<ResponseObserver>("flotilla.responseObserver");
 
 /** A child whose calls carry these headers besides those of the contexts above it. */
 export function withHeaders(ctx: Context, headers: Readonly<Record<string, string>>): Context {
-  const merged = new Metadata(Object.create(null));
+  const merged = new Metadata();
   const above = ctx.value(outgoingKey);
   if (above !== undefined) for (const [name, value] of above.entries()) merged.append(name, value);
   for (const [name, value] of Object.entries(headers)) merged.set(name, value);

@@ -1,6 +1,25 @@
 /** Header values as Node gives them: one string, or several for a name that came more than once. */
 export type MetadataRecord = Record<string, string | string[] | undefined>;
 
+/** Nothing is inherited, so that no header is found that is none (`constructor`). */
+const Bare = function Bare() {} as unknown as new () => MetadataRecord;
+Bare.prototype = Object.freeze(Object.create(null));
+
+/** An empty record that inherits nothing. Several times as fast to fill and to copy as `Object.create(null)`. */
+export function newRecord(): MetadataRecord {
+  return new Bare();
+}
+
+/** A copy that shares nothing with the original. */
+export function copyRecord(record: MetadataRecord): MetadataRecord {
+  const copy = newRecord();
+  for (const name of Object.keys(record)) {
+    const value = record[name];
+    copy[name] = Array.isArray(value) ? value.slice() : value;
+  }
+  return copy;
+}
+
 /**
  * Headers of a call, on any transport: names are case-insensitive (kept in lower case), a name may have several values.
  * A name ending in `-bin` holds binary data in base64.
@@ -10,7 +29,7 @@ export type MetadataRecord = Record<string, string | string[] | undefined>;
 export class Metadata {
   readonly #record: MetadataRecord;
 
-  constructor(record: MetadataRecord = Object.create(null) as MetadataRecord) {
+  constructor(record: MetadataRecord = newRecord()) {
     this.#record = record;
   }
 

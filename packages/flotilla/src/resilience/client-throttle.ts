@@ -1,8 +1,10 @@
 import type { Clock } from "../clock/clock.ts";
 import { type Random, systemRandom } from "../clock/random.ts";
 import { systemClock } from "../clock/system-clock.ts";
-import type { Endpoint, Middleware } from "../endpoint/endpoint.ts";
+import { type Endpoint, type Middleware, withPolicies } from "../endpoint/endpoint.ts";
+import { type Guard, guarded } from "../endpoint/guard.ts";
 import type { MethodInfo } from "../endpoint/method-info.ts";
+import type { Policy, PolicyMetric } from "../endpoint/policy.ts";
 import { ServiceError } from "../errors/service-error.ts";
 import { RATE_LIMITED } from "./rate-limit/rate-limit.ts";
 import { OVERLOADED, refusal, refusalReason } from "./refusal.ts";
@@ -43,8 +45,21 @@ export interface ClientThrottle extends Middleware {
 /** The reason in the error detail of calls that were held back. */
 export const CLIENT_THROTTLED = "CLIENT_THROTTLED";
 
+const REFUSING: PolicyMetric = {
+  name: "flotilla.throttle.refusing",
+  kind: "greatest",
+  unit: "1",
+  description: "Chance of a call to be held back, because the service refuses many.",
+};
+const REFUSED: PolicyMetric = {
+  name: "flotilla.throttle.refused",
+  kind: "counter",
+  unit: "{call}",
+  description: "Calls that were held back.",
+};
+
 /** One service as the throttle sees it. */
-class Guard {
+class Tally {
   readonly service: string;
   refused = 0;
   readonly #ratio: number;
@@ -52,6 +67,7 @@ class Guard {
   readonly #max: number;
   readonly #asked: SlidingCounts;
   readonly #accepted: SlidingCounts;
+  readonly #clock: Clock;
 
   constructor(service: string, options: Required<ClientThrottleOptions>) {
     const { ratio, floor, windowMs, maxRefusing, clock } = options;
@@ -59,18 +75,20 @@ class Guard {
     this.#ratio = ratio;
     this.#floor = floor;
     this.#max = maxRefusing;
-    this.#asked = new SlidingCounts(clock, windowMs);
-    this.#accepted = new SlidingCounts(clock, windowMs);
+    const nowMs = clock.now();
+    this.#asked = new SlidingCounts(windowMs, nowMs);
+    this.#accepted = new SlidingCounts(windowMs, nowMs);
+    this.#clock = clock;
   }
 
-  ended(accepted: boolean): void {
-    this.#asked.add(1);
-    if (accepted) this.#accepted.add(1);
+  ended(accepted: boolean, nowMs: number): void {
+    this.#asked.add(1, nowMs);
+    if (accepted) this.#accepted.add(1, nowMs);
   }
 
-  get refusing(): number {
-    const asked = this.#asked.total;
-    const excess = (asked - this.#floor - this.#ratio * this.#accepted.total) / (asked + 1);
+  refusing(nowMs: number = this.#clock.now()): number {
+    const asked = this.#asked.total(nowMs);
+    const excess = (asked - this.#floor - this.#ratio * this.#accepted.total(nowMs)) / (asked + 1);
     return Math.max(0, Math.min(this.#max, excess));
   }
 }
@@ -108,34 +126,47 @@ export function clientThrottle(options: ClientThrottleOptions = {}): ClientThrot
     throw new RangeError(`clientThrottle: maxRefusing must be from 0 to below 1, got ${maxRefusing}`);
   }
   const settings = { ratio, windowMs, floor, maxRefusing, clock, random };
-  const guards = new Map<string, Guard>();
+  const tallies = new Map<string, Tally>();
 
-  const middleware = <Req, Res>(next: Endpoint<Req, Res>, { service }: MethodInfo): Endpoint<Req, Res> => {
-    let guard = guards.get(service);
-    if (guard === undefined) guards.set(service, (guard = new Guard(service, settings)));
-    return function throttled(ctx, request) {
-      const { refusing } = guard;
-      if (refusing > 0 && random.next() < refusing) {
-        guard.ended(false);
-        guard.refused++;
-        return Promise.reject(heldBack(service, refusing));
-      }
+  const middleware = <Req, Res>(next: Endpoint<Req, Res>, method: MethodInfo): Endpoint<Req, Res> => {
+    const { service } = method;
+    let tally = tallies.get(service);
+    if (tally === undefined) tallies.set(service, (tally = new Tally(service, settings)));
+    const guard: Guard = {
+      name: "throttled",
       // Told when it is over: what is still on its way has been neither accepted nor refused.
-      return next(ctx, request).then(
-        (response) => {
-          guard.ended(true);
-          return response;
-        },
-        (error: unknown) => {
-          guard.ended(!isOverload(error));
-          throw error;
-        },
-      );
+      atAnswer: true,
+      enter(call) {
+        const nowMs = call.startedOn(clock);
+        const refusing = tally.refusing(nowMs);
+        if (refusing === 0 || random.next() >= refusing) return;
+        tally.ended(false, nowMs);
+        tally.refused++;
+        return call.refuse(heldBack(service, refusing));
+      },
+      leave: (call, _token, error) => tally.ended(error === undefined || !isOverload(error), call.endedOn(clock)),
     };
+    return guarded(guard, next, method);
   };
-  return Object.defineProperty(middleware, "services", {
-    get: () => Array.from(guards.values(), ({ service, refusing, refused }) => ({ service, refusing, refused })),
-  }) as unknown as ClientThrottle;
+  const services = (): readonly ThrottleState[] =>
+    Array.from(tallies.values(), (tally) => ({
+      service: tally.service,
+      refusing: tally.refusing(),
+      refused: tally.refused,
+    }));
+  const policy: Policy = {
+    name: "throttle",
+    metrics: [REFUSING, REFUSED],
+    measure(to) {
+      for (const { service, refusing, refused } of services()) {
+        to(REFUSING, refusing, { "rpc.service": service });
+        to(REFUSED, refused, { "rpc.service": service });
+      }
+    },
+    describe: () => services().map((state) => ({ ...state })),
+  };
+  const throttle = Object.defineProperty(middleware, "services", { get: services }) as unknown as ClientThrottle;
+  return withPolicies(throttle, [policy]);
 }
 
 function isOverload(error: unknown): boolean {

@@ -1,5 +1,7 @@
-import { withTimeout } from "../context/with.ts";
+import type { CancelContext } from "../context/context.ts";
+import { cancelAt, withDeadline } from "../context/with.ts";
 import type { Middleware } from "../endpoint/endpoint.ts";
+import { type Guard, guarded } from "../endpoint/guard.ts";
 
 /**
  * Gives every unary call a deadline: that of the caller when it is earlier, else `timeoutMs` from now. Streams keep the caller's.
@@ -12,13 +14,15 @@ export function deadline(timeoutMs: number): Middleware {
   return (next, method) => {
     if (method.kind !== "unary") return next;
     const ms = method.timeoutMs ?? timeoutMs;
-    return async function withDeadline(ctx, request) {
-      const limited = withTimeout(ctx, ms);
-      try {
-        return await next(limited, request);
-      } finally {
-        limited.cancel();
-      }
+    const guard: Guard<CancelContext> = {
+      name: "withDeadline",
+      enter(call) {
+        const limited = withDeadline(call.ctx, call.startedMs + ms);
+        call.ctx = limited;
+        return limited;
+      },
+      leave: ({ endedMs }, limited) => cancelAt(limited, endedMs),
     };
+    return guarded(guard, next, method);
   };
 }

@@ -1,7 +1,8 @@
 import type { Context } from "../context/context.ts";
 import type { Contract } from "../contract/contract.ts";
-import type { Endpoint, Middleware } from "../endpoint/endpoint.ts";
+import { type Endpoint, type Middleware, withPolicies } from "../endpoint/endpoint.ts";
 import type { MethodInfo } from "../endpoint/method-info.ts";
+import type { Policy, PolicyMetric } from "../endpoint/policy.ts";
 import { ServiceError } from "../errors/service-error.ts";
 import { isFailure } from "./failure.ts";
 
@@ -29,6 +30,13 @@ export interface FallbackMiddleware extends Middleware {
   /** Calls answered in the place of the service so far. */
   readonly used: number;
 }
+
+const USED: PolicyMetric = {
+  name: "flotilla.fallback.used",
+  kind: "counter",
+  unit: "{call}",
+  description: "Calls answered by a fallback in the place of the service.",
+};
 
 type AnyFallback = (ctx: Context, request: unknown, error: ServiceError) => unknown;
 
@@ -78,5 +86,12 @@ export function fallback<C extends Contract>(
       }
     };
   };
-  return Object.defineProperty(middleware, "used", { get: () => used }) as unknown as FallbackMiddleware;
+  const policy: Policy = {
+    name: "fallback",
+    metrics: [USED],
+    measure: (to) => to(USED, used, { "rpc.service": contract.name }),
+    describe: () => [{ service: contract.name, used }],
+  };
+  const falling = Object.defineProperty(middleware, "used", { get: () => used }) as unknown as FallbackMiddleware;
+  return withPolicies(falling, [policy]);
 }

@@ -3,9 +3,10 @@ import { systemClock } from "../clock/system-clock.ts";
 import type { CancelContext, Context } from "../context/context.ts";
 import { withCancel, withValue } from "../context/with.ts";
 import { type Attempts, attemptsKey } from "../endpoint/attempt.ts";
-import type { Endpoint, Middleware } from "../endpoint/endpoint.ts";
+import { type Endpoint, type Middleware, withPolicies } from "../endpoint/endpoint.ts";
 import { type Code, isCode } from "../errors/code.ts";
 import { ServiceError } from "../errors/service-error.ts";
+import { type HedgeCounts, HedgePolicy } from "./hedge-policy.ts";
 import { LatencyQuantile } from "./latency-quantile.ts";
 import { type Budgets, budgetsOf } from "./retry.ts";
 import type { RetryBudget } from "./retry-budget.ts";
@@ -52,11 +53,13 @@ export function hedge(options: HedgeOptions = {}): Middleware {
   for (const code of codes)
     if (!isCode(code)) throw new RangeError(`hedge: codes has ${String(code)}, which is no code`);
   const budgetOf = budgetsOf(options.budget, clock);
+  const policy = new HedgePolicy();
 
-  return (next, method) => {
+  const middleware: Middleware = (next, method) => {
     if (method.kind !== "unary" || !method.idempotent) return next;
     const measured = new LatencyQuantile(clock, quantile, MIN_CALLS, REFRESH_MS);
     const budget = budgetOf(method.service);
+    const counts = policy.of(method.service);
     return function hedged(ctx, request) {
       const wait = delayMs ?? measured.valueMs;
       const startedMs = clock.now();
@@ -68,11 +71,13 @@ export function hedge(options: HedgeOptions = {}): Middleware {
         });
       }
       return new Promise((resolve, reject) => {
-        const call = new HedgedCall(next, { waitMs: Math.max(minDelayMs, wait), maxAttempts, codes, budget, record });
+        const waitMs = Math.max(minDelayMs, wait);
+        const call = new HedgedCall(next, { waitMs, maxAttempts, codes, budget, counts, record });
         call.start(ctx, request, resolve, reject);
       });
     };
   };
+  return withPolicies(middleware, [policy]);
 }
 
 interface HedgePlan {
@@ -80,6 +85,7 @@ interface HedgePlan {
   readonly maxAttempts: number;
   readonly codes: ReadonlySet<Code>;
   readonly budget: RetryBudget;
+  readonly counts: HedgeCounts;
   readonly record: () => void;
 }
 
@@ -116,10 +122,10 @@ class HedgedCall<Req, Res> {
   }
 
   #attempt(): void {
-    this.#begun++;
+    const number = ++this.#begun;
     const scope = withCancel(this.#ctx);
     this.#running.add(scope);
-    const attempts: Attempts = { count: 0, tried: this.#tried, instance: undefined };
+    const attempts: Attempts = { count: 0, tried: this.#tried, picked: undefined, instance: undefined };
     let pending: Promise<Res>;
     try {
       pending = this.#next(withValue(scope, attemptsKey, attempts), this.#request);
@@ -130,6 +136,7 @@ class HedgedCall<Req, Res> {
       (response) => {
         if (this.#over) return;
         this.#plan.record();
+        if (number > 1) this.#plan.counts.won++;
         this.#end(scope);
         this.#resolve(response);
       },
@@ -149,7 +156,12 @@ class HedgedCall<Req, Res> {
   #another(): boolean {
     if (this.#over || this.#stopped || this.#begun >= this.#plan.maxAttempts || this.#ctx.err !== undefined)
       return false;
-    if (!this.#plan.budget.withdraw()) return false;
+    const { budget, counts } = this.#plan;
+    if (!budget.withdraw()) {
+      counts.givenUp++;
+      return false;
+    }
+    counts.sent++;
     this.#attempt();
     return true;
   }
@@ -160,6 +172,8 @@ class HedgedCall<Req, Res> {
     scope.cancel();
     const error = ServiceError.from(thrown);
     if (this.#outer !== undefined) this.#outer.instance = attempts.instance;
+    // It reached nobody: what the others answer counts.
+    if (error.retry?.unprocessed === true && error.retry.never === true && this.#running.size > 0) return;
     // The server's word: no more of this.
     if (error.retry?.never === true || error.retry?.afterMs !== undefined) this.#stopped = true;
     const passing = this.#plan.codes.has(error.code) && error.retry?.never !== true;

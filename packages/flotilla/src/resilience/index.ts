@@ -23,6 +23,7 @@ export {
   type ThrottleState,
 } from "./client-throttle.ts";
 export { deadline } from "./deadline.ts";
+export { type DeadlineCheckOptions, deadlineCheck } from "./deadline-check.ts";
 export { isFailure } from "./failure.ts";
 export {
   type FallbackMiddleware,
@@ -31,6 +32,9 @@ export {
   type Fallbacks,
   fallback,
 } from "./fallback.ts";
+export type { CallFault, InjectedFault } from "./faults/call-fault.ts";
+export { type Faults, type FaultsOptions, faults } from "./faults/faults.ts";
+export { FAULT_INJECTED } from "./faults/live-fault.ts";
 export { type HedgeOptions, hedge } from "./hedge.ts";
 export { loadReporting } from "./load-reporting.ts";
 export { type AdaptiveLimitOptions, adaptiveLimit } from "./overload/adaptive-limit.ts";
@@ -56,7 +60,7 @@ export {
 } from "./rate-limit/rate-limit.ts";
 export { type SlidingWindowOptions, slidingWindow } from "./rate-limit/sliding-window.ts";
 export { tokenBucket } from "./rate-limit/token-bucket.ts";
-export { OVERLOADED } from "./refusal.ts";
+export { DEADLINE_TOO_NEAR, OVERLOADED } from "./refusal.ts";
 export { type Budgets, type RetryOptions, retry } from "./retry.ts";
 export { RetryBudget, type RetryBudgetOptions } from "./retry-budget.ts";
 export {
@@ -68,11 +72,7 @@ export {
   type IdempotencyKeyOptions,
   idempotencyKeys,
 } from "./reuse/at-most-once.ts";
+export type { CacheState } from "./reuse/cache-policy.ts";
 export type { CallKey, CallKeyOptions } from "./reuse/call-key.ts";
-export {
-  type CacheState,
-  type ResponseCache,
-  type ResponseCacheOptions,
-  responseCache,
-} from "./reuse/response-cache.ts";
+export { type ResponseCache, type ResponseCacheOptions, responseCache } from "./reuse/response-cache.ts";
 export { type SingleFlight, type SingleFlightOptions, singleFlight } from "./reuse/single-flight.ts";

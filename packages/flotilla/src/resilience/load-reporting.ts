@@ -1,11 +1,15 @@
 import type { Clock } from "../clock/clock.ts";
 import { systemClock } from "../clock/system-clock.ts";
-import type { Endpoint, Middleware } from "../endpoint/endpoint.ts";
+import type { Context } from "../context/context.ts";
+import { Load } from "../contract/load.ts";
+import type { Endpoint } from "../endpoint/endpoint.ts";
 import { formatLoadReport, LOAD_HEADER } from "../endpoint/load-report.ts";
+import type { Service, ServingMiddleware } from "../endpoint/service.ts";
 import { serverCall } from "../metadata/call.ts";
 
-/** Latencies are kept by the number in flight, told apart by powers of two up to this many. */
-const CLASSES = 12;
+/** Latencies are kept by the number in flight: each for itself up to 8, then four classes to a doubling, up to some 7000. */
+const CLASSES = 48;
+const EACH = 8;
 /** So many of each class. */
 const KEPT = 16;
 
@@ -13,40 +17,54 @@ const KEPT = 16;
 class Latencies {
   readonly #ring = new Float64Array(KEPT);
   #count = 0;
+  /** Undefined when it has to be found anew. */
+  #median: number | undefined;
 
   record(ms: number): void {
     this.#ring[this.#count++ % KEPT] = ms;
+    this.#median = undefined;
   }
 
   get median(): number | undefined {
-    const n = Math.min(this.#count, KEPT);
-    return n === 0 ? undefined : this.#ring.slice(0, n).sort()[n >> 1];
+    if (this.#median === undefined && this.#count > 0) {
+      const n = Math.min(this.#count, KEPT);
+      this.#median = this.#ring.slice(0, n).sort()[n >> 1];
+    }
+    return this.#median;
   }
+}
+
+function classOf(inFlight: number): number {
+  // 8 is the twelfth quarter of a doubling.
+  const found = inFlight < EACH ? inFlight : EACH - 12 + Math.floor(4 * Math.log2(inFlight));
+  return Math.min(CLASSES - 1, found);
 }
 
 /**
  * Tells every caller how busy the server was when it took up the call, in the header `endpoint-load-metrics` (ORCA, text form):
  * `named_metrics.rif`, calls in flight, and `named_metrics.latency_ms`, the median of what calls took lately that found about as
  * many. For balancers that want to know (`prequal()`). For servers; unary methods only.
+ *
+ * In the `use` of a host it also answers those who only ask (`flotilla.balance.v1.Load/report`), at the cost of a call that does
+ * nothing, and neither traced nor logged: a balancer that hears of too few instances asks others, too.
  */
-export function loadReporting({ clock = systemClock }: { readonly clock?: Clock } = {}): Middleware {
+export function loadReporting({ clock = systemClock }: { readonly clock?: Clock } = {}): ServingMiddleware {
   let inFlight = 0;
   const classes = Array.from({ length: CLASSES }, () => new Latencies());
-  const classOf = (n: number): number => Math.min(CLASSES - 1, 32 - Math.clz32(n));
-  /** Of the class, else of the nearest below or above that knows any. */
-  const median = (n: number): number => {
-    const own = classOf(n);
-    for (let i = own; i >= 0; i--) {
-      const known = classes[i]!.median;
-      if (known !== undefined) return known;
-    }
-    for (let i = own + 1; i < CLASSES; i++) {
-      const known = classes[i]!.median;
+  /** Of the class, else of the nearest that knows any. */
+  const median = (): number => {
+    const own = classOf(inFlight);
+    for (let distance = 0; distance < CLASSES; distance++) {
+      const known = classes[own - distance]?.median ?? classes[own + distance]?.median;
       if (known !== undefined) return known;
     }
     return 0;
   };
-  return <Req, Res>(next: Endpoint<Req, Res>, method: { readonly kind: string }): Endpoint<Req, Res> => {
+  const say = (ctx: Context): void => {
+    const report = { requestsInFlight: inFlight, latencyMs: median() };
+    serverCall(ctx)?.responseHeaders.set(LOAD_HEADER, formatLoadReport(report));
+  };
+  const middleware = <Req, Res>(next: Endpoint<Req, Res>, method: { readonly kind: string }): Endpoint<Req, Res> => {
     if (method.kind !== "unary") return next;
     return async function reportingLoad(ctx, request) {
       const found = inFlight++;
@@ -57,9 +75,20 @@ export function loadReporting({ clock = systemClock }: { readonly clock?: Clock 
         return response;
       } finally {
         inFlight--;
-        const report = { requestsInFlight: inFlight, latencyMs: median(inFlight) };
-        serverCall(ctx)?.responseHeaders.set(LOAD_HEADER, formatLoadReport(report));
+        say(ctx);
       }
     };
   };
+  const service: Service = {
+    name: Load.name,
+    methods: Load.methods.map((info) => ({
+      info,
+      endpoint: async function reportLoad(ctx) {
+        say(ctx);
+        return {};
+      },
+    })),
+    observed: false,
+  };
+  return Object.assign(middleware, { service });
 }

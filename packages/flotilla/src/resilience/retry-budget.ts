@@ -25,7 +25,8 @@ const FLOOR_MS = 10_000;
  * second is forgotten in one second, so that a failure which lasts gets its retries all at once, again and again.
  */
 export class RetryBudget {
-  readonly #clock: Clock;
+  /** What it is measured on. */
+  readonly clock: Clock;
   readonly #ratio: number;
   readonly #floor: number;
   readonly #requests: SlidingCounts;
@@ -40,17 +41,22 @@ export class RetryBudget {
     if (!(ratio >= 0 && ratio <= 1)) throw new RangeError(`RetryBudget: ratio must be from 0 to 1, got ${ratio}`);
     if (!(floor >= 0)) throw new RangeError(`RetryBudget: floor must be 0 or more, got ${floor}`);
     if (!(windowMs > 0)) throw new RangeError(`RetryBudget: windowMs must be above 0, got ${windowMs}`);
-    this.#clock = clock;
+    this.clock = clock;
     this.#ratio = ratio;
     this.#floor = floor;
-    this.#requests = new SlidingCounts(clock, windowMs);
+    const nowMs = clock.now();
+    this.#requests = new SlidingCounts(windowMs, nowMs);
     this.#saved = floor;
-    this.#sinceMs = clock.now();
+    this.#sinceMs = nowMs;
   }
 
-  /** Counts a request (not a retry). */
-  deposit(): void {
-    this.#requests.add(1);
+  /**
+   * Counts a request (not a retry).
+   *
+   * @param nowMs - a reading of its clock, where one is at hand.
+   */
+  deposit(nowMs: number = this.clock.now()): void {
+    this.#requests.add(1, nowMs);
     this.#earning++;
   }
 
@@ -63,10 +69,10 @@ export class RetryBudget {
 
   /** Retries left now. */
   get balance(): number {
-    const nowMs = this.#clock.now();
+    const nowMs = this.clock.now();
     // The floor is instead of what requests earn, not on top of it.
     const earned = Math.max(this.#earning * this.#ratio, ((nowMs - this.#sinceMs) * this.#floor) / FLOOR_MS);
-    const most = Math.max(this.#floor, this.#requests.total * this.#ratio);
+    const most = Math.max(this.#floor, this.#requests.total(nowMs) * this.#ratio);
     this.#saved = Math.min(this.#saved + earned, most);
     this.#earning = 0;
     this.#sinceMs = nowMs;

@@ -6,12 +6,15 @@ import type { Context } from "../context/context.ts";
 import { sleep } from "../context/sleep.ts";
 import { remainingMs, withValue } from "../context/with.ts";
 import { type Attempts, attemptsKey } from "../endpoint/attempt.ts";
-import type { Endpoint, Middleware } from "../endpoint/endpoint.ts";
+import { type Middleware, withPolicies } from "../endpoint/endpoint.ts";
+import { type Guard, type GuardedCall, guarded } from "../endpoint/guard.ts";
 import type { MethodInfo } from "../endpoint/method-info.ts";
 import { type Code, isCode } from "../errors/code.ts";
 import { type FailedAttempt, ServiceError } from "../errors/service-error.ts";
 import { isPerTryTimeout, perTry } from "./per-try.ts";
+import { DEADLINE_TOO_NEAR, refusalReason } from "./refusal.ts";
 import { RetryBudget } from "./retry-budget.ts";
+import { RetryPolicy } from "./retry-policy.ts";
 
 /** Where retries are charged: one budget, or one for each service. */
 export type Budgets = RetryBudget | ((service: string) => RetryBudget);
@@ -67,12 +70,14 @@ export function retry(options: RetryOptions = {}): Middleware {
   const { perTryTimeoutMs = Infinity, alsoRetry } = options;
   if (!(perTryTimeoutMs > 0)) throw new RangeError(`retry: perTryTimeoutMs must be above 0, got ${perTryTimeoutMs}`);
   const budgetOf = budgetsOf(options.budget, clock);
+  const policy = new RetryPolicy();
 
-  return (next, method) => {
+  const middleware: Middleware = (next, method) => {
     const repeatable = method.kind === "unary" || method.kind === "server_stream";
     if (!repeatable || maxAttempts === 1) return next;
     const idempotent = method.idempotent || alsoRetry?.(method) === true;
     const budget = budgetOf(method.service);
+    const counts = policy.of(method.service, budget);
     const attempt =
       perTryTimeoutMs < Infinity && idempotent && method.kind === "unary" ? perTry(next, perTryTimeoutMs) : next;
 
@@ -80,48 +85,66 @@ export function retry(options: RetryOptions = {}): Middleware {
       error.retry?.never !== true &&
       (error.retry?.unprocessed === true || (idempotent && (codes.has(error.code) || isPerTryTimeout(error))));
 
-    async function again<Req, Res>(
+    /** The call having failed once, makes it anew as long as that is lawful. */
+    async function repeat<Res>(
       ctx: Context,
-      request: Req,
-      endpoint: Endpoint<Req, Res>,
       first: unknown,
-      attempts: Attempts,
-      startedMs: number,
+      { startedMs, endedMs }: GuardedCall,
+      again: (ctx: Context) => Promise<Res>,
     ): Promise<Res> {
+      const attempts = ctx.value(attemptsKey)!;
       let error = ServiceError.from(first);
       if (!lawful(error)) throw error;
-      const reports = [reportOf(error, attempts, startedMs, startedMs, ctx.clock.now())];
+      const reports = [reportOf(error, attempts, startedMs, startedMs, endedMs)];
       for (let n = 1; n < maxAttempts; n++) {
         const jitter = random.next() * Math.min(maxMs, baseMs * 2 ** (n - 1));
         // Not the later of the two: all that were told the same time would come back at once.
         const wait = jitter + (error.retry?.afterMs ?? 0);
-        if (ctx.err !== undefined || wait >= remainingMs(ctx)) throw n === 1 ? error : spent(error, reports);
+        if (ctx.err !== undefined || wait >= remainingMs(ctx)) {
+          if (ctx.err?.code !== "canceled") counts.givenUp.deadline++;
+          throw n === 1 ? error : spent(error, reports);
+        }
         // A call that reached nobody has loaded nobody: when an instance dies, all its calls may go elsewhere, once.
         const free = n === 1 && error.retry?.unprocessed === true;
-        if (!free && !budget.withdraw()) throw spent(error, reports);
+        if (!free && !budget.withdraw()) {
+          counts.givenUp.budget++;
+          throw spent(error, reports);
+        }
         await sleep(ctx, wait);
         const beganMs = ctx.clock.now();
         try {
-          return await endpoint(ctx, request);
+          const response = await again(ctx);
+          counts.attempts++;
+          return response;
         } catch (thrown) {
-          error = ServiceError.from(thrown);
+          const next = ServiceError.from(thrown);
+          // Not sent, for there was too little time: what the last attempt failed with tells more.
+          if (refusalReason(next) === DEADLINE_TOO_NEAR && next.retry?.unprocessed === true) {
+            counts.givenUp.deadline++;
+            throw spent(error, reports);
+          }
+          counts.attempts++;
+          error = next;
           reports.push(reportOf(error, attempts, startedMs, beganMs, ctx.clock.now()));
           if (!lawful(error)) throw listing(error, reports);
         }
       }
+      counts.givenUp.attempts++;
       throw spent(error, reports);
     }
 
-    return function retrying(ctx, request) {
-      budget.deposit();
-      const attempts: Attempts = { count: 0, tried: undefined, instance: undefined };
-      const inner = withValue(ctx, attemptsKey, attempts);
-      const startedMs = ctx.clock.now();
-      return attempt(inner, request).catch((error: unknown) =>
-        again(inner, request, attempt, error, attempts, startedMs),
-      );
+    const guard: Guard<Context> = {
+      name: "retrying",
+      enter(call) {
+        budget.deposit(call.startedOn(budget.clock));
+        const attempts: Attempts = { count: 0, tried: undefined, picked: undefined, instance: undefined };
+        return (call.ctx = withValue(call.ctx, attemptsKey, attempts));
+      },
+      recover: (call, ctx, error, again) => repeat(ctx, error, call, again),
     };
+    return guarded(guard, attempt, method);
   };
+  return withPolicies(middleware, [policy]);
 }
 
 /** The budget of each service: the one given, else one made when it is first asked for. */

@@ -4,7 +4,7 @@ import type { Clock } from "../clock/clock.ts";
 import type { Random } from "../clock/random.ts";
 import { ServiceError } from "../errors/service-error.ts";
 import { isFailure } from "../resilience/failure.ts";
-import { OVERLOADED, refusalReason } from "../resilience/refusal.ts";
+import { DEADLINE_TOO_NEAR, OVERLOADED, refusalReason } from "../resilience/refusal.ts";
 import type { Peer } from "./peer.ts";
 
 /** Below this share of instances that are not ejected all are used: better to fail some calls than to drown the few. */
@@ -40,6 +40,11 @@ export class Availability {
     let count = this.#down.size;
     for (const peer of this.#ejection?.out ?? []) if (!this.#down.has(peer)) count++;
     return count;
+  }
+
+  /** Those that are out of the balance. */
+  get ejected(): readonly Peer[] {
+    return [...(this.#ejection?.out ?? [])];
   }
 
   /** All instances there are now. */
@@ -98,11 +103,12 @@ export class Availability {
     const code = error instanceof ServiceError ? error.code : undefined;
     // Gave up: that tells nothing of the instance.
     if (ejection === undefined || code === "canceled") return;
-    const shed = code === "resource_exhausted" || refusalReason(error) === OVERLOADED;
+    const reason = error === undefined ? undefined : refusalReason(error);
+    const shed = code === "resource_exhausted" || reason === OVERLOADED;
     if ((shed || code === "deadline_exceeded") && ejection.out.size > 0 && !ejection.out.has(peer))
       this.#crowded = true;
-    // Shed its load: it is not broken.
-    if (shed) return;
+    // Shed its load, or was asked too late: it is not broken.
+    if (shed || reason === DEADLINE_TOO_NEAR) return;
     const failed = error !== undefined && isFailure(error);
     let changed = ejection.record(peer, failed);
     if (peer === this.#probed) {

@@ -1,23 +1,29 @@
 import type { BalancerFactory } from "../balance/balancer.ts";
 import type { EjectionOptions } from "../balance/ejection.ts";
 import { leastRequest } from "../balance/least-request.ts";
+import { type SlowStartOptions, slowStart } from "../balance/slow-start.ts";
 import type { Clock } from "../clock/clock.ts";
 import { type Random, systemRandom } from "../clock/random.ts";
 import { systemClock } from "../clock/system-clock.ts";
 import type { Client, Contract } from "../contract/contract.ts";
 import type { Instancer } from "../discovery/discovery.ts";
 import { fixed } from "../discovery/fixed.ts";
-import { chain, type Endpoint, type Middleware } from "../endpoint/endpoint.ts";
+import { chain, type Endpoint, type Middleware, policiesOf } from "../endpoint/endpoint.ts";
 import type { Instance } from "../endpoint/instance.ts";
+import type { LifecycleEvent } from "../endpoint/lifecycle-event.ts";
 import type { MethodInfo } from "../endpoint/method-info.ts";
 import type { TelemetryPort } from "../endpoint/telemetry-port.ts";
 import type { Connector } from "../endpoint/transport.ts";
 import type { ClientThrottleOptions } from "../resilience/client-throttle.ts";
+import type { DeadlineCheckOptions } from "../resilience/deadline-check.ts";
 import type { HedgeOptions } from "../resilience/hedge.ts";
 import type { RetryOptions } from "../resilience/retry.ts";
 import { httpClient } from "../transport/http/client.ts";
 import { clientDefaults } from "./defaults.ts";
-import { Connections } from "./peer.ts";
+import { EjectionPolicy } from "./ejection-policy.ts";
+import { Connections, type Surroundings } from "./peer.ts";
+import { listenTo } from "./policy-watch.ts";
+import { ProbePolicy } from "./probe-policy.ts";
 import { stub } from "./stub.ts";
 import { Target } from "./target.ts";
 
@@ -41,6 +47,10 @@ export interface ChannelOptions {
   readonly retry?: RetryOptions | false;
   /** Asks another instance when one is slow; see {@link HedgeOptions}. Default: never. */
   readonly hedge?: HedgeOptions | false;
+  /** How attempts are told that cannot end in time, which are not sent; `false` to send them. Default: see {@link DeadlineCheckOptions}. */
+  readonly deadlineCheck?: DeadlineCheckOptions | false;
+  /** How an instance that joins others comes to its share; `false` for at once. Default: see {@link SlowStartOptions}. */
+  readonly slowStart?: SlowStartOptions | false;
   /** How instances that fail are taken out of the balance; `false` for never. Default: see {@link EjectionOptions}. */
   readonly ejection?: EjectionOptions | false;
   /**
@@ -48,6 +58,11 @@ export interface ChannelOptions {
    * own. Called once an instance. Default none.
    */
   readonly perInstance?: (instance: Instance) => readonly Middleware[];
+  /**
+   * Told when a circuit opens or closes, an instance leaves the balance or is back, an overload begins or is over. Default: the log of
+   * `telemetry`, else nobody.
+   */
+  readonly onEvent?: (event: LifecycleEvent) => void;
   /** How long the last known instances are used while discovery fails, milliseconds. Default 900000 (15 minutes). */
   readonly maxStaleMs?: number;
   readonly clock?: Clock;
@@ -68,26 +83,48 @@ export interface Channel extends AsyncDisposable {
 }
 
 /**
- * Opens a channel. The stack of each call, outermost first: telemetry, `use`, deadline, throttle, retry, hedge, balancer, what is
- * `perInstance`, transport. Why each stands where it stands: see `clientDefaults`.
+ * Opens a channel. The stack of each call, outermost first: telemetry, `use`, deadline, throttle, retry, hedge, deadline check, balancer,
+ * what is `perInstance`, transport. Why each stands where it stands: see `clientDefaults`.
  *
  * @throws TypeError or RangeError when an option is not legal, naming it.
  */
 export function channel(options: ChannelOptions): Channel {
   const { clock = systemClock, random = systemRandom } = options;
   const { transport = httpClient({}, clock), balance = leastRequest(), use = [] } = options;
-  const { maxStaleMs = 900_000, ejection = {}, perInstance } = options;
+  const { maxStaleMs = 900_000, ejection = {}, perInstance, slowStart: slow = {} } = options;
   if (!(maxStaleMs >= 0)) throw new RangeError(`channel: maxStaleMs must be 0 or more, got ${maxStaleMs}`);
+  const started = slow === false ? balance : slowStart(slow, balance);
   const discover = "watch" in options.discover ? options.discover : fixed(options.discover);
   const connections = new Connections(transport);
   const targets = new Map<string, Target>();
+  const { telemetry, onEvent = telemetry?.onEvent } = options;
   const around = chain(
-    ...(options.telemetry === undefined
-      ? []
-      : [options.telemetry.client(transport.callProtocol ?? transport.protocol)]),
+    ...(telemetry === undefined ? [] : [telemetry.client(transport.callProtocol ?? transport.protocol)]),
     ...use,
     ...clientDefaults({ ...options, clock, random }),
   );
+  const ejections = new EjectionPolicy(clock);
+  const policies = [...(around.policies ?? []), ...(ejection === false ? [] : [ejections]), new ProbePolicy(targets)];
+  const unlisten = listenTo(policies, ({ level, message }) => onEvent?.({ event: level, host: undefined, message }));
+  /** What stands around the calls to one instance, which tells of itself as long as the instance is there. */
+  const surroundings = (make: NonNullable<typeof perInstance>, instance: Instance): Surroundings => {
+    const made = make(instance);
+    const own = policiesOf(made);
+    if (own.length === 0) return { use: made, leave: () => {} };
+    const stop = listenTo(own, ({ level, message }) =>
+      onEvent?.({ event: level, host: undefined, message: `${instance.address}: ${message}` }),
+    );
+    const forget = telemetry?.watch?.((to) => {
+      for (const policy of own) to.policy(policy, instance);
+    });
+    return {
+      use: made,
+      leave: () => {
+        stop();
+        forget?.();
+      },
+    };
+  };
   let closing: Promise<void> | undefined;
 
   const targetOf = (service: string): Target => {
@@ -96,25 +133,29 @@ export function channel(options: ChannelOptions): Channel {
     if (target === undefined) {
       target = new Target(service, {
         discover,
-        balance,
+        balance: started,
         connections,
         maxStaleMs,
         clock,
         random,
-        ejection,
-        perInstance,
+        ejection: ejection === false ? false : ejections.optionsOf(service, ejection),
+        perInstance: perInstance && ((instance) => surroundings(perInstance, instance)),
       });
+      const made = target;
+      ejections.ask(service, () => made.ejected);
       targets.set(service, target);
     }
     return target;
   };
-  const unwatch = options.telemetry?.watch?.((to) => {
+  const unwatch = telemetry?.watch?.((to) => {
     for (const [service, { instances, down }] of targets) to.instances(service, instances.length - down, down);
     connections.report(to);
+    for (const policy of policies) to.policy(policy);
   });
   const close = (): Promise<void> => {
     if (closing === undefined) {
       unwatch?.();
+      unlisten();
       for (const target of targets.values()) target.stop();
       closing = connections.close();
     }

@@ -11,11 +11,12 @@ import { background, withTimeout } from "../context/with.ts";
 import { contract } from "../contract/contract.ts";
 import { unary } from "../contract/method.ts";
 import type { Middleware } from "../endpoint/endpoint.ts";
-import { detailTypes, type ErrorInfo, findDetail } from "../errors/details.ts";
+import { detailTypes, type ErrorInfo, errorInfo, findDetail } from "../errors/details.ts";
 import { ServiceError } from "../errors/service-error.ts";
 import { circuitBreaker } from "../resilience/breaker/circuit-breaker.ts";
 import { consecutive } from "../resilience/breaker/trip.ts";
 import { OVERLOADED, refusal } from "../resilience/refusal.ts";
+import { RetryBudget } from "../resilience/retry-budget.ts";
 import { TestRegistry } from "../testing/test-registry.ts";
 import { failureOf } from "../testing/transport-bed.ts";
 import { memory } from "../transport/memory/memory.ts";
@@ -55,15 +56,25 @@ const names = (stack: readonly Middleware[]): string[] =>
   stack.map((middleware) => middleware(async () => one as never, Calc.methods[0]!).name);
 
 describe("what stands around a call by default", () => {
-  test("of a client: deadline, throttle, retry, and hedge when asked for", () => {
-    assert.deepEqual(names(clientDefaults()), ["withDeadline", "throttled", "retrying"]);
-    assert.deepEqual(names(clientDefaults({ hedge: {} })), ["withDeadline", "throttled", "retrying", "hedged"]);
-    assert.deepEqual(names(clientDefaults({ timeoutMs: false, throttle: false, retry: false })), []);
+  test("of a client: deadline, throttle, retry, deadline check, and hedge when asked for", () => {
+    assert.deepEqual(names(clientDefaults()), ["withDeadline", "throttled", "retrying", "checkingDeadline"]);
+    assert.deepEqual(names(clientDefaults({ hedge: {} })), [
+      "withDeadline",
+      "throttled",
+      "retrying",
+      "hedged",
+      "checkingDeadline",
+    ]);
+    assert.deepEqual(
+      names(clientDefaults({ timeoutMs: false, throttle: false, retry: false, deadlineCheck: false })),
+      [],
+    );
   });
 
-  test("of a server: a limit, which can be left out", () => {
-    assert.deepEqual(names(serverDefaults()), ["limited"]);
-    assert.deepEqual(names(serverDefaults({ limit: false })), []);
+  test("of a server: a deadline check, and within it a limit, each of which can be left out", () => {
+    assert.deepEqual(names(serverDefaults()), ["checkingDeadline", "limited"]);
+    assert.deepEqual(names(serverDefaults({ limit: false })), ["checkingDeadline"]);
+    assert.deepEqual(names(serverDefaults({ deadlineCheck: false })), ["limited"]);
   });
 
   test("the deadline bounds the waits between retries", async () => {
@@ -120,6 +131,68 @@ describe("what stands around a call by default", () => {
       await pass(clock, running.stop());
       await calc[Symbol.asyncDispose]();
     }
+  });
+});
+
+describe("an attempt that cannot be in time", () => {
+  /** After twenty calls of 30 ms, and one for which there were 5, which was the probe: what calls take is known. */
+  async function learned(options: Partial<ChannelOptions> = {}) {
+    const made = bed({ throttle: false, ...options });
+    const { clock, calc, ctx, transport } = made;
+    transport.answer = async (_address, inner, request) => {
+      await sleep(inner, 30);
+      return request;
+    };
+    for (let i = 0; i < 20; i++) await pass(clock, calc.get(ctx, one));
+    await pass(clock, failureOf(calc.get(withTimeout(ctx, 5), one)));
+    return { ...made, sent: (): number => Object.values(transport.calls).reduce((a, b) => a + b, 0) };
+  }
+
+  test("is not sent", async () => {
+    const { clock, calc, ctx, sent } = await learned();
+    const before = sent();
+    const error = await pass(clock, failureOf(calc.get(withTimeout(ctx, 25), one)));
+    assert.equal(error.code, "deadline_exceeded");
+    assert.equal(findDetail<ErrorInfo>(error, detailTypes.errorInfo)?.reason, "DEADLINE_TOO_NEAR");
+    assert.equal(sent(), before);
+    assert.deepEqual(await pass(clock, calc.get(withTimeout(ctx, 35), one)), one);
+  });
+
+  test("is no retry: the call fails with what failed before", async () => {
+    const { clock, calc, ctx, transport, sent } = await learned();
+    const before = sent();
+    transport.answer = () =>
+      new Promise((_, reject) => void clock.schedule(20, () => reject(new ServiceError("unavailable", "busy"))));
+    const error = await pass(clock, failureOf(calc.get(withTimeout(ctx, 45), one)));
+    assert.equal(sent(), before + 1);
+    assert.deepEqual([error.code, error.message, error.retry?.never], ["unavailable", "busy", true]);
+    assert.equal(error.attempts?.length, 1);
+  });
+
+  test("is no hedge, and does not end the attempt that runs", async () => {
+    const budget = new RetryBudget({ floor: 100 });
+    const { clock, calc, ctx, sent } = await learned({ hedge: { delayMs: 20, budget } });
+    const before = sent();
+    assert.deepEqual(await pass(clock, calc.get(withTimeout(ctx, 40), one)), one);
+    assert.equal(sent(), before + 1);
+  });
+
+  test("is no fault of an instance, nor of a circuit, when a server says so", async () => {
+    const breaker = circuitBreaker({ trip: consecutive(2) });
+    const { clock, calc, ctx, transport } = bed({ retry: false, perInstance: () => [breaker] });
+    transport.answer = (address, _ctx, request) => {
+      if (address !== "fake://0") return request;
+      throw new ServiceError("deadline_exceeded", "too little time", {
+        details: [errorInfo({ reason: "DEADLINE_TOO_NEAR", domain: "flotilla.dev" })],
+      });
+    };
+    for (let i = 0; i < 60; i++)
+      await pass(
+        clock,
+        calc.get(ctx, one).catch(() => {}),
+      );
+    assert.equal(transport.calls["fake://0"], 20);
+    assert.equal(breaker.breakers[0]!.state, "closed");
   });
 });
 

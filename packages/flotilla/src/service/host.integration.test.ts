@@ -103,7 +103,7 @@ describe("signals", () => {
         const [leaving, staying] = [new Child({ registry }), new Child({ registry })];
         await Promise.all([leaving.heard("address"), staying.heard("address")]);
         const over = channel({ discover: embedded({ dir: registry, ttlMs: 2000 }), retry: false });
-        const { pids, failures, stop } = load(over, 20, 5);
+        const { pids, failures, stop } = load(over, 10, 20);
         await until("both serve", () => pids.size === 2);
         leaving.process.kill(signal);
         assert.equal(await leaving.exit, 0);

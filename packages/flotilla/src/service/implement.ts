@@ -2,7 +2,7 @@ import type { Contract, Implementation } from "../contract/contract.ts";
 import { chain, type Endpoint, type Middleware } from "../endpoint/endpoint.ts";
 import type { MessageType, Validated } from "../endpoint/message-type.ts";
 import type { MethodInfo } from "../endpoint/method-info.ts";
-import type { Service } from "../endpoint/service.ts";
+import { type Service, wrapped } from "../endpoint/service.ts";
 import { badRequest, type FieldViolation } from "../errors/details.ts";
 import { ServiceError } from "../errors/service-error.ts";
 
@@ -47,9 +47,13 @@ export function implement<C extends Contract>(
     // Called on the implementation, so that classes find their fields.
     const bound = handler.bind(implementation) as AnyHandler;
     const checked = validateOutput ? checkingOutput(bound, info) : bound;
-    return Object.freeze({ info, endpoint: wrap(validating(checked, info), info) });
+    return Object.freeze(wrapped({ info, endpoint: validating(checked, info) }, wrap));
   });
-  return Object.freeze({ name: contract.name, methods: Object.freeze(methods) });
+  return Object.freeze({
+    name: contract.name,
+    methods: Object.freeze(methods),
+    ...(wrap.policies !== undefined && { policies: wrap.policies }),
+  });
 }
 
 function validating(handler: AnyHandler, info: MethodInfo): Endpoint {

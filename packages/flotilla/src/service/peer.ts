@@ -1,8 +1,10 @@
 import type { Candidate } from "../balance/balancer.ts";
+import type { Context } from "../context/context.ts";
+import { Load } from "../contract/load.ts";
 import { chain, type Endpoint, type Middleware } from "../endpoint/endpoint.ts";
 import type { Instance } from "../endpoint/instance.ts";
 import type { MethodInfo } from "../endpoint/method-info.ts";
-import type { StateReport } from "../endpoint/telemetry-port.ts";
+import type { StateReport } from "../endpoint/state-report.ts";
 import type { Connection, Connector } from "../endpoint/transport.ts";
 
 /** Connections by address, shared by every service of a channel and kept as long as anybody uses them. */
@@ -69,6 +71,15 @@ export class Connections {
 const AVOID_MS = 100;
 const AVOID_MAX_MS = 5000;
 
+/** What stands around the calls that go to one instance. */
+export interface Surroundings {
+  readonly use: readonly Middleware[];
+  /** The instance is gone, and its calls have ended. */
+  readonly leave: () => void;
+}
+
+const nothing: Surroundings = { use: [], leave: () => {} };
+
 /** An instance as a channel holds it: its connection, the endpoints called over it, and the calls in flight. */
 export class Peer implements Candidate {
   instance: Instance;
@@ -77,21 +88,33 @@ export class Peer implements Candidate {
   refusals = 0;
   /** After a refusal: calls go to others until then, on the channel's clock. */
   avoidUntilMs = 0;
+  /** False once it has said that it cannot be asked how busy it is. */
+  probed = true;
+  #load: Endpoint | undefined;
   readonly #connection: Connection;
   readonly #around: Middleware;
+  /** To be called once the instance is gone. */
+  readonly leave: () => void;
   /** By the number their target gave the method. */
   readonly #endpoints: (Endpoint | undefined)[] = [];
 
-  /** @param use - around every attempt that goes to this instance. */
-  constructor(instance: Instance, connection: Connection, use: readonly Middleware[] = []) {
+  /** @param around - every attempt that goes to this instance. */
+  constructor(instance: Instance, connection: Connection, around = nothing) {
     this.instance = instance;
     this.#connection = connection;
-    this.#around = chain(...use);
+    this.#around = chain(...around.use);
+    this.leave = around.leave;
   }
 
   /** It could not be reached: others are called for a while, longer with each time it goes on. */
   refused(nowMs: number): void {
     this.avoidUntilMs = nowMs + Math.min(AVOID_MAX_MS, AVOID_MS * 2 ** this.refusals++);
+  }
+
+  /** Asks it how busy it is; nothing stands around that. */
+  probe(ctx: Context): Promise<unknown> {
+    this.#load ??= this.#connection.endpoint(Load.methods[0]!);
+    return this.#load(ctx, {});
   }
 
   /** @param slot - the number of the method: small, and the same for it every time. */

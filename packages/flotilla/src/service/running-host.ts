@@ -4,16 +4,20 @@ import type { CancelContext } from "../context/context.ts";
 import { sleep } from "../context/sleep.ts";
 import { background, withCancel, withTimeout, withValue } from "../context/with.ts";
 import type { Registration } from "../discovery/discovery.ts";
-import { chain } from "../endpoint/endpoint.ts";
+import { chain, policiesOf } from "../endpoint/endpoint.ts";
 import type { Instance } from "../endpoint/instance.ts";
 import type { LifecycleEvent } from "../endpoint/lifecycle-event.ts";
 import { serverObserverKey } from "../endpoint/observer.ts";
 import { errorReporterKey } from "../endpoint/report.ts";
+import { type Service, type ServingMiddleware, wrapped } from "../endpoint/service.ts";
+import { statePage } from "../endpoint/state-page.ts";
+import type { StateReport } from "../endpoint/state-report.ts";
 import type { Listening } from "../endpoint/transport.ts";
 import { ServiceError } from "../errors/service-error.ts";
 import { Admin } from "./admin.ts";
 import { closeOne } from "./closable.ts";
 import type { HostSettings, RunningHost } from "./host-options.ts";
+import { listenTo } from "./policy-watch.ts";
 
 const REGISTER_TIMEOUT_MS = 10_000;
 const DEREGISTER_TIMEOUT_MS = 5000;
@@ -30,6 +34,7 @@ export class Running implements RunningHost {
   readonly #tasksScope: CancelContext;
   readonly #admin: Admin | undefined;
   readonly #unwatch: (() => void) | undefined;
+  readonly #unlisten: () => void;
   readonly #listening: Listening[] = [];
   readonly #registrations: Registration[] = [];
   readonly #tasks: Promise<void>[] = [];
@@ -48,11 +53,15 @@ export class Running implements RunningHost {
       top = withValue(top, serverObserverKey, telemetry.server);
       top = telemetry.enter?.(top) ?? top;
     }
-    this.#unwatch = telemetry?.watch?.((to) => {
+    const policies = [...policiesOf(settings.use), ...settings.serve.flatMap((service) => service.policies ?? [])];
+    const report = (to: StateReport): void => {
       for (const { address, connections } of this.#listening) {
         if (connections !== undefined) to.listener(address, connections);
       }
-    });
+      for (const policy of policies) to.policy(policy);
+    };
+    this.#unwatch = telemetry?.watch?.(report);
+    this.#unlisten = listenTo(policies, ({ level, message }) => this.#event(level, message));
     this.#root = withCancel(top);
     this.#startScope = withCancel(this.#root);
     this.#tasksScope = withCancel(this.#root);
@@ -71,7 +80,7 @@ export class Running implements RunningHost {
               draining: this.#stopping !== undefined,
               checks: settings.checks,
             }),
-            telemetry?.admin,
+            { "/state": statePage(report), ...telemetry?.admin },
           );
   }
 
@@ -100,10 +109,12 @@ export class Running implements RunningHost {
   async #open(): Promise<void> {
     const { serve, use, listen, admin, tasks } = this.#settings;
     const around = chain(...use);
-    const served = serve.map(({ name, methods }) => ({
+    const served: Service[] = serve.map(({ name, methods }) => ({
       name,
-      methods: methods.map(({ info, endpoint }) => ({ info, endpoint: around(endpoint, info) })),
+      methods: methods.map((method) => wrapped(method, around)),
     }));
+    // Those that middlewares bring with them: nothing stands around them, and nobody looks for them in a registry.
+    for (const middleware of use) if ("service" in middleware) served.push((middleware as ServingMiddleware).service);
     if (admin !== false) await this.#admin!.listen(admin);
     for (const listener of listen) {
       this.#goOn();
@@ -203,6 +214,7 @@ export class Running implements RunningHost {
     await this.#admin?.close();
     if (this.#started) this.#event("stopped", "stopped");
     const { telemetry } = this.#settings;
+    this.#unlisten();
     this.#unwatch?.();
     if (telemetry !== undefined) {
       // It keeps to the time it is given, and counts what it drops; only if it does not is it abandoned.

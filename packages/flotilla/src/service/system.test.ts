@@ -8,10 +8,11 @@ import { pass } from "../clock/test-fixtures/pass.ts";
 import { VirtualClock } from "../clock/virtual-clock.ts";
 import type { Context } from "../context/context.ts";
 import { sleep } from "../context/sleep.ts";
-import { afterFunc, background, withCancel, withTimeout } from "../context/with.ts";
+import { afterFunc, background, remainingMs, withCancel, withTimeout } from "../context/with.ts";
 import { contract } from "../contract/contract.ts";
 import { serverStream, unary } from "../contract/method.ts";
 import { ServiceError } from "../errors/service-error.ts";
+import type { RetryOptions } from "../resilience/retry.ts";
 import { TestRegistry } from "../testing/test-registry.ts";
 import { failureOf, readAll } from "../testing/transport-bed.ts";
 import { memory } from "../transport/memory/memory.ts";
@@ -29,7 +30,10 @@ const Work = contract("test.v1.Work", {
 });
 
 /** A system of hosts on one virtual clock: as many replicas as there are handlers. */
-async function system(handlers: readonly ((ctx: Context, request: { n: number }) => Promise<{ n: number }>)[]) {
+async function system(
+  handlers: readonly ((ctx: Context, request: { n: number }) => Promise<{ n: number }>)[],
+  retry: RetryOptions = {},
+) {
   const clock = new VirtualClock();
   const net = memory();
   const registry = new TestRegistry();
@@ -54,7 +58,7 @@ async function system(handlers: readonly ((ctx: Context, request: { n: number })
       }).start(),
     ),
   );
-  const over = channel({ discover: registry, transport: net, clock, random: seededRandom(11) });
+  const over = channel({ discover: registry, transport: net, clock, random: seededRandom(11), retry });
   return { clock, ctx: background(clock), hosts, over, registry, work: client(Work, over) };
 }
 
@@ -77,6 +81,28 @@ describe("a deadline with retries", () => {
     assert.ok(took <= 105, `took ${took} ms`);
     assert.equal(begun, 2);
     assert.equal(running.size, 0, "every handler's context is done");
+  });
+
+  test("nor do they become more by what each attempt may take, nor by the waits between: 4 attempts of 80 ms, 100 ms in all", async () => {
+    const ended: string[] = [];
+    const begun: number[] = [];
+    const hanging = async (ctx: Context): Promise<never> => {
+      begun.push(clock.now());
+      await sleep(ctx, 10_000).catch(() => ended.push(`${ctx.err?.code} at ${Math.floor(clock.now() / 5) * 5}`));
+      throw ctx.err!;
+    };
+    const options = { maxAttempts: 4, perTryTimeoutMs: 80, baseMs: 30, maxMs: 30 };
+    const { clock, ctx, work } = await system([hanging, hanging, hanging, hanging], options);
+    const error = await pass(clock, failureOf(work.do(withTimeout(ctx, 100), { n: 1 })));
+    assert.equal(error.code, "deadline_exceeded");
+    assert.ok(clock.now() <= 105, `took ${clock.now()} ms`);
+    await clock.advance(5000);
+    assert.ok(begun.length >= 1 && begun.every((at) => at <= 100), `handlers began at ${begun.join()}`);
+    assert.equal(ended.length, begun.length, "every handler is cancelled");
+    assert.ok(
+      ended.every((how) => / at (?:80|100)$/.test(how)),
+      ended.join(),
+    );
   });
 
   test("an attempt that hangs is ended with the deadline, its handler cancelled", async () => {
@@ -112,6 +138,76 @@ describe("a deadline with retries", () => {
         [0, 1, 2],
       );
     }
+  });
+});
+
+describe("over several hops", () => {
+  const hops = 4;
+
+  /** A chain of hosts, each of which works for 20 ms and then calls the next; the last one hangs. */
+  async function chainOfHosts() {
+    const clock = new VirtualClock();
+    const net = memory();
+    const seen: Context[] = [];
+    const left: number[] = [];
+    const closing: (() => Promise<void>)[] = [];
+    for (let i = hops - 1; i >= 0; i--) {
+      const next = client(Work, { discover: [`memory://hop-${i + 1}`], transport: net, clock });
+      const running = await host({
+        name: `hop-${i}`,
+        serve: [
+          implement(Work, {
+            async do(ctx, request) {
+              seen[i] = ctx;
+              left[i] = remainingMs(ctx);
+              if (i === hops - 1) return new Promise((_, reject) => void afterFunc(ctx, () => reject(ctx.err!)));
+              await sleep(ctx, 20);
+              return next.do(ctx, request);
+            },
+            async *list() {},
+          }),
+        ],
+        listen: [net.listener(`hop-${i}`)],
+        admin: false,
+        clock,
+        onEvent() {},
+        onError() {},
+      }).start();
+      closing.push(async () => {
+        await pass(clock, running.stop());
+        await next[Symbol.asyncDispose]();
+      });
+    }
+    const first = client(Work, { discover: ["memory://hop-0"], transport: net, clock });
+    return { clock, ctx: background(clock), seen, left, first, closing };
+  }
+
+  test("the time left crosses each, less what was spent; when it is over all have ended", async () => {
+    const { clock, ctx, seen, left, first, closing } = await chainOfHosts();
+    const error = await pass(clock, failureOf(first.do(withTimeout(ctx, 200), { n: 1 })));
+    assert.equal(error.code, "deadline_exceeded");
+    assert.ok(clock.now() <= 230, `ended after ${clock.now()} ms`);
+    for (const [i, ms] of left.entries()) {
+      // Whole milliseconds cross, rounded down.
+      assert.ok(ms <= 200 - i * 20 && ms > 200 - i * 20 - 8, `${ms} ms are left at hop ${i}`);
+    }
+    assert.equal(seen.length, hops);
+    for (const inner of seen) assert.equal(inner.err?.code, "deadline_exceeded");
+    for (const close of closing) await close();
+  });
+
+  test("a call that is abandoned is cancelled all the way down, at once", async () => {
+    const { clock, ctx, seen, first, closing } = await chainOfHosts();
+    const call = withCancel(ctx);
+    const failure = failureOf(first.do(call, { n: 1 }));
+    await clock.advance(70);
+    assert.equal(seen.length, hops);
+    for (const inner of seen) assert.equal(inner.err, undefined);
+    call.cancel();
+    assert.equal((await failure).code, "canceled");
+    await clock.advance(0);
+    for (const inner of seen) assert.equal(inner.err?.code, "canceled");
+    for (const close of closing) await close();
   });
 });
 

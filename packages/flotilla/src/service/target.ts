@@ -3,19 +3,22 @@ import type { EjectionOptions } from "../balance/ejection.ts";
 import type { Clock } from "../clock/clock.ts";
 import type { Random } from "../clock/random.ts";
 import type { Context } from "../context/context.ts";
-import { afterFunc } from "../context/with.ts";
+import { afterFunc, background, withTimeout } from "../context/with.ts";
 import type { InstanceObserver, Instancer, Watch } from "../discovery/discovery.ts";
 import { attemptsKey } from "../endpoint/attempt.ts";
-import type { Endpoint, Middleware } from "../endpoint/endpoint.ts";
+import type { Endpoint } from "../endpoint/endpoint.ts";
 import type { Instance } from "../endpoint/instance.ts";
-import { LOAD_HEADER, parseLoadReport } from "../endpoint/load-report.ts";
+import { LOAD_HEADER, type LoadReport, parseLoadReport } from "../endpoint/load-report.ts";
 import type { MethodInfo } from "../endpoint/method-info.ts";
 import { outgoingCallKey } from "../endpoint/observer.ts";
 import { observeCall } from "../endpoint/stream.ts";
 import { ServiceError } from "../errors/service-error.ts";
 import { responseObserver, withResponseObserver } from "../metadata/call.ts";
 import { Availability } from "./availability.ts";
-import { type Connections, Peer } from "./peer.ts";
+import { type Connections, Peer, type Surroundings } from "./peer.ts";
+
+/** What an instance says of itself later than that is old. */
+const PROBE_TIMEOUT_MS = 1000;
 
 /** What a {@link Target} is built with. */
 export interface TargetDeps {
@@ -23,7 +26,7 @@ export interface TargetDeps {
   readonly balance: BalancerFactory;
   readonly connections: Connections;
   readonly ejection: EjectionOptions | false;
-  readonly perInstance: ((instance: Instance) => readonly Middleware[]) | undefined;
+  readonly perInstance: ((instance: Instance) => Surroundings) | undefined;
   readonly maxStaleMs: number;
   readonly clock: Clock;
   readonly random: Random;
@@ -49,11 +52,18 @@ export class Target implements InstanceObserver {
   #unusable: string | undefined;
   #closed = false;
   readonly #waiting = new Set<() => void>();
+  readonly #background: Context;
+  #probes = 0;
 
   constructor(service: string, deps: TargetDeps) {
     this.#service = service;
     this.#deps = deps;
-    this.#balancer = deps.balance<Peer>({ clock: deps.clock, random: deps.random });
+    this.#background = background(deps.clock);
+    this.#balancer = deps.balance<Peer>({
+      clock: deps.clock,
+      random: deps.random,
+      probe: (peer) => this.#probe(peer),
+    });
     this.#available = new Availability(this.#balancer, deps.ejection, deps.clock, deps.random);
     this.#watch = deps.discover.watch(service, this);
   }
@@ -66,6 +76,16 @@ export class Target implements InstanceObserver {
   /** Of the instances, those that are avoided. */
   get down(): number {
     return this.#available.down;
+  }
+
+  /** Of the instances, those that are out of the balance because they failed. */
+  get ejected(): readonly Instance[] {
+    return this.#available.ejected.map((peer) => peer.instance);
+  }
+
+  /** Probes sent so far. */
+  get probes(): number {
+    return this.#probes;
   }
 
   update(instances: readonly Instance[]): void {
@@ -95,7 +115,10 @@ export class Target implements InstanceObserver {
     for (const [id, peer] of before) {
       // Drained in the background: the calls it still serves report their own end.
       if (after.get(id) === peer) continue;
-      connections.release(peer.instance.address).catch(() => {});
+      void connections
+        .release(peer.instance.address)
+        .catch(() => {})
+        .then(() => peer.leave());
     }
     this.#wake();
   }
@@ -135,6 +158,7 @@ export class Target implements InstanceObserver {
       });
     }
     const attempts = ctx.value(attemptsKey);
+    if (attempts?.picked !== undefined) attempts.tried ??= new Set([attempts.picked]);
     const tried = this.#available.avoided(attempts?.tried as ReadonlySet<Peer> | undefined);
     const peer = this.#available.probe() ?? this.#balancer.pick(ctx, tried);
     if (peer === undefined) {
@@ -144,7 +168,8 @@ export class Target implements InstanceObserver {
     if (attempts !== undefined) {
       attempts.count++;
       attempts.instance = peer.instance;
-      (attempts.tried ??= new Set()).add(peer);
+      if (attempts.tried === undefined) attempts.picked = peer;
+      else attempts.tried.add(peer);
     }
     return peer;
   }
@@ -159,17 +184,21 @@ export class Target implements InstanceObserver {
   ): Promise<unknown> {
     const observer = outer.value(outgoingCallKey);
     const attempt = observer === undefined ? outer : observer.attempt(outer, peer.instance);
-    const ctx = this.#balancer.report === undefined ? attempt : listening(attempt, peer, this.#balancer);
     const { clock } = this.#deps;
     const balancer = this.#balancer;
+    const heard = balancer.report === undefined ? undefined : new Heard(attempt);
+    const ctx = heard?.ctx ?? attempt;
     const startedMs = balancer.done === undefined ? 0 : clock.now();
     const pending = peer.endpoint(method, slot)(ctx, request);
     peer.inFlight++;
     const done = (error: unknown): void => {
       peer.inFlight--;
       this.#available.ended(peer, error);
-      if (balancer.done === undefined) return;
-      balancer.done(peer, clock.now() - startedMs, error === undefined ? undefined : ServiceError.from(error));
+      const load = heard?.load;
+      if (balancer.done === undefined && load === undefined) return;
+      const nowMs = clock.now();
+      balancer.done?.(peer, nowMs - startedMs, error === undefined ? undefined : ServiceError.from(error), nowMs);
+      if (load !== undefined) balancer.report!(peer, load, nowMs);
     };
     return pending.then(
       (response) => {
@@ -184,6 +213,23 @@ export class Target implements InstanceObserver {
         throw error;
       },
     );
+  }
+
+  /** Whether the instance could be asked how busy it is; what it says reaches the balancer as from any answer. */
+  async #probe(peer: Peer): Promise<boolean> {
+    if (!peer.probed) return false;
+    this.#probes++;
+    const ctx = withTimeout(this.#background, PROBE_TIMEOUT_MS);
+    try {
+      const heard = new Heard(ctx);
+      await peer.probe(heard.ctx);
+      if (heard.load !== undefined) this.#balancer.report?.(peer, heard.load, this.#deps.clock.now());
+    } catch (error) {
+      if (ServiceError.from(error).code === "unimplemented") peer.probed = false;
+    } finally {
+      ctx.cancel();
+    }
+    return peer.probed;
   }
 
   /** Waits for the first word of discovery: the first snapshot, or its first failure. */
@@ -223,19 +269,25 @@ export class Target implements InstanceObserver {
     this.#watch.stop();
     this.#closed = true;
     this.#known = false;
+    for (const peer of this.#peers.values()) peer.leave();
     this.#peers = new Map();
     this.#available.stop();
     this.#wake();
   }
 }
 
-/** A child whose answer tells the balancer how busy the instance is, if it says so. */
-function listening(ctx: Context, peer: Peer, balancer: Balancer<Peer>): Context {
-  const other = responseObserver(ctx);
-  return withResponseObserver(ctx, (headers, trailers) => {
-    const header = headers.get(LOAD_HEADER);
-    const load = header === undefined ? undefined : parseLoadReport(header);
-    if (load !== undefined) balancer.report!(peer, load);
-    other?.(headers, trailers);
-  });
+/** Hears what the answer to a call says of how busy the instance is. */
+class Heard {
+  /** For the call. */
+  readonly ctx: Context;
+  load: LoadReport | undefined;
+
+  constructor(parent: Context) {
+    const other = responseObserver(parent);
+    this.ctx = withResponseObserver(parent, (headers, trailers) => {
+      const header = headers.get(LOAD_HEADER);
+      if (header !== undefined) this.load = parseLoadReport(header);
+      other?.(headers, trailers);
+    });
+  }
 }

@@ -1,16 +1,19 @@
 import type { Clock, Timer } from "../clock/clock.ts";
 
-interface Task {
+/** Something to do; those that wait are a list, and those that run. */
+class Task {
   /** What is left to do, milliseconds at full speed. */
   left: number;
   readonly done: () => void;
-}
+  /** While it runs: since when, at the present speed. */
+  sinceMs = 0;
+  timer: Timer | undefined = undefined;
+  next: Task | undefined = undefined;
 
-interface Running {
-  readonly task: Task;
-  /** Since when, at the present speed. */
-  sinceMs: number;
-  timer: Timer | undefined;
+  constructor(left: number, done: () => void) {
+    this.left = left;
+    this.done = done;
+  }
 }
 
 /**
@@ -20,9 +23,11 @@ interface Running {
 export class Cpu {
   readonly #clock: Clock;
   readonly #cores: number;
-  readonly #running = new Set<Running>();
-  #queue: Task[] = [];
-  #head = 0;
+  #running: Task | undefined;
+  #busy = 0;
+  #first: Task | undefined;
+  #last: Task | undefined;
+  #queued = 0;
   #speed = 1;
   #pauses = 0;
   #halted = false;
@@ -35,30 +40,30 @@ export class Cpu {
 
   /** Tasks that wait for a core. */
   get queued(): number {
-    return this.#queue.length - this.#head;
+    return this.#queued;
   }
 
   /** Cores at work. */
   get busy(): number {
-    return this.#running.size;
+    return this.#busy;
   }
 
   /** Work done so far, in milliseconds of one core at full speed. */
   get workedMs(): number {
     const now = this.#clock.now();
     let sum = this.#busyMs;
-    for (const { sinceMs } of this.#running) sum += (now - sinceMs) * this.#rate;
+    for (let task = this.#running; task !== undefined; task = task.next) sum += (now - task.sinceMs) * this.#rate;
     return sum;
   }
 
   /** Does a task of `costMs` when its turn comes, then calls `done`. What costs nothing is done at once when a core is free. */
   run(costMs: number, done: () => void): void {
     if (this.#halted) return;
-    if (this.#pauses === 0 && this.#running.size < this.#cores && this.#head === this.#queue.length) {
+    if (this.#pauses === 0 && this.#busy < this.#cores && this.#queued === 0) {
       if (costMs <= 0) return done();
-      this.#start({ left: costMs, done });
+      this.#start(new Task(costMs, done));
     } else {
-      this.#queue.push({ left: costMs, done });
+      this.#wait(new Task(costMs, done));
     }
   }
 
@@ -86,42 +91,58 @@ export class Cpu {
   /** Never does anything any more. */
   halt(): void {
     this.#halted = true;
-    for (const running of this.#running) running.timer?.cancel();
-    this.#running.clear();
-    this.#queue = [];
-    this.#head = 0;
+    for (let task = this.#running; task !== undefined; task = task.next) task.timer?.cancel();
+    this.#running = undefined;
+    this.#busy = 0;
+    this.#first = this.#last = undefined;
+    this.#queued = 0;
   }
 
   get #rate(): number {
     return this.#pauses > 0 ? 0 : this.#speed;
   }
 
+  #wait(task: Task): void {
+    if (this.#last === undefined) this.#first = task;
+    else this.#last.next = task;
+    this.#last = task;
+    this.#queued++;
+  }
+
   #start(task: Task): void {
-    const running: Running = { task, sinceMs: this.#clock.now(), timer: undefined };
-    this.#running.add(running);
-    this.#arm(running);
+    task.sinceMs = this.#clock.now();
+    task.next = this.#running;
+    this.#running = task;
+    this.#busy++;
+    this.#arm(task);
   }
 
-  #arm(running: Running): void {
+  #arm(task: Task): void {
     const rate = this.#rate;
-    running.timer = rate > 0 ? this.#clock.schedule(running.task.left / rate, () => this.#finish(running)) : undefined;
+    task.timer = rate > 0 ? this.#clock.schedule(task.left / rate, () => this.#finish(task)) : undefined;
   }
 
-  #finish(running: Running): void {
-    this.#busyMs += running.task.left;
-    this.#running.delete(running);
-    running.task.done();
+  #finish(task: Task): void {
+    this.#busyMs += task.left;
+    this.#busy--;
+    if (this.#running === task) this.#running = task.next;
+    else {
+      let before = this.#running!;
+      while (before.next !== task) before = before.next!;
+      before.next = task.next;
+    }
+    task.next = undefined;
+    task.done();
     this.#next();
   }
 
   /** Starts what waits, as far as there are cores. */
   #next(): void {
-    while (this.#head < this.#queue.length && this.#pauses === 0 && this.#running.size < this.#cores) {
-      const task = this.#queue[this.#head++]!;
-      if (this.#head > 1024 && this.#head * 2 > this.#queue.length) {
-        this.#queue = this.#queue.slice(this.#head);
-        this.#head = 0;
-      }
+    while (this.#queued > 0 && this.#pauses === 0 && this.#busy < this.#cores) {
+      const task = this.#first!;
+      this.#first = task.next;
+      if (this.#first === undefined) this.#last = undefined;
+      this.#queued--;
       if (task.left <= 0) task.done();
       else this.#start(task);
     }
@@ -130,16 +151,16 @@ export class Cpu {
   /** Takes down what the running tasks have done so far at the present speed. */
   #settle(): void {
     const now = this.#clock.now();
-    for (const running of this.#running) {
-      const done = Math.min(running.task.left, (now - running.sinceMs) * this.#rate);
-      running.task.left -= done;
-      running.sinceMs = now;
+    for (let task = this.#running; task !== undefined; task = task.next) {
+      const done = Math.min(task.left, (now - task.sinceMs) * this.#rate);
+      task.left -= done;
+      task.sinceMs = now;
       this.#busyMs += done;
-      running.timer?.cancel();
+      task.timer?.cancel();
     }
   }
 
   #rearm(): void {
-    for (const running of this.#running) this.#arm(running);
+    for (let task = this.#running; task !== undefined; task = task.next) this.#arm(task);
   }
 }

@@ -9,7 +9,10 @@ const SMALLEST = 0.001;
  * Algorithm: buckets of exponential width, as in DDSketch (Masson et al., VLDB 2019).
  */
 export class Histogram {
-  readonly #counts: number[] = [];
+  /** Of the values that there have been, from the smallest on. */
+  #counts: number[] = [];
+  /** The bucket of the first count. */
+  #first = 0;
   #count = 0;
   #sum = 0;
   #max = 0;
@@ -28,7 +31,7 @@ export class Histogram {
 
   record(value: number): void {
     const index = value <= SMALLEST ? 0 : Math.ceil(Math.log2(value / SMALLEST) * PER_DOUBLING);
-    this.#counts[index] = (this.#counts[index] ?? 0) + 1;
+    this.#tally(index, 1);
     this.#count++;
     this.#sum += value;
     if (value > this.#max) this.#max = value;
@@ -38,21 +41,34 @@ export class Histogram {
   quantile(q: number): number {
     let left = Math.ceil(q * this.#count);
     if (left === 0) left = 1;
-    for (let index = 0; index < this.#counts.length; index++) {
-      left -= this.#counts[index] ?? 0;
-      if (left <= 0) return Math.min(this.#max, SMALLEST * 2 ** ((index - 0.5) / PER_DOUBLING));
+    for (let i = 0; i < this.#counts.length; i++) {
+      left -= this.#counts[i]!;
+      if (left <= 0) return Math.min(this.#max, SMALLEST * 2 ** ((this.#first + i - 0.5) / PER_DOUBLING));
     }
     return 0;
   }
 
   /** Adds what another has recorded. */
   add(other: Histogram): void {
-    for (let index = 0; index < other.#counts.length; index++) {
-      const count = other.#counts[index];
-      if (count !== undefined) this.#counts[index] = (this.#counts[index] ?? 0) + count;
+    for (let i = 0; i < other.#counts.length; i++) {
+      const count = other.#counts[i]!;
+      if (count > 0) this.#tally(other.#first + i, count);
     }
     this.#count += other.#count;
     this.#sum += other.#sum;
     this.#max = Math.max(this.#max, other.#max);
+  }
+
+  #tally(index: number, n: number): void {
+    const counts = this.#counts;
+    if (counts.length === 0) this.#first = index;
+    const at = index - this.#first;
+    if (at < 0) {
+      this.#counts = [n, ...Array<number>(-at - 1).fill(0), ...counts];
+      this.#first = index;
+      return;
+    }
+    while (counts.length <= at) counts.push(0);
+    counts[at]! += n;
   }
 }

@@ -1,4 +1,4 @@
-export { constant, type Distribution, exponential, lognormal, mixture, uniform } from "./distribution.ts";
+export { constant, type Distribution, exponential, lognormal, mixture, uniform } from "../clock/distribution.ts";
 export { Histogram } from "./histogram.ts";
 export type { Machine, MachineOptions, Program } from "./machine.ts";
 export type { Network, NetworkOptions, Place } from "./network.ts";

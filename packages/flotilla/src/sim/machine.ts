@@ -1,7 +1,6 @@
 import { ServiceError } from "../errors/service-error.ts";
 import { type Hardware, Process, type Surroundings } from "./process.ts";
 import type { ClockSkew } from "./process-clock.ts";
-import type { Destination } from "./remote-call.ts";
 
 /** Options of a machine. */
 export interface MachineOptions {
@@ -57,13 +56,8 @@ export class Machine implements Hardware {
     return this.#process;
   }
 
-  destination(address: string): Destination {
-    return {
-      place: this,
-      process: () => (this.#gone ? "gone" : this.#process),
-      acceptor: () => this.#process?.acceptor(address),
-      receiveMs: this.receiveMs,
-    };
+  running(): Process | "gone" | undefined {
+    return this.#gone ? "gone" : this.#process;
   }
 
   /** Starts the program; resolves when it has started. */

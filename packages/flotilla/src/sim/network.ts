@@ -1,6 +1,6 @@
 import type { Clock } from "../clock/clock.ts";
+import { type Distribution, distributionOf, lognormal } from "../clock/distribution.ts";
 import type { Random } from "../clock/random.ts";
-import { type Distribution, distributionOf, lognormal } from "./distribution.ts";
 
 /** What a machine is to the network. */
 export interface Place {

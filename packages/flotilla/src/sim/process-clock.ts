@@ -9,6 +9,26 @@ export interface ClockSkew {
   readonly drift?: number;
 }
 
+/** A timer that is due when its time has come and its turn, too. */
+class LoopTimer implements Timer {
+  readonly #timer: Timer;
+  #live = true;
+
+  constructor(world: Clock, delayMs: number, cpu: Cpu, callback: () => void) {
+    const run = (): void => {
+      if (this.#live) callback();
+    };
+    this.#timer = world.schedule(delayMs, () => cpu.run(0, run));
+  }
+
+  cancel(): void {
+    this.#live = false;
+    this.#timer.cancel();
+  }
+
+  unref(): void {}
+}
+
 /**
  * The clock of one process. Its timers run on the process's own event loop: late when that is busy or paused, never when the
  * process has died.
@@ -35,19 +55,7 @@ export class ProcessClock implements Clock {
   }
 
   schedule(delayMs: number, callback: () => void): Timer {
-    let live = true;
-    const timer = this.#world.schedule(delayMs / this.#rate, () => {
-      this.#cpu.run(0, () => {
-        if (live) callback();
-      });
-    });
-    return {
-      cancel() {
-        live = false;
-        timer.cancel();
-      },
-      unref() {},
-    };
+    return new LoopTimer(this.#world, delayMs / this.#rate, this.#cpu, callback);
   }
 
   /** Sets the time of day, as an administrator or NTP would: by so much, at once. */

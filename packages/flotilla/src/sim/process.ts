@@ -1,4 +1,5 @@
 import type { Clock } from "../clock/clock.ts";
+import { type Distribution, distributionOf } from "../clock/distribution.ts";
 import type { Random } from "../clock/random.ts";
 import type { Context } from "../context/context.ts";
 import { background } from "../context/with.ts";
@@ -9,20 +10,21 @@ import type { Connector, Listener } from "../endpoint/transport.ts";
 import { type Channel, type ChannelOptions, channel, client } from "../service/channel.ts";
 import { host } from "../service/host.ts";
 import type { HostOptions, RunningHost } from "../service/host-options.ts";
-import { MemoryConnection } from "../transport/memory/connection.ts";
-import { MemoryListening } from "../transport/memory/listening.ts";
-import { settle } from "../transport/memory/options.ts";
-import type { Acceptor } from "../transport/memory/server-call.ts";
+import { Calling } from "../wire/calling.ts";
+import { InFlight } from "../wire/in-flight.ts";
+import { settleWire } from "../wire/options.ts";
+import { Serving } from "../wire/serving.ts";
 import { Cpu } from "./cpu.ts";
-import { type Distribution, distributionOf } from "./distribution.ts";
-import type { Network, Place } from "./network.ts";
+import type { Network } from "./network.ts";
+import { Line, Port, type Site } from "./port.ts";
 import { type ClockSkew, ProcessClock } from "./process-clock.ts";
 import type { SimRegistry } from "./registry.ts";
-import { type Destination, type End, RemoteCall } from "./remote-call.ts";
+import type { End, Route, Share } from "./remote-call.ts";
 
 /** The name under which simulated addresses stand: `sim://routing-1`. */
 const PROTOCOL = "sim";
-const wire = { ...settle({}), yields: false };
+// Calls come from the world's clock alone: it cannot be starved, and is nobody's.
+const wire = { ...settleWire(PROTOCOL, {}), yields: false, apart: false, counts: false };
 
 /** What all machines of a world share. */
 export interface Surroundings {
@@ -31,18 +33,14 @@ export interface Surroundings {
   readonly registry: SimRegistry;
   /** Chance for one purpose, the same in every run with the same seed. */
   random(purpose: string): Random;
-  /** Where an address leads. */
-  destination(address: string): Destination;
-  /** An address leads here from now on. */
-  bind(address: string, to: Destination): void;
+  /** The way to an address. */
+  route(address: string): Route;
 }
 
 /** The machine a process runs on. */
-export interface Hardware extends Place {
+export interface Hardware extends Site {
   readonly cores: number;
   readonly skew: ClockSkew;
-  /** Where its addresses lead. */
-  destination(address: string): Destination;
 }
 
 /** What a channel of a simulated process is told; the rest is filled in from the process. */
@@ -63,10 +61,10 @@ export class Process implements End {
   /** Root of the contexts of this process. */
   readonly ctx: Context;
   /** @internal */
-  readonly calls = new Set<RemoteCall>();
+  readonly calls = new InFlight<Share>();
   readonly #world: Surroundings;
   readonly #cpu: Cpu;
-  readonly #listening = new Map<string, MemoryListening>();
+  readonly #listening = new Set<string>();
   readonly #hosts: RunningHost[] = [];
   readonly #channels: Channel[] = [];
   #alive = true;
@@ -102,11 +100,11 @@ export class Process implements End {
   /** A middleware that makes each call cost the processor what is drawn. Put it innermost: the rest of the stack costs nothing. */
   work(cost: number | Distribution): Middleware {
     const distribution = distributionOf(cost);
-    const compute = (): Promise<void> => this.compute(distribution.sample(this.random));
+    const process = this;
     return (next) =>
       async function work(ctx, request) {
-        await compute();
-        return next(ctx, request);
+        await process.compute(distribution.sample(process.random));
+        return await next(ctx, request);
       };
   }
 
@@ -117,17 +115,17 @@ export class Process implements End {
       listen: async (services, root) => {
         const address = `${PROTOCOL}://${name}`;
         if (this.#listening.has(address)) throw new Error(`sim: cannot listen on ${address}: the name is in use`);
-        const listening = new MemoryListening(address, wire, services, root, () => this.#listening.delete(address));
-        this.#listening.set(address, listening);
-        this.#world.bind(address, this.place.destination(address));
+        const port = new Port(this, this.place);
+        const listening = new Serving(address, wire, services, root, () => {
+          port.listening = undefined;
+          this.#listening.delete(address);
+        });
+        port.listening = listening;
+        this.#listening.add(address);
+        this.#world.route(address).to = port;
         return listening;
       },
     };
-  }
-
-  /** What takes calls in at an address; undefined when nothing listens. */
-  acceptor(address: string): Acceptor | undefined {
-    return this.#listening.get(address);
   }
 
   /** How clients of this process call others. */
@@ -135,20 +133,8 @@ export class Process implements End {
     return {
       protocol: PROTOCOL,
       connect: (address) => {
-        const world = this.#world;
-        const route: Acceptor = {
-          accept: (method, headers, request, caller) => {
-            const call = new RemoteCall(world.network, this, world.destination(address), {
-              method,
-              headers,
-              request,
-              caller,
-            });
-            call.send();
-            return call;
-          },
-        };
-        return new MemoryConnection(address, wire, () => route);
+        const line = new Line(this.#world.network, this, this.#world.route(address));
+        return new Calling(address, wire, () => line);
       },
     };
   }
@@ -199,8 +185,9 @@ export class Process implements End {
   kill(silent: boolean): void {
     this.#alive = false;
     this.#cpu.halt();
-    const calls = [...this.calls];
-    this.calls.clear();
-    if (!silent) for (const call of calls) call.died(this);
+    for (const share of this.calls.all()) {
+      this.calls.delete(share);
+      if (!silent) share.died();
+    }
   }
 }

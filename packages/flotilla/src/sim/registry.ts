@@ -2,7 +2,7 @@ import type { Clock, Timer } from "../clock/clock.ts";
 import type { Context } from "../context/context.ts";
 import { afterFunc } from "../context/with.ts";
 import { Broadcast } from "../discovery/broadcast.ts";
-import { frozenInstance, instanceFault, serviceFault } from "../discovery/check.ts";
+import { byId, frozenInstance, instanceFault, serviceFault } from "../discovery/check.ts";
 import type { Discovery, InstanceObserver, Registration, Watch } from "../discovery/discovery.ts";
 import type { Instance } from "../endpoint/instance.ts";
 import { ServiceError } from "../errors/service-error.ts";
@@ -30,6 +30,8 @@ interface Follower {
 interface Service {
   readonly entries: Map<string, Entry>;
   readonly followers: Set<Follower>;
+  /** What followers are told; undefined when it has to be put together anew. */
+  snapshot: readonly Instance[] | undefined;
   telling: Timer | undefined;
 }
 
@@ -127,7 +129,7 @@ export class SimRegistry {
   #service(name: string): Service {
     let service = this.#services.get(name);
     if (service === undefined) {
-      service = { entries: new Map(), followers: new Set(), telling: undefined };
+      service = { entries: new Map(), followers: new Set(), snapshot: undefined, telling: undefined };
       this.#services.set(name, service);
     }
     return service;
@@ -145,6 +147,7 @@ export class SimRegistry {
   }
 
   #tell(service: Service): void {
+    service.snapshot = undefined;
     service.telling ??= this.#clock.schedule(this.#batchMs, () => {
       service.telling = undefined;
       if (this.#up) for (const follower of service.followers) this.#send(service, follower);
@@ -152,7 +155,9 @@ export class SimRegistry {
   }
 
   #send(service: Service, follower: Follower): void {
-    const instances = Array.from(service.entries.values(), ({ instance }) => instance);
+    // In order at once: else each follower would sort for itself.
+    service.snapshot ??= Array.from(service.entries.values(), ({ instance }) => instance).toSorted(byId);
+    const instances = service.snapshot;
     const { end } = follower;
     if (!end.alive) return void service.followers.delete(follower);
     this.#network.send(this.place, end.place, 0, () => end.onLoop(0, () => follower.tell(instances)));

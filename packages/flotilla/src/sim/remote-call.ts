@@ -2,10 +2,11 @@ import type { Clock } from "../clock/clock.ts";
 import { toConnectError } from "../codec/connect-error.ts";
 import type { MethodInfo } from "../endpoint/method-info.ts";
 import { ServiceError } from "../errors/service-error.ts";
-import type { MetadataRecord } from "../metadata/metadata.ts";
-import { Pipe } from "../transport/memory/pipe.ts";
-import type { Accepted, Acceptor, Caller } from "../transport/memory/server-call.ts";
-import type { Wire } from "../transport/memory/wire.ts";
+import { copyRecord, type MetadataRecord, newRecord } from "../metadata/metadata.ts";
+import type { InFlight, Listed } from "../wire/in-flight.ts";
+import type { Wire } from "../wire/message.ts";
+import { Pipe } from "../wire/pipe.ts";
+import type { Accepted, Acceptor, Caller } from "../wire/served-call.ts";
 import { Lane, type Network, type Place } from "./network.ts";
 
 /** Bytes of headers and framing that go with a message. */
@@ -21,7 +22,13 @@ export interface End {
   /** Runs something on the event loop of the process: when its turn comes, and never once it has died. */
   onLoop(costMs: number, run: () => void): void;
   /** What to tell when the process dies. */
-  readonly calls: Set<RemoteCall>;
+  readonly calls: InFlight<Share>;
+}
+
+/** What a process has of a call. */
+export interface Share extends Listed {
+  /** The process has died; its machine is still there and says so. */
+  died(): void;
 }
 
 /** Where a call goes. */
@@ -35,6 +42,11 @@ export interface Destination {
   readonly receiveMs: number;
 }
 
+/** The way to an address: where it leads now. */
+export interface Route {
+  to: Destination;
+}
+
 /** What one call is made of. */
 export interface CallParts {
   readonly method: MethodInfo;
@@ -43,23 +55,55 @@ export interface CallParts {
   readonly caller: Caller;
 }
 
+/** The server's share of a call. */
+class Serving implements Share {
+  older: Listed | undefined = undefined;
+  newer: Listed | undefined = undefined;
+  listed = false;
+  readonly end: End;
+  readonly #call: RemoteCall;
+
+  constructor(end: End, call: RemoteCall) {
+    this.end = end;
+    this.#call = call;
+    end.calls.add(this);
+  }
+
+  died(): void {
+    this.#call.reset();
+  }
+
+  over(): void {
+    this.end.calls.delete(this);
+  }
+}
+
+/** What keeps the messages of a stream in order, and their number within bounds. */
+class Stream {
+  readonly forth = new Lane();
+  readonly back = new Lane();
+  readonly credit = new Credit();
+}
+
 /**
  * A call on the network: to the client it is the server, to the server it is the client, and what either says reaches the
- * other when the network has carried it.
+ * other when the network has carried it. In the lists of calls it stands for the client's share.
  */
-export class RemoteCall implements Accepted, Caller {
+export class RemoteCall implements Accepted, Caller, Share {
+  older: Listed | undefined = undefined;
+  newer: Listed | undefined = undefined;
+  listed = false;
   readonly #network: Network;
   readonly #client: End;
   readonly #to: Destination;
   readonly #parts: CallParts;
-  readonly #forth = new Lane();
-  readonly #back = new Lane();
   readonly #single: boolean;
-  #serving: End | undefined;
+  readonly #stream: Stream | undefined;
+  #serving: Serving | undefined;
   #server: Accepted | undefined;
   /** The client has gone or knows the end: nothing more is for it. */
   #over = false;
-  #head: MetadataRecord = {};
+  #head: MetadataRecord | undefined;
   #response: Wire | undefined;
 
   constructor(network: Network, client: End, to: Destination, parts: CallParts) {
@@ -67,37 +111,41 @@ export class RemoteCall implements Accepted, Caller {
     this.#client = client;
     this.#to = to;
     this.#parts = parts;
-    this.#single = parts.method.kind === "unary" || parts.method.kind === "client_stream";
+    const { kind } = parts.method;
+    this.#single = kind === "unary" || kind === "client_stream";
+    this.#stream = kind === "unary" ? undefined : new Stream();
     client.calls.add(this);
   }
 
   /** Sends the request on its way. */
   send(): void {
-    const { request } = this.#parts;
-    this.#toServer(sizeOf(request), () => this.#arrive(true));
-    if (this.#network.duplicates() && !(request instanceof Pipe))
-      this.#toServer(sizeOf(request), () => this.#arrive(false));
+    const { request, headers } = this.#parts;
+    this.#toServer(sizeOf(request), () => this.#arrive(headers, this));
+    if (this.#network.duplicates() && !(request instanceof Pipe)) {
+      const copy = copyRecord(headers);
+      this.#toServer(sizeOf(request), () => this.#arrive(copy, nobody));
+    }
   }
 
-  /** @param first - false for a copy, whose answer nobody waits for. */
-  #arrive(first: boolean): void {
+  /** @param caller - this, or nobody for a copy, of whose fate nobody hears. */
+  #arrive(headers: MetadataRecord, caller: Caller): void {
     const process = this.#to.process();
+    const first = caller === this;
     if (process === "gone" || (first && this.#over)) return;
-    if (process === undefined) return this.#refused("nothing runs there");
+    if (process === undefined) return first ? this.#refused("nothing runs there") : undefined;
     process.onLoop(this.#to.receiveMs, () => {
       if (first && this.#over) return;
       const acceptor = this.#to.acceptor();
-      if (acceptor === undefined) return this.#refused("nothing listens there");
-      const { method, headers, request } = this.#parts;
+      if (acceptor === undefined) return first ? this.#refused("nothing listens there") : undefined;
+      const { method, request } = this.#parts;
       const received = request instanceof Pipe ? this.#receive(request) : request;
       try {
-        const server = acceptor.accept(method, { ...headers }, received, first ? this : nobody);
+        const server = acceptor.accept(method, headers, received, caller);
         if (!first) return;
         this.#server = server;
-        this.#serving = process;
-        process.calls.add(this);
+        this.#serving = new Serving(process, this);
       } catch (error) {
-        this.end(JSON.stringify(toConnectError(ServiceError.from(error))), {});
+        if (first) this.end(JSON.stringify(toConnectError(ServiceError.from(error))), newRecord());
       }
     });
   }
@@ -111,14 +159,16 @@ export class RemoteCall implements Accepted, Caller {
     );
   }
 
-  /** The process at one end has died; the machine is still there and says so. */
-  died(end: End): void {
-    if (end === this.#client) this.abandoned();
-    else {
-      this.#toClient(0, () =>
-        this.#fail(new ServiceError("unavailable", `the connection to ${this.#to.place.name} was reset`)),
-      );
-    }
+  /** The client's process has died; see {@link Share}. */
+  died(): void {
+    this.abandoned();
+  }
+
+  /** The server's process has died. */
+  reset(): void {
+    this.#toClient(0, () =>
+      this.#fail(new ServiceError("unavailable", `the connection to ${this.#to.place.name} was reset`)),
+    );
   }
 
   #fail(error: ServiceError): void {
@@ -130,7 +180,7 @@ export class RemoteCall implements Accepted, Caller {
   #close(): void {
     this.#over = true;
     this.#client.calls.delete(this);
-    this.#serving?.calls.delete(this);
+    this.#serving?.over();
   }
 
   // What the client says.
@@ -138,7 +188,7 @@ export class RemoteCall implements Accepted, Caller {
   abandoned(): void {
     if (this.#over) return;
     this.#close();
-    this.#toServer(0, () => this.#serving?.onLoop(0, () => this.#server?.abandoned()));
+    this.#toServer(0, () => this.#serving?.end.onLoop(0, () => this.#server?.abandoned()));
   }
 
   /** The messages of the client, as they come in at the server. */
@@ -168,44 +218,45 @@ export class RemoteCall implements Accepted, Caller {
     if (!this.#single) this.#toClient(0, () => this.#over || this.#parts.caller.head(headers));
   }
 
-  readonly #credit = new Credit();
-
   message(wire: Wire): boolean | Promise<boolean> {
     if (this.#over) return false;
     if (this.#single) {
       this.#response = wire;
       return true;
     }
+    const { credit } = this.#stream!;
     this.#toClient(sizeOf(wire), () => {
-      if (this.#over) return this.#credit.give();
-      void Promise.resolve(this.#parts.caller.message(wire)).then(() => this.#credit.give());
+      if (this.#over) return credit.give();
+      void Promise.resolve(this.#parts.caller.message(wire)).then(() => credit.give());
     });
-    return this.#credit.take().then(() => !this.#over);
+    return credit.take().then(() => !this.#over);
   }
 
   end(error: string | undefined, trailers: MetadataRecord): void {
-    this.#serving?.calls.delete(this);
+    this.#serving?.over();
     const response = this.#response;
     this.#toClient(response === undefined ? 0 : sizeOf(response), () => {
       if (this.#over) return;
       this.#close();
       const { caller } = this.#parts;
-      if (this.#single) caller.head(this.#head);
+      if (this.#single && this.#head !== undefined) caller.head(this.#head);
       if (response !== undefined) void caller.message(response);
       caller.end(error, trailers);
     });
   }
 
-  /** A listener never gives its client up. */
-  abandon(): void {}
+  abandon(error: ServiceError): void {
+    this.#serving?.over();
+    this.#toClient(0, () => this.#fail(error));
+  }
 
   #toServer(bytes: number, arrive: () => void): void {
-    const lane = this.#parts.request instanceof Pipe ? this.#forth : undefined;
+    const lane = this.#parts.request instanceof Pipe ? this.#stream!.forth : undefined;
     this.#network.send(this.#client.place, this.#to.place, bytes + OVERHEAD, arrive, lane);
   }
 
   #toClient(bytes: number, arrive: () => void): void {
-    const lane = this.#single ? undefined : this.#back;
+    const lane = this.#single ? undefined : this.#stream!.back;
     const onArrival = (): void => this.#client.onLoop(0, arrive);
     this.#network.send(this.#to.place, this.#client.place, bytes + OVERHEAD, onArrival, lane);
   }

@@ -11,8 +11,8 @@ import { Histogram } from "./histogram.ts";
 export interface TrafficOptions {
   /** Calls a second, or how many at a time in milliseconds since the traffic began. Open loop: they come whatever became of the earlier ones. */
   readonly perSecond: number | ((atMs: number) => number);
-  /** Root of the contexts of the calls: that of the process they come from. */
-  readonly ctx: Context;
+  /** Root of the contexts of the calls: that of the process they come from, or which one the next call has. */
+  readonly ctx: Context | (() => Context);
   /** Makes one call. @param n - 0, 1, 2, ... */
   readonly call: (ctx: Context, n: number) => Promise<unknown>;
   /** How long the caller waits, milliseconds. Default: as long as it takes. */
@@ -47,6 +47,12 @@ export class Traffic {
   #n = 0;
   #pending = 0;
   #live = true;
+  readonly #look = (): void => this.#next();
+  readonly #arrive = (): void => {
+    if (!this.#live) return;
+    this.#begin();
+    this.#next();
+  };
 
   /** @param clock - that of the world, which is right. */
   constructor(name: string, options: TrafficOptions, clock: Clock, random: Random, intervalMs: number) {
@@ -106,20 +112,16 @@ export class Traffic {
     const { perSecond, arrivals = "poisson" } = this.#options;
     const rate = typeof perSecond === "number" ? perSecond : perSecond(this.#clock.now() - this.#startMs);
     if (!(rate > 0)) {
-      this.#clock.schedule(LOOK_MS, () => this.#next());
+      this.#clock.schedule(LOOK_MS, this.#look);
       return;
     }
     const gap = arrivals === "even" ? 1000 / rate : (-1000 / rate) * Math.log(1 - this.#random.next());
     if (typeof perSecond === "function" && arrivals === "poisson" && gap > LOOK_MS) {
       // The rate may change meanwhile. By chance nothing is lost: the wait that is left is as long as a new one.
-      this.#clock.schedule(LOOK_MS, () => this.#next());
+      this.#clock.schedule(LOOK_MS, this.#look);
       return;
     }
-    this.#clock.schedule(gap, () => {
-      if (!this.#live) return;
-      this.#begin();
-      this.#next();
-    });
+    this.#clock.schedule(gap, this.#arrive);
   }
 
   #begin(): void {
@@ -128,7 +130,8 @@ export class Traffic {
     const interval = (this.#intervals[Math.floor((began - this.#startMs) / this.#intervalMs)] ??= new Interval());
     interval.began++;
     this.#pending++;
-    let { ctx } = this.#options;
+    const { ctx: root } = this.#options;
+    let ctx = typeof root === "function" ? root() : root;
     if (priority !== undefined) ctx = withPriority(ctx, priority);
     const limited = timeoutMs === undefined ? undefined : withTimeout(ctx, timeoutMs);
     call(limited ?? ctx, this.#n++).then(

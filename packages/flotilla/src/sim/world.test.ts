@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { z } from "zod";
+import { constant, exponential } from "../clock/distribution.ts";
 import type { Context } from "../context/context.ts";
 import { sleep } from "../context/sleep.ts";
 import { withTimeout } from "../context/with.ts";
@@ -9,7 +10,6 @@ import { bidiStream, clientStream, serverStream, unary } from "../contract/metho
 import type { ServiceError } from "../errors/service-error.ts";
 import { serverCall } from "../metadata/call.ts";
 import { implement } from "../service/implement.ts";
-import { constant, exponential } from "./distribution.ts";
 import type { Program } from "./machine.ts";
 import type { NetworkOptions } from "./network.ts";
 import type { SimChannelOptions } from "./process.ts";

@@ -4,7 +4,7 @@ import { Machine, type MachineOptions, type Program } from "./machine.ts";
 import { Network, type NetworkOptions } from "./network.ts";
 import type { Process, Surroundings } from "./process.ts";
 import { type RegistryOptions, SimRegistry } from "./registry.ts";
-import type { Destination } from "./remote-call.ts";
+import type { Route } from "./remote-call.ts";
 import { Traffic, type TrafficOptions } from "./traffic.ts";
 
 /** Options of {@link simulate}. */
@@ -37,7 +37,7 @@ export class World implements Surroundings {
   readonly intervalMs: number;
   readonly #options: WorldOptions;
   readonly #machines = new Map<string, Machine>();
-  readonly #routes = new Map<string, Destination>();
+  readonly #routes = new Map<string, Route>();
   readonly #traffic: Traffic[] = [];
   readonly #samples: Sample[] = [];
   #failure: { readonly error: unknown } | undefined;
@@ -155,16 +155,15 @@ export class World implements Surroundings {
     });
   }
 
-  destination(address: string): Destination {
-    const found = this.#routes.get(address);
-    if (found !== undefined) return found;
-    const name = address.slice(address.indexOf("://") + 3);
-    const nowhere = { name, zone: undefined };
-    return { place: nowhere, process: () => undefined, acceptor: () => undefined, receiveMs: 0 };
-  }
-
-  bind(address: string, to: Destination): void {
-    this.#routes.set(address, to);
+  route(address: string): Route {
+    let route = this.#routes.get(address);
+    if (route === undefined) {
+      // Leads nowhere until something listens there.
+      const place = { name: address.slice(address.indexOf("://") + 3), zone: undefined };
+      route = { to: { place, process: () => undefined, acceptor: () => undefined, receiveMs: 0 } };
+      this.#routes.set(address, route);
+    }
+    return route;
   }
 
   /** Lets time pass until something in it is done. */

@@ -3,9 +3,17 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { z } from "zod";
+import { prequal } from "../balance/prequal.ts";
 import { background } from "../context/with.ts";
 import { contract } from "../contract/contract.ts";
 import { unary } from "../contract/method.ts";
+import { circuitBreaker } from "../resilience/breaker/circuit-breaker.ts";
+import { fallback } from "../resilience/fallback.ts";
+import { loadReporting } from "../resilience/load-reporting.ts";
+import { egressLimit } from "../resilience/rate-limit/egress-limit.ts";
+import { rateLimit } from "../resilience/rate-limit/rate-limit.ts";
+import { responseCache } from "../resilience/reuse/response-cache.ts";
+import { singleFlight } from "../resilience/reuse/single-flight.ts";
 import { channel, client } from "../service/channel.ts";
 import { host } from "../service/host.ts";
 import { implement } from "../service/implement.ts";
@@ -34,7 +42,7 @@ function documented(columns: string): Set<string> {
 
 const message = z.object({ n: z.number() });
 const Front = contract("test.v1.Front", {
-  ask: unary({ input: message, output: message, rest: "GET /ask/{n}" }),
+  ask: unary({ input: message, output: message, rest: "GET /ask/{n}", safe: true }),
   fail: unary({ input: message, output: message }),
 });
 const file = logFile();
@@ -48,18 +56,30 @@ const observed = telemetry({
 const running = await host({
   name: "front",
   serve: [
-    implement(Front, {
-      ask: (_ctx, request) => request,
-      fail: async (ctx, { n }) => {
-        await front.ask(ctx, { n });
-        throw new Error("broken");
+    implement(
+      Front,
+      {
+        ask: (_ctx, request) => request,
+        fail: async (ctx, { n }) => {
+          await front.ask(ctx, { n });
+          throw new Error("broken");
+        },
       },
-    }),
+      { use: [rateLimit({ perSecond: 1000 })] },
+    ),
   ],
+  use: [loadReporting()],
   listen: [http()],
   telemetry: observed,
 }).start();
-const over = channel({ discover: running.addresses, telemetry: observed });
+const over = channel({
+  discover: running.addresses,
+  balance: prequal(),
+  telemetry: observed,
+  use: [fallback(Front, {}), responseCache({ ttlMs: 0 }), singleFlight(), egressLimit({ perSecond: 1000 })],
+  hedge: {},
+  perInstance: () => [circuitBreaker()],
+});
 const front = client(Front, over);
 after(() => file.remove());
 

@@ -47,6 +47,7 @@ export function setUpLogging(options: LogsOptions, setting: LoggingSetting): Log
   const sinks = options.sinks ?? (batch === undefined ? [] : [batchSink(batch)]);
   const logging = new Logging({ ...options, sinks }, { env, clock, service, onError });
   const lifecycle = loggerOf(logging, "host");
+  const calling = loggerOf(logging, "channel");
   const forget = onProcessEnd({
     crash(error, origin) {
       loggerOf(logging).fatal(
@@ -77,7 +78,9 @@ export function setUpLogging(options: LogsOptions, setting: LoggingSetting): Log
     },
     onEvent({ event, message, error, host }) {
       const level = event === "failed" ? "error" : event === "warning" ? "warn" : "info";
-      lifecycle[level]({ ...(host !== service && { host }), ...(error !== undefined && { err: error }) }, message);
+      const logger = host === undefined ? calling : lifecycle;
+      const name = host !== undefined && host !== service ? { host } : {};
+      logger[level]({ ...name, ...(error !== undefined && { err: error }) }, message);
     },
     enter: (ctx) => withLogging(ctx, logging),
     async close(timeoutMs) {

@@ -112,7 +112,7 @@ test("what is wrong with the environment is told and ignored", () => {
 
 test("OTEL_SDK_DISABLED turns tracing and metrics off", async () => {
   const off = telemetry({ env: { OTEL_SDK_DISABLED: "true" }, logs: false });
-  assert.deepEqual([off.tracerProvider, off.meterProvider, Object.keys(off.admin)], [undefined, undefined, []]);
+  assert.deepEqual([off.tracerProvider, off.meterProvider, Object.keys(off.admin)], [undefined, undefined, ["/state"]]);
   assert.deepEqual(await off.collect(), []);
   await off.close();
 });

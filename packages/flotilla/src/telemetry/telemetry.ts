@@ -2,6 +2,8 @@ import type { Attributes, Meter, MeterProvider, TracerProvider } from "@opentele
 import type { Clock } from "../clock/clock.ts";
 import { type Random, systemRandom } from "../clock/random.ts";
 import { systemClock } from "../clock/system-clock.ts";
+import { statePage } from "../endpoint/state-page.ts";
+import type { StateReport } from "../endpoint/state-report.ts";
 import type { TelemetryPort } from "../endpoint/telemetry-port.ts";
 import { clientObserver } from "./calls/client-observer.ts";
 import { serverObserver } from "./calls/server-observer.ts";
@@ -13,7 +15,7 @@ import { type LoggingSetUp, setUpLogging } from "./logs.ts";
 import { type MetricsOptions, setUpMetering } from "./metering.ts";
 import { callMeter } from "./metrics/call-meter.ts";
 import { sdkMetrics } from "./metrics/sdk-metrics.ts";
-import { stateMetrics } from "./metrics/state-metrics.ts";
+import { StateMetrics } from "./metrics/state-metrics.ts";
 import type { Environment, MetricData } from "./model.ts";
 import { otlpFromEnv } from "./otlp/env.ts";
 import { resourceFrom } from "./resource.ts";
@@ -120,16 +122,32 @@ export function telemetry(options: TelemetryOptions = {}): Telemetry {
     meter: metering === undefined ? undefined : callMeter(metering.meter),
     log: logging?.calls,
   };
+  const reports = new Set<(to: StateReport) => void>();
+  const states = metering && new StateMetrics(metering.meter, reports);
   let closing: Promise<void> | undefined;
   return {
     server: serverObserver(instruments),
     client: (protocol) => clientObserver(instruments, protocol),
-    admin: { ...metering?.admin, ...logging?.admin },
+    admin: {
+      ...metering?.admin,
+      ...logging?.admin,
+      "/state": statePage((to) => {
+        for (const report of reports) report(to);
+      }),
+    },
     enter(root) {
       const traced = tracing === undefined ? root : withStarter(root, tracing.starter);
       return logging?.enter(traced) ?? traced;
     },
-    ...(metering !== undefined && { watch: stateMetrics(metering.meter) }),
+    watch(report) {
+      // A wrapper of its own, so that one function watched twice counts as two.
+      const watched = (to: StateReport): void => report(to);
+      states?.begin(watched);
+      reports.add(watched);
+      return () => {
+        if (reports.delete(watched)) states?.end(watched);
+      };
+    },
     ...(logging !== undefined && { onError: logging.onError, onEvent: logging.onEvent }),
     tracerProvider: tracing?.provider,
     meterProvider: metering?.provider,

@@ -3,6 +3,7 @@ import type { Balancer, BalancerFactory, Candidate } from "../balance/balancer.t
 import { randomInt, seededRandom } from "../clock/random.ts";
 import { VirtualClock } from "../clock/virtual-clock.ts";
 import { background } from "../context/with.ts";
+import type { Instance } from "../endpoint/instance.ts";
 
 /** One test of a contract suite, for any test runner: `for (const { name, run } of suite) test(name, run)`. */
 export interface ContractTest {
@@ -11,7 +12,16 @@ export interface ContractTest {
 }
 
 interface TestCandidate extends Candidate {
+  instance: Instance;
   inFlight: number;
+}
+
+/** What {@link balancerContract} may be told of a balancer. */
+export interface BalancerContractOptions {
+  /** Whether it heeds `instance.weight`. Default true; `false` leaves out the tests of that. */
+  readonly weighted?: boolean;
+  /** The zone of each instance. Default: none has one. */
+  readonly zone?: (i: number) => string;
 }
 
 /**
@@ -22,12 +32,26 @@ interface TestCandidate extends Candidate {
  * for (const { name, run } of balancerContract(myBalancer())) test(name, run);
  * ```
  */
-export function balancerContract(factory: BalancerFactory): ContractTest[] {
+export function balancerContract(
+  factory: BalancerFactory,
+  { weighted = true, zone }: BalancerContractOptions = {},
+): ContractTest[] {
   const clock = new VirtualClock();
   const ctx = background(clock);
   const make = (seed: number): Balancer<TestCandidate> => factory({ clock, random: seededRandom(seed) });
 
-  return [
+  const candidates = (n: number, weight?: (i: number) => number): TestCandidate[] =>
+    Array.from({ length: n }, (_, i) => {
+      const instance = {
+        id: `instance-${i}`,
+        address: `http://127.0.0.1:${10_000 + i}`,
+        ...(zone !== undefined && { zone: zone(i) }),
+        ...(weight !== undefined && { weight: weight(i) }),
+      };
+      return { instance, inFlight: 0 };
+    });
+
+  const tests: ContractTest[] = [
     {
       name: "picks nothing before the first update and from an empty list",
       run() {
@@ -119,14 +143,7 @@ export function balancerContract(factory: BalancerFactory): ContractTest[] {
         const balancer = make(8);
         const list = candidates(8);
         balancer.update(list);
-        const picks = 8_000;
-        const share = picks / list.length;
-        for (const [candidate, count] of counts(balancer, picks)) {
-          assert.ok(
-            count >= share / 2 && count <= share * 2,
-            `${candidate.instance.id} was picked ${count} times of ${picks}; its share is ${share}`,
-          );
-        }
+        fair(list, counts(balancer, 8_000));
       },
     },
     {
@@ -145,7 +162,7 @@ export function balancerContract(factory: BalancerFactory): ContractTest[] {
           if (running.length > 0 && random.next() < 0.5) {
             const ended = running.splice(randomInt(random, running.length), 1)[0]!;
             ended.inFlight--;
-            balancer.done?.(ended, 5, undefined);
+            balancer.done?.(ended, 5, undefined, clock.now());
           }
           const tried = new Set(list.filter(() => random.next() < 0.3));
           const picked = balancer.pick(ctx, tried);
@@ -162,23 +179,95 @@ export function balancerContract(factory: BalancerFactory): ContractTest[] {
       },
     },
   ];
+  if (!weighted) return tests;
+  return [
+    ...tests,
+    {
+      name: "gives idle candidates between half and twice the share their weights say",
+      run() {
+        const balancer = make(10);
+        const list = candidates(8, (i) => [1, 2, 5, 0.5][i % 4]!);
+        balancer.update(list);
+        fair(list, counts(balancer, 20_000));
+      },
+    },
+    {
+      name: "gives busy candidates between half and twice the share their weights say",
+      run() {
+        const balancer = make(11);
+        const random = seededRandom(98);
+        const list = candidates(8, (i) => [1, 2, 5, 0.5][i % 4]!);
+        balancer.update(list);
+        const result = new Map<TestCandidate, number>();
+        for (let i = 0; i < 20_000; i++) {
+          const picked = balancer.pick(ctx)!;
+          result.set(picked, (result.get(picked) ?? 0) + 1);
+          picked.inFlight++;
+          // Each serves as much as it weighs: of 200 calls about 12 a unit of weight are under way.
+          if (i < 200) continue;
+          let drawn = random.next() * list.reduce((sum, { inFlight, instance }) => sum + busy(inFlight, instance), 0);
+          const ended = list.find(({ inFlight, instance }) => (drawn -= busy(inFlight, instance)) < 0) ?? picked;
+          ended.inFlight--;
+          balancer.done?.(ended, 1, undefined, clock.now());
+        }
+        fair(list, result);
+      },
+    },
+    {
+      name: "takes a weight that is no positive, finite number for 1",
+      run() {
+        const balancer = make(12);
+        const list = candidates(8, (i) => [0, -3, Number.NaN, Infinity][i % 4]!);
+        balancer.update(list);
+        fair(
+          list.map((candidate) => ({ ...candidate, instance: { ...candidate.instance, weight: 1 } })),
+          counts(balancer, 8_000),
+        );
+      },
+    },
+    {
+      name: "follows weights that change",
+      run() {
+        const balancer = make(13);
+        const list = candidates(4, () => 1);
+        balancer.update(list);
+        counts(balancer, 100);
+        list[0]!.instance = { ...list[0]!.instance, weight: 5 };
+        balancer.update(list);
+        fair(list, counts(balancer, 8_000));
+      },
+    },
+  ];
 
   function counts(balancer: Balancer<TestCandidate>, picks: number): Map<TestCandidate, number> {
     const result = new Map<TestCandidate, number>();
     for (let i = 0; i < picks; i++) {
       const picked = balancer.pick(ctx)!;
       result.set(picked, (result.get(picked) ?? 0) + 1);
-      balancer.done?.(picked, 1, undefined);
+      balancer.done?.(picked, 1, undefined, clock.now());
     }
     return result;
   }
 }
 
-function candidates(n: number): TestCandidate[] {
-  return Array.from({ length: n }, (_, i) => ({
-    instance: { id: `instance-${i}`, address: `http://127.0.0.1:${10_000 + i}` },
-    inFlight: 0,
-  }));
+/** Each picked between half and twice as often as its weight says. */
+function fair(list: readonly TestCandidate[], counts: ReadonlyMap<TestCandidate, number>): void {
+  const found = new Map(Array.from(counts, ([{ instance }, count]) => [instance.id, count]));
+  const picks = Array.from(counts.values()).reduce((sum, count) => sum + count, 0);
+  const total = list.reduce((sum, { instance }) => sum + (instance.weight ?? 1), 0);
+  for (const { instance } of list) {
+    const share = (picks * (instance.weight ?? 1)) / total;
+    const count = found.get(instance.id) ?? 0;
+    assert.ok(
+      count >= share / 2 && count <= share * 2,
+      `${instance.id} was picked ${count} times of ${picks}; its share is ${share}`,
+    );
+  }
+}
+
+/** What an instance serves in a unit of time: as much as it weighs, as long as it has something to do. */
+function busy(inFlight: number, instance: Instance): number {
+  return inFlight > 0 ? (instance.weight ?? 1) : 0;
 }
 
 function mustPick(picked: TestCandidate | undefined, list: readonly TestCandidate[]): TestCandidate {

@@ -1,10 +1,19 @@
 import assert from "node:assert/strict";
+import { VirtualClock } from "../clock/virtual-clock.ts";
 import type { CancelContext, Context } from "../context/context.ts";
-import { afterFunc, remainingMs, withCancel, withTimeout } from "../context/with.ts";
+import { afterFunc, background, remainingMs, withCancel, withTimeout } from "../context/with.ts";
 import type { ServiceError } from "../errors/service-error.ts";
 import type { ContractTest } from "./balancer-contract.ts";
 import { until } from "./discovery-recorder.ts";
-import { failureOf, Handover, type Note, readAll, type TransportUnderTest, transportTest } from "./transport-bed.ts";
+import {
+  failureOf,
+  Handover,
+  type Note,
+  readAll,
+  streamOf,
+  type TransportUnderTest,
+  transportTest,
+} from "./transport-bed.ts";
 
 const nothing = { n: 0, text: "" };
 
@@ -23,6 +32,7 @@ async function* stalling(ctx: Context): AsyncGenerator<Note> {
 export function endTests(under: TransportUnderTest): ContractTest[] {
   let begun: Handover<Context>;
   let cleaned: boolean;
+  let called: number;
   const stuck = new Handover<void>();
   const hang = async (ctx: Context): Promise<never> => {
     begun.set(ctx);
@@ -203,6 +213,27 @@ export function endTests(under: TransportUnderTest): ContractTest[] {
         assert.equal((await failureOf(client.one(canceled, nothing))).code, "canceled");
         assert.equal((await failureOf(readAll(client.many(canceled, nothing)))).code, "canceled");
         assert.equal((await failureOf(client.one(withTimeout(ctx, 0), nothing))).code, "deadline_exceeded");
+      },
+    ),
+    transportTest(
+      "a call that arrives out of time reaches no handler",
+      under,
+      () => {
+        called = 0;
+        const work = (): Note => {
+          called++;
+          return nothing;
+        };
+        return { one: work, many: () => streamOf([work()]), collect: async () => work() };
+      },
+      async ({ client, listening }) => {
+        // Time stands still for the caller: it has half a millisecond left, which is none on the wire.
+        const late = withTimeout(background(new VirtualClock()), 0.5);
+        assert.equal((await failureOf(client.one(late, nothing))).code, "deadline_exceeded");
+        assert.equal((await failureOf(readAll(client.many(late, nothing)))).code, "deadline_exceeded");
+        assert.equal((await failureOf(client.collect(late, streamOf([nothing])))).code, "deadline_exceeded");
+        await until("no call is in flight", () => listening.inFlight === 0);
+        assert.equal(called, 0);
       },
     ),
     transportTest(

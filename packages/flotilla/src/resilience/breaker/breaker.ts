@@ -11,6 +11,8 @@ export interface BreakerState {
   readonly reason: string | undefined;
   /** Until the next probe is let through, milliseconds; 0 when one may go now, undefined while it is closed. */
   readonly nextProbeMs: number | undefined;
+  /** Times it has opened so far, after probes that failed too. */
+  readonly openings: number;
   /** Calls it has refused so far. */
   readonly refused: number;
 }
@@ -47,6 +49,7 @@ export class Breaker {
   #reason: string | undefined;
   #openUntilMs = 0;
   /** How often it opened without having been closed between. */
+  #inARow = 0;
   #openings = 0;
   #probing = 0;
   #probesOk = 0;
@@ -65,6 +68,7 @@ export class Breaker {
       state: names[this.#state],
       reason: this.#reason,
       nextProbeMs: closed ? undefined : Math.max(0, this.#openUntilMs - this.#settings.clock.now()),
+      openings: this.#openings,
       refused: this.#refused,
     };
   }
@@ -82,9 +86,8 @@ export class Breaker {
   }
 
   /** A call that was let through has ended, in a way that tells something of the one called. */
-  record(entered: number, failed: boolean, durationMs: number): void {
+  record(entered: number, failed: boolean, durationMs: number, nowMs: number): void {
     if (entered !== this.#generation) return;
-    const nowMs = this.#settings.clock.now();
     if (this.#state === CLOSED) {
       const why = this.#trip.record(nowMs, failed, durationMs);
       if (why !== undefined) this.#open(nowMs, why);
@@ -93,7 +96,7 @@ export class Breaker {
     this.#probing--;
     if (failed) this.#open(nowMs, "a probe failed");
     else if (++this.#probesOk >= this.#settings.probes) {
-      this.#openings = 0;
+      this.#inARow = 0;
       this.#trip = this.#settings.trip(this.#settings.clock);
       this.#turn(CLOSED, undefined);
     }
@@ -106,7 +109,8 @@ export class Breaker {
 
   #open(nowMs: number, why: string): void {
     const { openMs, maxOpenMs, random } = this.#settings;
-    const base = Math.min(maxOpenMs, openMs * 2 ** this.#openings++);
+    const base = Math.min(maxOpenMs, openMs * 2 ** this.#inARow++);
+    this.#openings++;
     // From half to one and a half: breakers that opened together must not probe together.
     this.#openUntilMs = nowMs + base * (0.5 + random.next());
     this.#turn(OPEN, why);

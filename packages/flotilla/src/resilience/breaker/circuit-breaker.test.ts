@@ -55,6 +55,7 @@ describe("opening", () => {
       state: "open",
       reason: "5 calls in a row failed",
       nextProbeMs: 5000,
+      openings: 1,
       refused: 0,
     });
     const before = reached();

@@ -1,13 +1,14 @@
 import type { Clock } from "../../clock/clock.ts";
 import { type Random, systemRandom } from "../../clock/random.ts";
 import { systemClock } from "../../clock/system-clock.ts";
-import type { Endpoint, Middleware } from "../../endpoint/endpoint.ts";
+import { type Endpoint, type Middleware, withPolicies } from "../../endpoint/endpoint.ts";
+import { type Guard, guarded } from "../../endpoint/guard.ts";
 import type { MethodInfo } from "../../endpoint/method-info.ts";
-import { observeCall } from "../../endpoint/stream.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { isFailure } from "../failure.ts";
-import { refusal } from "../refusal.ts";
+import { DEADLINE_TOO_NEAR, refusal, refusalReason } from "../refusal.ts";
 import { Breaker, type BreakerState } from "./breaker.ts";
+import { BreakerPolicy } from "./breaker-policy.ts";
 import { consecutive, type TripFactory } from "./trip.ts";
 
 /** Options of {@link circuitBreaker}. */
@@ -64,59 +65,47 @@ export function circuitBreaker(options: CircuitBreakerOptions = {}): CircuitBrea
     throw new RangeError(`circuitBreaker: per must be "method" or "service", got ${JSON.stringify(per)}`);
   }
   const breakers = new Map<string, Breaker>();
-  const settings = { trip, openMs, maxOpenMs, probes, clock, random, onChange };
+  const policy = new BreakerPolicy(per, breakers);
+  const changed = (state: BreakerState): void => {
+    policy.changed(state);
+    onChange?.(state);
+  };
+  const settings = { trip, openMs, maxOpenMs, probes, clock, random, onChange: changed };
 
   const middleware = <Req, Res>(next: Endpoint<Req, Res>, method: MethodInfo): Endpoint<Req, Res> => {
     const name = per === "method" ? method.procedure : method.service;
     let breaker = breakers.get(name);
     if (breaker === undefined) breakers.set(name, (breaker = new Breaker(name, settings)));
-    return around(next, method, breaker, clock, fails);
+    return guarded(breaking(breaker, method, clock, fails), next, method);
   };
-  return Object.defineProperty(middleware, "breakers", {
+  const circuit = Object.defineProperty(middleware, "breakers", {
     get: () => Array.from(breakers.values(), (breaker) => breaker.state),
   }) as unknown as CircuitBreaker;
+  return withPolicies(circuit, [policy]);
 }
 
-function around<Req, Res>(
-  next: Endpoint<Req, Res>,
-  method: MethodInfo,
+function breaking(
   breaker: Breaker,
+  { kind }: MethodInfo,
   clock: Clock,
   fails: (error: unknown) => boolean,
-): Endpoint<Req, Res> {
-  const streams = method.kind === "server_stream" || method.kind === "bidi_stream";
-  return function breaking(ctx, request) {
-    const entered = breaker.enter();
-    if (entered < 0) return Promise.reject(open(breaker.state));
-    const startedMs = clock.now();
-    const failed = (error: unknown): void => {
-      // Who gave up tells nothing; who asked for what cannot be got an answer, and the one called is well.
-      if (ServiceError.from(error).code === "canceled") breaker.dismiss(entered);
-      else breaker.record(entered, fails(error), clock.now() - startedMs);
-    };
-    let pending: Promise<Res>;
-    try {
-      pending = next(ctx, request);
-    } catch (error) {
-      failed(error);
-      throw error;
-    }
-    return pending.then(
-      (response) => {
-        if (!streams) breaker.record(entered, false, clock.now() - startedMs);
-        else {
-          return observeCall(ctx, response as AsyncIterable<unknown>, (error) => {
-            if (error === undefined) breaker.record(entered, false, 0);
-            else failed(error);
-          }) as Res;
-        }
-        return response;
-      },
-      (error: unknown) => {
-        failed(error);
-        throw error;
-      },
-    );
+): Guard<number> {
+  const streams = kind === "server_stream" || kind === "bidi_stream";
+  return {
+    name: "breaking",
+    enter(call) {
+      const entered = breaker.enter();
+      return entered < 0 ? call.refuse(open(breaker.state)) : entered;
+    },
+    leave(call, entered, error) {
+      const nowMs = call.endedOn(clock);
+      // A stream that went well was not slow, however long it was.
+      if (error === undefined) breaker.record(entered, false, streams ? 0 : call.durationMs, nowMs);
+      // Who gave up, or asked too late, tells nothing; who asked for what cannot be got an answer, and the one called is well.
+      else if (ServiceError.from(error).code === "canceled" || refusalReason(error) === DEADLINE_TOO_NEAR)
+        breaker.dismiss(entered);
+      else breaker.record(entered, fails(error), call.durationMs, nowMs);
+    },
   };
 }
 

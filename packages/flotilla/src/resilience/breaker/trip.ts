@@ -67,7 +67,7 @@ export function countWindow(options: CountWindowOptions = {}): TripFactory {
         ring[at] = mark;
         sum.add(mark, 1);
         at = at + 1 === calls ? 0 : at + 1;
-        return sum.verdict(rates, `the last ${sum.calls}`);
+        return sum.verdict(rates, "last ", "");
       },
     };
   };
@@ -83,6 +83,7 @@ export function timeWindow(options: TimeWindowOptions = {}): TripFactory {
   }
   const rates = legalRates("timeWindow", options);
   const slotMs = windowMs / SLOTS;
+  const within = ` of the last ${windowMs} ms`;
   return (clock) => {
     const slots = Array.from({ length: SLOTS }, () => new Tally());
     const sum = new Tally();
@@ -100,7 +101,7 @@ export function timeWindow(options: TimeWindowOptions = {}): TripFactory {
         const mark = (failed ? 1 : 0) | (durationMs >= rates.slowMs ? 2 : 0);
         slots[current % SLOTS]!.add(mark, 1);
         sum.add(mark, 1);
-        return sum.verdict(rates, `the ${sum.calls} of the last ${windowMs} ms`);
+        return sum.verdict(rates, "", within);
       },
     };
   };
@@ -129,11 +130,13 @@ class Tally {
     this.slow = 0;
   }
 
-  verdict(rates: Required<RateOptions>, of: string): string | undefined {
-    if (this.calls < rates.minCalls) return undefined;
-    if (this.failed >= rates.failureRate * this.calls) return `${this.failed} of ${of} calls failed`;
-    if (this.slow >= rates.slowRate * this.calls) return `${this.slow} of ${of} calls took ${rates.slowMs} ms or more`;
-    return undefined;
+  /** Says which calls these are, before and after their number. */
+  verdict(rates: Required<RateOptions>, before: string, after: string): string | undefined {
+    const { calls, failed, slow } = this;
+    if (calls < rates.minCalls) return undefined;
+    if (failed >= rates.failureRate * calls) return `${failed} of the ${before}${calls}${after} calls failed`;
+    if (slow < rates.slowRate * calls) return undefined;
+    return `${slow} of the ${before}${calls}${after} calls took ${rates.slowMs} ms or more`;
   }
 }
 

@@ -115,6 +115,8 @@ class AdaptiveLimit implements Limit {
     const before = this.#before;
     this.#before = undefined;
     if (!pressure) return this.#judgeAtEase(meanMs);
+    // Calls were held up although there was room for more: as many as there were are the limit that was in force.
+    if (this.#peak < this.#limit) this.#limit = Math.max(this.#min, this.#peak);
     if (before !== undefined) return this.#compare(nowMs, meanMs, before);
     const settled = this.#settled;
     this.#settled = true;

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { z } from "zod";
+import { LoopClock } from "../../clock/test-fixtures/loop-clock.ts";
 import { VirtualClock } from "../../clock/virtual-clock.ts";
 import type { Context } from "../../context/context.ts";
 import { background, withCancel, withTimeout } from "../../context/with.ts";
@@ -10,7 +11,7 @@ import type { Endpoint } from "../../endpoint/endpoint.ts";
 import { findDetail } from "../../errors/details.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { type Priority, withPriority } from "../../metadata/priority.ts";
-import { type ConcurrencyLimitOptions, concurrencyLimit } from "./concurrency-limit.ts";
+import { type ConcurrencyLimit, type ConcurrencyLimitOptions, concurrencyLimit } from "./concurrency-limit.ts";
 import type { LimitFactory } from "./limit.ts";
 
 const io = { input: z.object({}), output: z.object({}) };
@@ -225,5 +226,73 @@ describe("refusals", () => {
     assert.throws(() => concurrencyLimit({ maxQueued: -1 }), /concurrencyLimit: maxQueued/);
     assert.throws(() => concurrencyLimit({ targetMs: 0 }), /concurrencyLimit: targetMs/);
     assert.throws(() => concurrencyLimit({ intervalMs: Number.NaN }), /concurrencyLimit: intervalMs/);
+  });
+});
+
+describe("the event loop", () => {
+  test("while it is late calls wait, and go in as soon as it comes round, one after the other as far as it bears them", async () => {
+    const clock = new LoopClock();
+    const ctx = background(clock);
+    const limit = concurrencyLimit({ limit: 100, clock });
+    const started: unknown[] = [];
+    const limited = limit((_ctx, name) => {
+      started.push(name);
+      return new Promise(() => {});
+    }, one);
+    void limited(ctx, "before");
+    clock.loop.turnMs = 50;
+    await clock.virtual.advance(20);
+    void limited(ctx, "a");
+    void limited(ctx, "b");
+    assert.deepEqual(started, ["before"]);
+    assert.equal(limit.state.queued, 2);
+    await clock.virtual.advance(50);
+    assert.deepEqual(started, ["before", "a", "b"]);
+  });
+});
+
+describe("refusals before the request is read", () => {
+  const asked = (limit: ConcurrencyLimit, ctx: Context, method = one): string | undefined =>
+    limit.refuses!(ctx, method)?.message;
+
+  test("there are none while there is room, or a line that is short-lived", async () => {
+    const { ctx, limit, call, settle } = bed();
+    assert.equal(asked(limit, ctx), undefined);
+    for (const name of ["running", "a", "b", "c"]) call(name);
+    await settle();
+    assert.equal(asked(limit, ctx), undefined);
+    assert.equal(limit.state.refused.default, 0);
+  });
+
+  test("what could only wait too long is refused and counted; what matters more is not, and streams do not count", async () => {
+    const { ctx, limit, call, running, clock, settle } = bed({ targetMs: 20, intervalMs: 100 });
+    call("running");
+    // Two calls are served in every 40 ms.
+    for (let i = 0; i < 20; i++) {
+      call(`next ${i}`);
+      await clock.advance(20);
+      running[i]!.end();
+      await settle();
+    }
+    for (let i = 0; i < 3; i++) call(`waiting ${i}`, "critical");
+    await clock.advance(101);
+    assert.match(asked(limit, ctx)!, /3 calls wait already, more than can be served in time/);
+    assert.equal(limit.state.refused.default, 1);
+    assert.equal(asked(limit, withPriority(ctx, "critical")), undefined);
+    assert.equal(asked(limit, ctx, many), undefined);
+  });
+
+  test("a full line and too little time are reasons, too", async () => {
+    const { ctx, limit, call, settle } = bed({ maxQueued: 1 });
+    call("running");
+    call("waiting", "critical");
+    await settle();
+    assert.match(asked(limit, ctx)!, /1 calls are in flight and 1 wait/);
+    assert.match(asked(limit, withPriority(ctx, "critical")) ?? "none", /none/);
+    const slow: LimitFactory = () => ({ current: 1, unloadedMs: 400, pressed() {}, ended() {} });
+    const other = bed({ limit: slow });
+    other.call("running");
+    await other.settle();
+    assert.match(asked(other.limit, withTimeout(other.ctx, 50))!, /too little time/);
   });
 });

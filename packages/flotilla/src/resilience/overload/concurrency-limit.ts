@@ -1,13 +1,14 @@
 import type { Clock } from "../../clock/clock.ts";
 import { systemClock } from "../../clock/system-clock.ts";
-import type { Context } from "../../context/context.ts";
-import type { Endpoint, Middleware } from "../../endpoint/endpoint.ts";
-import { observeCall } from "../../endpoint/stream.ts";
-import { ServiceError } from "../../errors/service-error.ts";
+import { type Endpoint, type Middleware, withPolicies } from "../../endpoint/endpoint.ts";
+import { type Guard, guarded } from "../../endpoint/guard.ts";
+import type { MethodInfo } from "../../endpoint/method-info.ts";
+import type { ServiceError } from "../../errors/service-error.ts";
 import { OVERLOADED, refusal } from "../refusal.ts";
 import { adaptiveLimit } from "./adaptive-limit.ts";
 import { Gate, type GateState } from "./gate.ts";
 import { fixedLimit, type LimitFactory } from "./limit.ts";
+import { LimitPolicy } from "./limit-policy.ts";
 
 /** Options of {@link concurrencyLimit}. */
 export interface ConcurrencyLimitOptions {
@@ -15,7 +16,7 @@ export interface ConcurrencyLimitOptions {
   readonly limit?: number | LimitFactory;
   /** Calls that may wait for room, all priorities together. 0 or more. Default 100. */
   readonly maxQueued?: number;
-  /** How long a call may wait while the queue stands, milliseconds, or half of it; at least what an unloaded call takes. Default 5. */
+  /** How long a call may wait while the queue stands, milliseconds, or half of it; at least what an unloaded call takes. Default 20. */
   readonly targetMs?: number;
   /** How long the queue may stand before it is taken for overload, milliseconds. Default 100. */
   readonly intervalMs?: number;
@@ -41,48 +42,42 @@ export interface ConcurrencyLimit extends Middleware {
  * @throws RangeError when an option is not legal, naming it.
  */
 export function concurrencyLimit(options: ConcurrencyLimitOptions = {}): ConcurrencyLimit {
-  const { limit = adaptiveLimit(), maxQueued = 100, targetMs = 5, intervalMs = 100, clock = systemClock } = options;
+  const { limit = adaptiveLimit(), maxQueued = 100, targetMs = 20, intervalMs = 100 } = options;
+  const { side = "server", clock = systemClock } = options;
   if (!(maxQueued >= 0)) throw new RangeError(`concurrencyLimit: maxQueued must be 0 or more, got ${maxQueued}`);
   if (!(targetMs > 0)) throw new RangeError(`concurrencyLimit: targetMs must be above 0, got ${targetMs}`);
   if (!(intervalMs > 0)) throw new RangeError(`concurrencyLimit: intervalMs must be above 0, got ${intervalMs}`);
-  const retry = options.side === "client" ? { unprocessed: true } : {};
-  const refuse = (why: string): ServiceError => refusal("unavailable", OVERLOADED, `overloaded: ${why}`, retry);
+  const retry = side === "client" ? { unprocessed: true } : {};
+  const policy = new LimitPolicy(clock, side, () => gate.state);
+  const refuse = (why: string): ServiceError => {
+    policy.refused(why);
+    return refusal("unavailable", OVERLOADED, `overloaded: ${why}`, retry);
+  };
   const factory = typeof limit === "number" ? fixedLimit(limit) : limit;
   const gate = new Gate({ clock, limit: factory(clock), maxQueued, targetMs, intervalMs, refusal: refuse });
 
-  const middleware = <Req, Res>(next: Endpoint<Req, Res>, method: { readonly kind: string }): Endpoint<Req, Res> => {
+  const middleware = <Req, Res>(next: Endpoint<Req, Res>, method: MethodInfo): Endpoint<Req, Res> => {
     const streams = method.kind !== "unary";
     if (streams && options.streams !== true) return next;
-    const run = (ctx: Context, request: Req): Promise<Res> => {
-      const startedMs = clock.now();
-      let pending: Promise<Res>;
-      try {
-        pending = next(ctx, request);
-      } catch (error) {
-        gate.leave(undefined);
-        throw error;
-      }
-      return pending.then(
-        (response) => {
-          if (!streams) gate.leave(clock.now() - startedMs);
-          else if (!isStream(response)) gate.leave(undefined);
-          else return observeCall(ctx, response, () => gate.leave(undefined)) as Res;
-          return response;
-        },
-        (error: unknown) => {
-          const slow = !streams && ServiceError.from(error).code === "deadline_exceeded";
-          gate.leave(slow ? clock.now() - startedMs : undefined);
-          throw error;
-        },
-      );
+    const guard: Guard = {
+      name: "limited",
+      enter(call) {
+        if (policy.overloaded) policy.look();
+        return gate.tryEnter(call.startedOn(clock)) ? undefined : call.wait(gate.enter(call.ctx));
+      },
+      leave(call, _token, error) {
+        // Out of its own time: what failed at once because a call it made could not be in time tells nothing.
+        const tells = !streams && (error === undefined || call.ctx.err?.code === "deadline_exceeded");
+        gate.leave(tells ? call.durationMs : undefined, call.endedOn(clock));
+      },
     };
-    return function limited(ctx, request) {
-      return gate.tryEnter() ? run(ctx, request) : gate.enter(ctx).then(() => run(ctx, request));
-    };
+    return guarded(guard, next, method);
   };
-  return Object.defineProperty(middleware, "state", { get: () => gate.state }) as unknown as ConcurrencyLimit;
-}
-
-function isStream(value: unknown): value is AsyncIterable<unknown> {
-  return typeof value === "object" && value !== null && Symbol.asyncIterator in value;
+  const refuses: Middleware["refuses"] = (ctx, { kind }) =>
+    kind === "unary" || options.streams === true ? gate.refuses(ctx) : undefined;
+  const limiting = Object.defineProperties(middleware, {
+    state: { get: () => gate.state },
+    refuses: { value: refuses },
+  }) as unknown as ConcurrencyLimit;
+  return withPolicies(limiting, [policy]);
 }

@@ -20,21 +20,30 @@ export class Place {
 
 /** Those of one priority, a doubly linked list. */
 interface Line {
+  size: number;
   oldest: Place | undefined;
   newest: Place | undefined;
 }
 
 /** Calls that wait, by priority, then by age. Every operation takes constant time. */
 export class WaitingLine {
-  readonly #lines: readonly Line[] = priorities.map(() => ({ oldest: undefined, newest: undefined }));
+  readonly #lines: readonly Line[] = priorities.map(() => ({ size: 0, oldest: undefined, newest: undefined }));
   #size = 0;
 
   get size(): number {
     return this.#size;
   }
 
+  /** How many wait of this rank and of those that matter more. */
+  sizeUpTo(rank: number): number {
+    let sum = 0;
+    for (let i = 0; i <= rank; i++) sum += this.#lines[i]!.size;
+    return sum;
+  }
+
   add(place: Place): void {
     const line = this.#lines[place.rank]!;
+    line.size++;
     place.older = line.newest;
     if (line.newest === undefined) line.oldest = place;
     else line.newest.newer = place;
@@ -47,6 +56,7 @@ export class WaitingLine {
     if (!place.waiting) return;
     place.waiting = false;
     const line = this.#lines[place.rank]!;
+    line.size--;
     if (place.older === undefined) line.oldest = place.newer;
     else place.older.newer = place.newer;
     if (place.newer === undefined) line.newest = place.older;

@@ -1,6 +1,8 @@
 import type { Context } from "../../context/context.ts";
-import type { Endpoint, Middleware } from "../../endpoint/endpoint.ts";
+import { type Endpoint, type Middleware, withPolicies } from "../../endpoint/endpoint.ts";
+import { type Guard, guarded } from "../../endpoint/guard.ts";
 import type { MethodInfo } from "../../endpoint/method-info.ts";
+import type { Policy, PolicyMetric } from "../../endpoint/policy.ts";
 import { EgressLine, type Lines } from "./egress-line.ts";
 import { boundedKey, type RateLimitKey } from "./keys.ts";
 import type { Decision, RateLimiter } from "./limiter.ts";
@@ -30,6 +32,19 @@ export interface EgressLimit extends Middleware {
   readonly refused: number;
 }
 
+const WAITING: PolicyMetric = {
+  name: "flotilla.egress_limit.waiting",
+  kind: "sum",
+  unit: "{call}",
+  description: "Calls that wait for their turn.",
+};
+const REFUSED: PolicyMetric = {
+  name: "flotilla.egress_limit.refused",
+  kind: "counter",
+  unit: "{call}",
+  description: "Calls that failed because their turn would have come too late, or too many waited.",
+};
+
 /**
  * Keeps outgoing calls to a rate, such as the quota that a service grants: calls beyond it wait for their turn, first come first
  * served, within their deadline. One that could not be in time fails at once, as `resource_exhausted` that reached nobody,
@@ -52,36 +67,53 @@ export function egressLimit(options: EgressLimitOptions): EgressLimit {
   const lines: Lines = { limiter, policy, maxWaiting, waiting: 0, refused: 0, byKey: new Map() };
 
   const middleware = <Req, Res>(next: Endpoint<Req, Res>, method: MethodInfo): Endpoint<Req, Res> => {
-    function pass(ctx: Context, request: Req, owner: string, units: number, decision: Decision): Promise<Res> {
-      if (decision.allowed) return next(ctx, request);
+    /** @returns the wait of a call whose turn is not yet. */
+    function queue(ctx: Context, owner: string, units: number, decision: Decision): Promise<void> | undefined {
+      if (decision.allowed) return undefined;
       // With a limiter that takes time, another call may have begun to wait meanwhile.
       const line = lines.byKey.get(owner) ?? new EgressLine(owner, lines);
-      return line.wait(ctx, units, decision).then(() => next(ctx, request));
+      return line.wait(ctx, units, decision);
     }
-    return function paced(ctx, request) {
-      try {
-        if (ctx.err !== undefined) return Promise.reject(ctx.err);
+    const guard: Guard = {
+      name: "paced",
+      enter(call) {
+        const { ctx, request } = call;
+        if (ctx.err !== undefined) return call.refuse(ctx.err);
         const given = key === undefined ? "" : key(ctx, method);
-        if (given === undefined) return next(ctx, request);
+        if (given === undefined) return;
         const owner = boundedKey(given);
         const units = typeof cost === "number" ? cost : cost(ctx, request, method);
         if (units > limiter.burst) {
           lines.refused++;
-          throw tooCostly(policy, units, limiter);
+          return call.refuse(tooCostly(policy, units, limiter));
         }
         const line = lines.byKey.get(owner);
-        if (line !== undefined) return line.wait(ctx, units, undefined).then(() => next(ctx, request));
+        if (line !== undefined) return call.wait(line.wait(ctx, units, undefined));
         const decision = limiter.take(owner, units);
-        if (!(decision instanceof Promise)) return pass(ctx, request, owner, units, decision);
-        return decision.then((late) => pass(ctx, request, owner, units, late));
-      } catch (error) {
-        return Promise.reject(error);
-      }
+        if (decision instanceof Promise) return call.wait(decision.then((late) => queue(ctx, owner, units, late)));
+        const turn = queue(ctx, owner, units, decision);
+        if (turn !== undefined) call.wait(turn);
+      },
     };
+    return guarded(guard, next, method);
   };
-  return Object.defineProperties(middleware, {
+  const telling: Policy = {
+    name: "egress_limit",
+    metrics: [WAITING, REFUSED],
+    measure(to) {
+      const about = { "flotilla.rate_limit.policy": policy };
+      to(WAITING, lines.waiting, about);
+      to(REFUSED, lines.refused, about);
+    },
+    describe() {
+      const { limit, windowMs } = limiter;
+      return [{ name: policy, limit, windowMs, waiting: lines.waiting, refused: lines.refused }];
+    },
+  };
+  const pacing = Object.defineProperties(middleware, {
     limiter: { value: limiter },
     waiting: { get: () => lines.waiting },
     refused: { get: () => lines.refused },
   }) as unknown as EgressLimit;
+  return withPolicies(pacing, [telling, ...(limiter.policies ?? [])]);
 }

@@ -2,7 +2,8 @@ import type { Timer } from "../../clock/clock.ts";
 import type { Context } from "../../context/context.ts";
 import { afterFunc, remainingMs } from "../../context/with.ts";
 import { outgoingCallKey } from "../../endpoint/observer.ts";
-import { ServiceError } from "../../errors/service-error.ts";
+import type { ServiceError } from "../../errors/service-error.ts";
+import { withoutStack } from "../../errors/without-stack.ts";
 import type { Decision, RateLimiter } from "./limiter.ts";
 import { reason } from "./rate-limit.ts";
 
@@ -185,7 +186,7 @@ export class EgressLine {
 function tooLate(lines: Lines, why: string, afterMs: number): ServiceError {
   lines.refused++;
   const { policy } = lines;
-  return new ServiceError("resource_exhausted", `over egress limit "${policy}": ${why}`, {
+  return withoutStack("resource_exhausted", `over egress limit "${policy}": ${why}`, {
     retry: { afterMs, unprocessed: true },
     details: [reason(policy)],
   });

@@ -1,4 +1,4 @@
-import { checkCost, type Decision, type LocalRateLimiter, SLACK, wholeUnits } from "./limiter.ts";
+import { type Decision, type LocalRateLimiter, SLACK, wholeUnits } from "./limiter.ts";
 import { type RateLimiterOptions, rateSettings } from "./options.ts";
 import { TableLimiter } from "./table-limiter.ts";
 
@@ -18,10 +18,8 @@ class Gcra extends TableLimiter {
     this.#toleranceMs = unitMs * this.burst;
   }
 
-  take(key: string, cost = 1): Decision {
-    checkCost(cost, this.burst);
+  protected decide(now: number, key: string, cost: number): Decision {
     const unitMs = this.#unitMs;
-    const now = this.nowMs();
     const at = this.table.find(key, now) + DUE;
     const { values } = this.table;
     const due = Math.max(values[at]!, now);

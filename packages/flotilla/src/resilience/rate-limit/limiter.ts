@@ -1,3 +1,5 @@
+import type { Policy } from "../../endpoint/policy.ts";
+
 /** What a {@link RateLimiter} says to one request for units. */
 export interface Decision {
   /** Whether the units were taken. When not, nothing was. */
@@ -31,6 +33,8 @@ export interface RateLimiter {
    * @throws RangeError when `cost` is not legal: above `burst` it could never pass.
    */
   take(key: string, cost?: number): Decision | Promise<Decision>;
+  /** What it tells of itself, for metrics and the page `/state`. Default nothing. */
+  readonly policies?: readonly Policy[];
 }
 
 /** A limiter of this process, which decides at once. */

@@ -1,14 +1,18 @@
 import type { Context } from "../../context/context.ts";
-import type { Endpoint, Middleware } from "../../endpoint/endpoint.ts";
+import { type Endpoint, type Middleware, withPolicies } from "../../endpoint/endpoint.ts";
+import { type Guard, guarded } from "../../endpoint/guard.ts";
 import type { MethodInfo } from "../../endpoint/method-info.ts";
+import type { Policy, PolicyMetric } from "../../endpoint/policy.ts";
 import { errorInfo, FLOTILLA_DOMAIN } from "../../errors/details.ts";
 import { ServiceError } from "../../errors/service-error.ts";
+import { withoutStack } from "../../errors/without-stack.ts";
 import { serverCall } from "../../metadata/call.ts";
 import { gcra } from "./gcra.ts";
 import { LIMIT_FIELD, POLICY_FIELD, RateLimitFields } from "./headers.ts";
 import { boundedKey, type RateLimitKey } from "./keys.ts";
 import type { Decision, RateLimiter } from "./limiter.ts";
 import type { RateLimiterOptions } from "./options.ts";
+import { TableLimiter } from "./table-limiter.ts";
 
 /** Units that a call costs: a number, or worked out from the call before it is decoded any further. */
 export type RateLimitCost = number | ((ctx: Context, request: unknown, method: MethodInfo) => number);
@@ -46,6 +50,13 @@ export interface RateLimit extends Middleware {
   readonly refused: number;
 }
 
+const CALLS: PolicyMetric = {
+  name: "flotilla.rate_limit.calls",
+  kind: "counter",
+  unit: "{call}",
+  description: "Calls by whether a rate limit admitted them.",
+};
+
 /** The reason in the error detail of calls that were over a rate limit. */
 export const RATE_LIMITED = "RATE_LIMITED";
 
@@ -69,10 +80,12 @@ export function rateLimit(options: RateLimitOptions): RateLimit {
   const limiter = limiterOf("rateLimit", options);
   checkFixedCost("rateLimit", cost, limiter);
   const fields = new RateLimitFields(policy, limiter);
+  const local = limiter instanceof TableLimiter ? limiter : undefined;
   const counts = { admitted: 0, refused: 0 };
 
   const middleware = <Req, Res>(next: Endpoint<Req, Res>, method: MethodInfo): Endpoint<Req, Res> => {
-    function judge(ctx: Context, request: Req, owner: string, decision: Decision): Promise<Res> {
+    /** @returns the error of a call that is not let in. */
+    function judge(ctx: Context, owner: string, decision: Decision): ServiceError | undefined {
       if (headers) {
         const answer = serverCall(ctx)?.responseHeaders;
         answer?.append(POLICY_FIELD, fields.policy);
@@ -80,35 +93,53 @@ export function rateLimit(options: RateLimitOptions): RateLimit {
       }
       if (decision.allowed) {
         counts.admitted++;
-        return next(ctx, request);
+        return undefined;
       }
       counts.refused++;
       onRefused?.({ policy, key: owner, method, decision });
-      return Promise.reject(refusal(policy, limiter, decision.retryAfterMs));
+      return refusal(policy, limiter, decision.retryAfterMs);
     }
-    return function rateLimited(ctx, request) {
-      try {
+    const guard: Guard = {
+      name: "rateLimited",
+      enter(call) {
+        const { ctx, request } = call;
         const given = key === undefined ? "" : key(ctx, method);
-        if (given === undefined) return next(ctx, request);
+        if (given === undefined) return;
         const owner = boundedKey(given);
         const units = typeof cost === "number" ? cost : cost(ctx, request, method);
         if (units > limiter.burst) {
           counts.refused++;
-          throw tooCostly(policy, units, limiter);
+          return call.refuse(tooCostly(policy, units, limiter));
         }
-        const decision = limiter.take(owner, units);
-        if (!(decision instanceof Promise)) return judge(ctx, request, owner, decision);
-        return decision.then((late) => judge(ctx, request, owner, late));
-      } catch (error) {
-        return Promise.reject(error);
-      }
+        const decision =
+          local === undefined ? limiter.take(owner, units) : local.takeAt(call.startedOn(local.clock), owner, units);
+        if (decision instanceof Promise) return call.wait(decision.then((late) => letIn(judge(ctx, owner, late))));
+        const refused = judge(ctx, owner, decision);
+        if (refused !== undefined) call.refuse(refused);
+      },
     };
+    return guarded(guard, next, method);
   };
-  return Object.defineProperties(middleware, {
+  const telling: Policy = {
+    name: "rate_limit",
+    metrics: [CALLS],
+    measure(to) {
+      const about = { "flotilla.rate_limit.policy": policy };
+      to(CALLS, counts.admitted, { ...about, outcome: "admitted" });
+      to(CALLS, counts.refused, { ...about, outcome: "refused" });
+    },
+    describe: () => [{ name: policy, limit: limiter.limit, windowMs: limiter.windowMs, ...counts }],
+  };
+  const limiting = Object.defineProperties(middleware, {
     limiter: { value: limiter },
     admitted: { get: () => counts.admitted },
     refused: { get: () => counts.refused },
   }) as unknown as RateLimit;
+  return withPolicies(limiting, [telling, ...(limiter.policies ?? [])]);
+}
+
+function letIn(refused: ServiceError | undefined): void {
+  if (refused !== undefined) throw refused;
 }
 
 /** The limiter given, or one of its own. */
@@ -137,7 +168,7 @@ export function tooCostly(policy: string, units: number, { burst }: RateLimiter)
 }
 
 function refusal(policy: string, { limit, windowMs }: RateLimiter, afterMs: number): ServiceError {
-  return new ServiceError("resource_exhausted", `over rate limit "${policy}" of ${limit} per ${windowMs / 1000} s`, {
+  return withoutStack("resource_exhausted", `over rate limit "${policy}" of ${limit} per ${windowMs / 1000} s`, {
     retry: { afterMs },
     details: [reason(policy)],
   });

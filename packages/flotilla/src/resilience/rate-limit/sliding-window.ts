@@ -1,4 +1,4 @@
-import { checkCost, type Decision, type LocalRateLimiter, SLACK, wholeUnits } from "./limiter.ts";
+import { type Decision, type LocalRateLimiter, SLACK, wholeUnits } from "./limiter.ts";
 import { type RateLimiterOptions, rateSettings } from "./options.ts";
 import { TableLimiter } from "./table-limiter.ts";
 
@@ -26,10 +26,8 @@ class SlidingWindow extends TableLimiter {
     });
   }
 
-  take(key: string, cost = 1): Decision {
-    checkCost(cost, this.burst);
+  protected decide(now: number, key: string, cost: number): Decision {
     const { limit, windowMs } = this;
-    const now = this.nowMs();
     const window = Math.floor(now / windowMs);
     const at = this.table.find(key, now);
     const { values } = this.table;

@@ -1,4 +1,4 @@
-import { checkCost, type Decision, type LocalRateLimiter, SLACK, wholeUnits } from "./limiter.ts";
+import { type Decision, type LocalRateLimiter, SLACK, wholeUnits } from "./limiter.ts";
 import { type RateLimiterOptions, rateSettings } from "./options.ts";
 import { TableLimiter } from "./table-limiter.ts";
 
@@ -18,9 +18,7 @@ class TokenBucket extends TableLimiter {
     this.#unitsPerMs = unitsPerMs;
   }
 
-  take(key: string, cost = 1): Decision {
-    checkCost(cost, this.burst);
-    const now = this.nowMs();
+  protected decide(now: number, key: string, cost: number): Decision {
     const at = this.table.find(key, now);
     const { values } = this.table;
     let missing = Math.max(0, values[at + MISSING]! - (now - values[at + SINCE]!) * this.#unitsPerMs);

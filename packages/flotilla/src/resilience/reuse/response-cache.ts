@@ -2,12 +2,13 @@ import type { Clock } from "../../clock/clock.ts";
 import { systemClock } from "../../clock/system-clock.ts";
 import type { Context } from "../../context/context.ts";
 import { withoutCancel, withTimeout, withValue } from "../../context/with.ts";
-import type { Endpoint, Middleware } from "../../endpoint/endpoint.ts";
+import { type Endpoint, type Middleware, withPolicies } from "../../endpoint/endpoint.ts";
 import type { MethodInfo } from "../../endpoint/method-info.ts";
 import { outgoingCallKey } from "../../endpoint/observer.ts";
 import { responseObserver, withResponseObserver } from "../../metadata/call.ts";
 import { Metadata } from "../../metadata/metadata.ts";
 import { isFailure } from "../failure.ts";
+import { CachePolicy, type CacheState } from "./cache-policy.ts";
 import { type CallKeyOptions, callKeyOf } from "./call-key.ts";
 import { freshnessOf } from "./freshness.ts";
 import { jsonSize, Shelf } from "./shelf.ts";
@@ -27,22 +28,6 @@ export interface ResponseCacheOptions extends CallKeyOptions {
   /** Which methods are meant; only unary ones that are idempotent can be. Default: those that are `safe`, which change nothing. */
   readonly methods?: (method: MethodInfo) => boolean;
   readonly clock?: Clock;
-}
-
-/** How a cache stands. */
-export interface CacheState {
-  readonly entries: number;
-  readonly bytes: number;
-  /** Calls answered from it. */
-  readonly hits: number;
-  /** Of them, those whose answer was past its time. */
-  readonly stale: number;
-  /** Calls that waited for the service, whether it had an answer or not. */
-  readonly misses: number;
-  /** Answers that were driven out before their time. */
-  readonly evicted: number;
-  /** Stale answers for which, behind the caller's back, no new one could be had. */
-  readonly failedRefreshes: number;
 }
 
 /** A middleware that tells how it stands, and forgets when told to. */
@@ -162,12 +147,17 @@ export function responseCache(options: ResponseCacheOptions): ResponseCache {
       return overMs < staleIfErrorMs ? fetchOrGive(ctx, request, key, answer!) : fetch(ctx, request, key);
     };
   };
-  return Object.defineProperties(middleware, {
-    state: {
-      get: (): CacheState => ({ entries: shelf.size, bytes: shelf.bytes, evicted: shelf.evicted, ...counts }),
-    },
+  const state = (): CacheState => ({
+    entries: shelf.size,
+    bytes: shelf.bytes,
+    evicted: shelf.evicted,
+    ...counts,
+  });
+  const cache = Object.defineProperties(middleware, {
+    state: { get: state },
     clear: { value: () => shelf.clear() },
   }) as unknown as ResponseCache;
+  return withPolicies(cache, [new CachePolicy(state)]);
 }
 
 /** A copy: the kept headers are given to others as well. */

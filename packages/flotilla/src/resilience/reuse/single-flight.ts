@@ -1,7 +1,8 @@
 import type { CancelContext, Context } from "../../context/context.ts";
 import { afterFunc, withCancel, withoutCancel } from "../../context/with.ts";
-import type { Endpoint, Middleware } from "../../endpoint/endpoint.ts";
+import { type Endpoint, type Middleware, withPolicies } from "../../endpoint/endpoint.ts";
 import type { MethodInfo } from "../../endpoint/method-info.ts";
+import type { Policy, PolicyMetric } from "../../endpoint/policy.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { responseObserver, withResponseObserver } from "../../metadata/call.ts";
 import type { Metadata } from "../../metadata/metadata.ts";
@@ -20,6 +21,13 @@ export interface SingleFlight extends Middleware {
   /** Calls that took the answer of another, so far. */
   readonly shared: number;
 }
+
+const CALLS: PolicyMetric = {
+  name: "flotilla.single_flight.calls",
+  kind: "counter",
+  unit: "{call}",
+  description: "Calls that were made for one or more that asked, and calls that joined another.",
+};
 
 /**
  * Calls that ask the same at the same time are one: the first is made, the others wait for its answer. Against the herd that comes
@@ -63,10 +71,20 @@ export function singleFlight(options: SingleFlightOptions = {}): SingleFlight {
       return flight.join(ctx);
     };
   };
-  return Object.defineProperties(middleware, {
+  const policy: Policy = {
+    name: "single_flight",
+    metrics: [CALLS],
+    measure(to) {
+      to(CALLS, counts.made, { outcome: "made" });
+      to(CALLS, counts.shared, { outcome: "joined" });
+    },
+    describe: () => [{ ...counts }],
+  };
+  const flying = Object.defineProperties(middleware, {
     made: { get: () => counts.made },
     shared: { get: () => counts.shared },
   }) as unknown as SingleFlight;
+  return withPolicies(flying, [policy]);
 }
 
 /** One call, and those that wait for it. */

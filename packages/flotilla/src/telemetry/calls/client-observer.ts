@@ -1,11 +1,11 @@
 import { SpanKind, SpanStatusCode } from "@opentelemetry/api";
 import type { Context } from "../../context/context.ts";
-import { afterFunc, withValue } from "../../context/with.ts";
+import { withValue } from "../../context/with.ts";
 import type { Middleware } from "../../endpoint/endpoint.ts";
+import { type Guard, guarded } from "../../endpoint/guard.ts";
 import type { Instance } from "../../endpoint/instance.ts";
 import type { MethodInfo } from "../../endpoint/method-info.ts";
 import { type OutgoingCall, outgoingCallKey } from "../../endpoint/observer.ts";
-import { observeStream } from "../../endpoint/stream.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { serverCall, withHeaders } from "../../metadata/call.ts";
 import { currentTrace, withTrace } from "../../metadata/trace.ts";
@@ -28,29 +28,24 @@ export function clientObserver({ starter, meter, b3 }: Omit<CallInstruments, "lo
   return (next, method) => {
     const name = nameOf(method);
     const preset = presetOf(method, protocol);
-    const streams = method.kind === "server_stream" || method.kind === "bidi_stream";
     const bound = meter?.method(method, "client");
-    return function observing(ctx, request) {
-      const startedMs = ctx.clock.now();
-      const span = starter?.start(name, SpanKind.CLIENT, currentTrace(ctx), preset, startedMs);
-      bound?.begin();
-      const call = new ObservedCall(ctx, method, span, bound, startedMs);
-      let inner = withValue(span === undefined ? ctx : withTrace(ctx, span), outgoingCallKey, call);
-      if (b3 !== undefined && span !== undefined) {
-        inner = withHeaders(inner, b3 === "single" ? { b3: formatB3(span) } : b3Headers(span));
-      }
-      return next(inner, request).then(
-        (response) => {
-          if (streams) return call.stream(response as AsyncIterable<unknown>) as typeof response;
-          call.end(undefined);
-          return response;
-        },
-        (error: unknown) => {
-          call.end(error);
-          throw error;
-        },
-      );
+    const guard: Guard<ObservedCall> = {
+      name: "observing",
+      enter(call) {
+        const { ctx, startedMs } = call;
+        const span = starter?.start(name, SpanKind.CLIENT, currentTrace(ctx), preset, startedMs);
+        bound?.begin();
+        const observed = new ObservedCall(ctx, method, span, bound, startedMs);
+        let inner = withValue(span === undefined ? ctx : withTrace(ctx, span), outgoingCallKey, observed);
+        if (b3 !== undefined && span !== undefined) {
+          inner = withHeaders(inner, b3 === "single" ? { b3: formatB3(span) } : b3Headers(span));
+        }
+        call.ctx = inner;
+        return observed;
+      },
+      leave: ({ endedMs }, observed, error) => observed.end(error, endedMs),
     };
+    return guarded(guard, next, method);
   };
 }
 
@@ -63,7 +58,6 @@ class ObservedCall implements OutgoingCall {
   #attempts = 0;
   /** Why the last attempt failed. */
   #failure: ServiceError | undefined;
-  #over = false;
   /** The span of a further attempt that runs. */
   #attempt: ActiveSpan | undefined;
 
@@ -124,26 +118,14 @@ class ObservedCall implements OutgoingCall {
     attempt.finish();
   }
 
-  /** A stream of responses: the call is over when it was read to its end, was left early, or when its context is done. */
-  stream(responses: AsyncIterable<unknown>): AsyncIterable<unknown> {
-    const stop = afterFunc(this.#ctx, () => this.end(this.#ctx.err));
-    return observeStream(responses, (error) => {
-      stop();
-      this.end(error);
-    });
-  }
-
   /** Told of the end; `error` undefined for a success. */
-  end(thrown: unknown): void {
-    if (this.#over) return;
-    this.#over = true;
-    const endedMs = this.#ctx.clock.now();
+  end(thrown: unknown, endedMs: number): void {
     const error = thrown === undefined ? undefined : ServiceError.from(thrown);
     const code = error?.code ?? "ok";
     const span = this.#span;
     this.#meter?.end(code, endedMs - this.#startedMs, 0, 0, span);
     // The handler that made this call tells in its line how often it had to ask.
-    const observation = serverCall(this.#ctx)?.observation;
+    const observation = this.#attempts === 0 ? undefined : serverCall(this.#ctx)?.observation;
     if (observation instanceof ServerObservation) observation.attempts += this.#attempts;
     if (span === undefined) return;
     this.#attempt?.finish(endedMs);

@@ -23,6 +23,11 @@ export interface HttpClientOptions {
   readonly connectTimeoutMs?: number;
   /** How long an idle connection is kept, milliseconds. Keep it below the server's. Default 30000. */
   readonly idleTimeoutMs?: number;
+  /**
+   * HTTP/2: how often a connection that carries calls is asked whether the other side is still there (PING), milliseconds. When it has not
+   * answered by the next time, its calls fail as `unavailable`. Default 10000.
+   */
+  readonly keepAliveMs?: number;
   /** TLS, as `node:tls` takes it: `ca`, `cert`, `key`, `servername`. */
   readonly tls?: ConnectionOptions;
 }
@@ -43,6 +48,7 @@ const defaults = {
   maxMessageBytes: 4 * MIB,
   connectTimeoutMs: 3000,
   idleTimeoutMs: 30_000,
+  keepAliveMs: 10_000,
 } satisfies HttpClientOptions;
 
 const positive = [
@@ -52,6 +58,7 @@ const positive = [
   "maxMessageBytes",
   "connectTimeoutMs",
   "idleTimeoutMs",
+  "keepAliveMs",
 ] as const;
 
 /** @throws TypeError naming the option that is not legal. */

@@ -5,6 +5,8 @@ import { ServiceError } from "../../errors/service-error.ts";
 import type { MetadataRecord } from "../../metadata/metadata.ts";
 import { connectionError } from "./client-errors.ts";
 import type { HttpClientSettings } from "./client-options.ts";
+import { cutWhenParted } from "./parting.ts";
+import { SessionWatch } from "./session-watch.ts";
 
 /**
  * One HTTP/2 connection to an instance, opened when first needed and replaced when it breaks or the server says GOAWAY; calls
@@ -14,8 +16,7 @@ export class Http2Peer {
   readonly #address: string;
   readonly #settings: HttpClientSettings;
   readonly #clock: Clock;
-  /** Each with its number of open streams. */
-  readonly #sessions = new Map<ClientHttp2Session, number>();
+  readonly #sessions = new Map<ClientHttp2Session, SessionWatch>();
   readonly #sessionOf = new WeakMap<ClientHttp2Stream, ClientHttp2Session>();
   #current: ClientHttp2Session | undefined;
   #closed = false;
@@ -43,15 +44,18 @@ export class Http2Peer {
     const stream = session.request(record);
     this.#sessionOf.set(stream, session);
     session.ref();
-    this.#count(session, 1);
-    stream.on("close", () => this.#count(session, -1));
+    const watch = this.#sessions.get(session);
+    watch?.opened();
+    stream.on("close", () => {
+      if (watch?.closed() === true && !session.destroyed) session.unref();
+    });
     return stream;
   }
 
   /** Calls wait for nothing but the connection to open. */
   poolState(): PoolState {
     const state = { open: 0, idle: 0, waiting: 0 };
-    for (const [session, streams] of this.#sessions) {
+    for (const [session, { streams }] of this.#sessions) {
       if (session.connecting) state.waiting += streams;
       else state.open++;
       if (!session.connecting && streams === 0) state.idle++;
@@ -59,29 +63,24 @@ export class Http2Peer {
     return state;
   }
 
-  #count(session: ClientHttp2Session, change: 1 | -1): void {
-    const before = this.#sessions.get(session);
-    if (before === undefined) return;
-    this.#sessions.set(session, before + change);
-    if (before + change === 0 && !session.destroyed) session.unref();
-  }
-
   #session(): ClientHttp2Session {
     if (this.#current !== undefined && !this.#current.closed && !this.#current.destroyed) return this.#current;
     const session = connect(this.#address, { ...this.#settings.tls, settings: { enablePush: false } });
     this.#current = session;
-    this.#sessions.set(session, 0);
+    const watch = new SessionWatch(session, this.#clock, this.#settings);
+    this.#sessions.set(session, watch);
     const timer = this.#clock.schedule(this.#settings.connectTimeoutMs, () => {
       const message = `connecting took longer than ${this.#settings.connectTimeoutMs} ms`;
       session.destroy(Object.assign(new Error(message), { code: "UND_ERR_CONNECT_TIMEOUT" }));
     });
-    session.once("connect", () => timer.cancel());
-    session.setTimeout(this.#settings.idleTimeoutMs, () => {
-      if (this.#sessions.get(session) === 0) session.close();
+    session.once("connect", (_session, socket) => {
+      timer.cancel();
+      socket.once("finish", () => cutWhenParted(socket, this.#clock));
     });
     session.on("goaway", () => this.#retire(session));
     session.on("close", () => {
       timer.cancel();
+      watch.stop();
       this.#retire(session);
       this.#sessions.delete(session);
     });

@@ -1,4 +1,5 @@
 import { constants, type Http2ServerRequest } from "node:http2";
+import type { Socket } from "node:net";
 import type { Clock } from "../../clock/clock.ts";
 import type { Request } from "./http-message.ts";
 
@@ -19,7 +20,28 @@ export function linger(req: Request, clock: Clock): void {
     else (req as unknown as Http2ServerRequest).stream.close(constants.NGHTTP2_NO_ERROR);
   });
   timer.unref();
-  const arrived = (): void => timer.cancel();
+  const release = req.httpVersionMajor < 2 ? holdOpen(req.socket) : undefined;
+  const arrived = (): void => {
+    timer.cancel();
+    release?.();
+  };
   req.once("close", arrived);
   req.once("end", arrived);
+}
+
+/**
+ * Keeps a connection that ends with this answer (`connection: close`) open for as long: Node would close it when the answer is out.
+ *
+ * @returns what lets it close.
+ */
+function holdOpen(socket: Socket): () => void {
+  let closing = false;
+  socket.destroySoon = () => {
+    closing = true;
+  };
+  return () => {
+    Reflect.deleteProperty(socket, "destroySoon");
+    if (closing) socket.destroySoon();
+    closing = false;
+  };
 }

@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { describe, type TestContext, test } from "node:test";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import fc from "fast-check";
+import type { Endpoint, Middleware } from "../../endpoint/endpoint.ts";
+import { ServiceError } from "../../errors/service-error.ts";
 import { nothingEscapes, type Served, serveFreight } from "./test-fixtures/bed.ts";
 import { post, type RawAnswer, RawConnection } from "./test-fixtures/raw.ts";
 
@@ -154,6 +157,27 @@ describe("bodies", () => {
   });
 });
 
+for (const path of ["test.v1.Freight/echo", "none"]) {
+  test(`who sends more than is read has its answer all the same, and no reset, on a connection for one request: ${path}`, async (t) => {
+    const served = await serveFreight(t, { maxBodyBytes: 1000 });
+    const connection = await open(t, served);
+    const errors: Error[] = [];
+    connection.socket.on("error", (error) => errors.push(error));
+    const size = 2_000_000;
+    const head = { "content-length": String(size), connection: "close" };
+    connection.send(post("echo", "", head).replace("test.v1.Freight/echo", path));
+    const answer = await connection.answer();
+    assert.equal(answer?.status, path === "none" ? 404 : 429);
+    assert.equal(answer.headers.get("connection"), "close");
+    // The client has not read it yet, and goes on.
+    for (let sent = 0; sent < size; sent += 20_000) {
+      if (!connection.send("x".repeat(20_000))) await once(connection.socket, "drain");
+    }
+    await connection.gone;
+    assert.deepEqual(errors, []);
+  });
+}
+
 describe("hostile metadata never loses the request", () => {
   const hostile = fc.oneof(
     fc.string({ unit: fc.integer({ min: 0x20, max: 0x7e }).map((c) => String.fromCharCode(c)), maxLength: 600 }),
@@ -223,6 +247,25 @@ describe("limits of connections", () => {
     }
   });
 
+  test("what is refused in any case is refused before its body has come, and the connection goes on", async (t) => {
+    let refusing = true;
+    const refuser: Middleware = Object.assign(<Req, Res>(next: Endpoint<Req, Res>) => next, {
+      refuses: () => (refusing ? new ServiceError("unavailable", "not now") : undefined),
+    });
+    const served = await serveFreight(t, {}, {}, [refuser]);
+    const raw = await open(t, served);
+    const request = post("sum", { a: 1, b: 2 });
+    const head = request.slice(0, request.indexOf("\r\n\r\n") + 4);
+    raw.send(head);
+    const refused = await raw.answer();
+    assert.equal(refused?.status, 503);
+    assert.match(errorOf(refused).message, /not now/);
+    refusing = false;
+    raw.send(request.slice(head.length));
+    raw.send(request);
+    assert.equal((await raw.answer())?.status, 200);
+  });
+
   test("calls beyond the limit are refused as unavailable, those in flight go on", async (t) => {
     const served = await serveFreight(t, { maxConcurrentRequests: 1 });
     const first = await open(t, served);
@@ -232,6 +275,36 @@ describe("limits of connections", () => {
     assert.equal(answer?.status, 503);
     assert.match(answer?.body ?? "", /limit of 1 concurrent/);
     assert.equal(errorOf(await first.answer()).code, "deadline_exceeded");
+    await stillServes(t, served);
+  });
+});
+
+describe("a connection whose first bytes come one by one", () => {
+  for (const [name, bytes] of [
+    ["HTTP/1.1", post("sum", { a: 1, b: 2 })],
+    ["HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"],
+  ] as const) {
+    test(`is served, and others meanwhile: ${name}`, async (t) => {
+      const served = await serveFreight(t);
+      const connection = await open(t, served);
+      for (const byte of bytes.slice(0, 30)) {
+        connection.send(byte);
+        await stillServes(t, served);
+      }
+      connection.send(bytes.slice(30));
+      // Of HTTP/2 the settings: a frame of type 4 on stream 0.
+      if (name === "HTTP/2") while (!connection.pending.startsWith("\0\0")) await new Promise(setImmediate);
+      else assert.equal((await connection.answer())?.body, '{"v":3}');
+    });
+  }
+
+  test("is closed when it ends before it is known what it speaks", async (t) => {
+    const served = await serveFreight(t);
+    for (const bytes of ["", "P", "PR"]) {
+      const connection = await open(t, served);
+      connection.socket.end(bytes);
+      await connection.gone;
+    }
     await stillServes(t, served);
   });
 });

@@ -1,3 +1,4 @@
+import { constants, type Http2ServerResponse } from "node:http2";
 import type { CancelContext, Context } from "../../context/context.ts";
 import { requestContext } from "../../context/request-context.ts";
 import { afterFunc } from "../../context/with.ts";
@@ -229,6 +230,15 @@ export abstract class HttpServerCall implements ServerCall, Watchable, OnSocket 
     } catch (failure) {
       reportError(this.ctx, ServiceError.from(failure), this.info);
     }
+  }
+
+  cut(error: ServiceError): void {
+    if (this.over) return;
+    this.answered = true;
+    const { req, res } = this;
+    if (req.httpVersionMajor < 2) res.destroy();
+    else (res as unknown as Http2ServerResponse).stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+    this.end(error.code, error);
   }
 
   closed(): void {

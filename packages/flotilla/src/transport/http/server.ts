@@ -10,6 +10,7 @@ import {
 } from "node:http2";
 import { createServer as createHttpsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
+import type { Clock } from "../../clock/clock.ts";
 import type { CancelContext, Context } from "../../context/context.ts";
 import { withCancel } from "../../context/with.ts";
 import { observersOf } from "../../endpoint/observer.ts";
@@ -19,6 +20,7 @@ import { Cors } from "./cors.ts";
 import { Dispatcher } from "./dispatch.ts";
 import type { Request, Response } from "./http-message.ts";
 import { type HttpServerOptions, type HttpServerSettings, settle } from "./options.ts";
+import { cutWhenParted } from "./parting.ts";
 import { Router } from "./router.ts";
 import type { ServerState } from "./server-call.ts";
 import { sniff } from "./sniff.ts";
@@ -48,10 +50,8 @@ class HttpListening implements Listening {
   readonly #http2: Http2Server | undefined;
   readonly #sessions = new Set<ServerHttp2Session>();
   readonly #unread = new Set<Socket>();
-  /** All that are open, with TLS. */
+  /** All that are open. Neither of Node's servers closes them all. */
   readonly #sockets = new Set<Socket>();
-  /** Connections that are open. */
-  connections = 0;
   #address = "";
   #drained: Promise<void> | undefined;
 
@@ -91,8 +91,8 @@ class HttpListening implements Listening {
     }
     this.#server.maxConnections = settings.maxConnections;
     this.#server.on("connection", (socket: Socket) => {
-      this.connections++;
-      socket.on("close", () => this.connections--);
+      this.#sockets.add(socket);
+      socket.on("close", () => this.#sockets.delete(socket));
     });
   }
 
@@ -111,11 +111,6 @@ class HttpListening implements Listening {
       // node:http2's server would offer HTTP/2 whatever it is told.
       server = createHttpsServer(options, serve);
     }
-    // Neither closes connections that are still in the handshake, and node:http2's none of HTTP/1.1.
-    server.on("connection", (socket: Socket) => {
-      this.#sockets.add(socket);
-      socket.on("close", () => this.#sockets.delete(socket));
-    });
     return server;
   }
 
@@ -149,6 +144,7 @@ class HttpListening implements Listening {
     server.on("session", (session) => {
       this.#sessions.add(session);
       session.on("close", () => this.#sessions.delete(session));
+      keepWatch(session, this.#state.settings.idleTimeoutMs, this.#state.root.clock);
       if (this.#state.discouraging) goAway(session);
     });
     // A session that breaks ends its streams, which end their calls.
@@ -161,6 +157,10 @@ class HttpListening implements Listening {
 
   get inFlight(): number {
     return this.#state.inFlight;
+  }
+
+  get connections(): number {
+    return this.#sockets.size;
   }
 
   discourage(): void {
@@ -205,7 +205,6 @@ class HttpListening implements Listening {
     await new Promise((resolve) => setImmediate(resolve));
     for (const session of this.#sessions) session.destroy();
     for (const socket of this.#sockets) socket.destroy();
-    (this.#server as Partial<Server>).closeAllConnections?.();
     await drained;
   }
 }
@@ -213,4 +212,25 @@ class HttpListening implements Listening {
 /** Every stream the client may still open is served, but it should open no connection for more (RFC 9113, section 6.8). */
 function goAway(session: ServerHttp2Session): void {
   if (!session.destroyed) session.goaway(0, 2 ** 31 - 1);
+}
+
+/**
+ * Closes a connection on which nothing has moved for so long, once its streams have ended; one that does not answer as long again is
+ * cut: its client is gone.
+ */
+function keepWatch(session: ServerHttp2Session, idleTimeoutMs: number, clock: Clock): void {
+  let asked = false;
+  session.setTimeout(idleTimeoutMs);
+  session.on("timeout", () => {
+    if (asked || session.destroyed) return session.destroy();
+    asked = true;
+    session.ping(() => {
+      asked = false;
+    });
+    session.setTimeout(idleTimeoutMs);
+    session.close();
+  });
+  session.socket.once("finish", function cut(this: Socket) {
+    cutWhenParted(this, clock);
+  });
 }

@@ -16,9 +16,11 @@ export function sniff(server: Server, http2: Http2Server, unread: Set<Socket>, t
   server.removeAllListeners("connection");
   server.on("connection", (socket: Socket) => {
     unread.add(socket);
+    let seen: Buffer | undefined;
     const forget = (): void => {
       unread.delete(socket);
       socket.off("readable", look);
+      socket.off("end", cut);
       socket.off("close", forget);
       socket.off("timeout", cut);
       socket.setTimeout(0);
@@ -29,18 +31,21 @@ export function sniff(server: Server, http2: Http2Server, unread: Set<Socket>, t
     const look = (): void => {
       const bytes = socket.read() as Buffer | null;
       if (bytes === null) return;
-      const known = Math.min(bytes.byteLength, PREFACE.byteLength);
-      const isPreface = bytes.subarray(0, known).equals(PREFACE.subarray(0, known));
-      socket.unshift(bytes);
+      // Put back only at the end: the socket tells at once of what was put back, so that nothing else would get a turn until more comes.
+      seen = seen === undefined ? bytes : Buffer.concat([seen, bytes]);
+      const known = Math.min(seen.byteLength, PREFACE.byteLength);
+      const isPreface = seen.subarray(0, known).equals(PREFACE.subarray(0, known));
       if (isPreface && known < PREFACE.byteLength) return;
       forget();
       socket.off("error", ignore);
+      socket.unshift(seen);
       if (!isPreface) return serveHttp1!.call(server, socket);
       // As node:http2 has it: with a half-open socket it never hears that its client has gone.
       socket.allowHalfOpen = false;
       http2.emit("connection", socket);
     };
     socket.on("readable", look);
+    socket.on("end", cut);
     socket.on("close", forget);
     socket.on("error", ignore);
     socket.setTimeout(timeoutMs, cut);

@@ -64,6 +64,8 @@ class StreamCall extends HttpServerCall {
     }
     this.responseEncoding = chooseEncoding(this.head.streamAcceptEncoding);
     if (!this.before()) return;
+    const refused = this.ctx.err ?? this.method.refuses?.(this.ctx);
+    if (refused !== undefined) return this.fail(refused);
     this.run().catch((error: unknown) => this.fail(error));
   }
 

@@ -32,8 +32,10 @@ export abstract class UnaryCall extends HttpServerCall {
   /** Writes the answer. May throw. */
   protected abstract sendResponse(response: unknown): void;
 
-  /** Reads the body, then calls the endpoint. */
+  /** Reads the body, then calls the endpoint, unless the call is refused anyway. */
   protected readBody(): void {
+    const refused = this.method.refuses?.(this.ctx);
+    if (refused !== undefined) return this.fail(refused);
     const limit = this.state.settings.maxBodyBytes;
     const { req } = this;
     if (this.head.contentLength !== undefined && Number(this.head.contentLength) > limit) {
@@ -77,6 +79,9 @@ export abstract class UnaryCall extends HttpServerCall {
   /** Calls the endpoint with the message in `body`. */
   protected invoke(body: Buffer): void {
     if (this.answered) return;
+    // Out of time on arrival: no work is begun.
+    const { err } = this.ctx;
+    if (err !== undefined) return this.fail(err);
     let pending: Promise<unknown>;
     try {
       pending = this.method.endpoint(this.ctx, this.decode(body));

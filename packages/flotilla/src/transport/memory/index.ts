@@ -1,2 +1,2 @@
+export type { WireOptions as MemoryOptions } from "../../wire/options.ts";
 export { type MemoryNetwork, memory } from "./memory.ts";
-export type { MemoryOptions } from "./options.ts";

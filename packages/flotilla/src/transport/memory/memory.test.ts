@@ -11,8 +11,8 @@ import { implement } from "../../service/implement.ts";
 import { stub } from "../../service/stub.ts";
 import { failureOf, Notes, notes, readAll, streamOf } from "../../testing/transport-bed.ts";
 import { transportContract } from "../../testing/transport-contract.ts";
+import type { WireOptions } from "../../wire/options.ts";
 import { memory } from "./memory.ts";
-import type { MemoryOptions } from "./options.ts";
 
 const nothing = { n: 0, text: "" };
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -23,7 +23,7 @@ const idle: Implementation<typeof Notes> = {
   chat: () => streamOf([]),
 };
 
-async function bed(methods: Partial<Implementation<typeof Notes>> = {}, options: MemoryOptions = {}) {
+async function bed(methods: Partial<Implementation<typeof Notes>> = {}, options: WireOptions = {}) {
   const clock = new VirtualClock();
   const net = memory(options);
   const root = withCancel(background(clock));

@@ -1,7 +1,7 @@
 import type { Connector, Listener } from "../../endpoint/transport.ts";
-import { MemoryConnection } from "./connection.ts";
-import { MemoryListening } from "./listening.ts";
-import { type MemoryOptions, settle } from "./options.ts";
+import { Calling } from "../../wire/calling.ts";
+import { settleWire, type WireOptions } from "../../wire/options.ts";
+import { Serving } from "../../wire/serving.ts";
 
 /** A network within the process: listeners by name, and the connector that reaches them. */
 export interface MemoryNetwork extends Connector {
@@ -31,9 +31,9 @@ const NAME = /^[A-Za-z0-9][\w.-]*$/;
  *
  * @throws TypeError when an option is not legal, naming it.
  */
-export function memory(options: MemoryOptions = {}): MemoryNetwork {
-  const settings = settle(options);
-  const listening = new Map<string, MemoryListening>();
+export function memory(options: WireOptions = {}): MemoryNetwork {
+  const settings = { ...settleWire("memory", options), counts: false };
+  const listening = new Map<string, Serving>();
   return {
     protocol: "memory",
     listener(name) {
@@ -45,7 +45,7 @@ export function memory(options: MemoryOptions = {}): MemoryNetwork {
         async listen(services, root) {
           const address = `memory://${name}`;
           if (listening.has(address)) throw new Error(`memory: cannot listen on ${address}: the name is in use`);
-          const opened = new MemoryListening(address, settings, services, root, () => listening.delete(address));
+          const opened = new Serving(address, settings, services, root, () => listening.delete(address));
           listening.set(address, opened);
           return opened;
         },
@@ -55,7 +55,7 @@ export function memory(options: MemoryOptions = {}): MemoryNetwork {
       if (!address.startsWith("memory://") || !NAME.test(address.slice("memory://".length))) {
         throw new TypeError(`memory: address ${JSON.stringify(address)} must look like memory://name`);
       }
-      return new MemoryConnection(address, settings, () => listening.get(address));
+      return new Calling(address, settings, () => listening.get(address));
     },
   };
 }

@@ -1,13 +1,13 @@
-import { formatConnectTimeout } from "../../codec/timeout.ts";
-import type { Context } from "../../context/context.ts";
-import { remainingMs } from "../../context/with.ts";
-import type { MessageType } from "../../endpoint/message-type.ts";
-import { ServiceError } from "../../errors/service-error.ts";
-import { baggageHeader } from "../../metadata/baggage.ts";
-import { outgoingHeaders } from "../../metadata/call.ts";
-import type { MetadataRecord } from "../../metadata/metadata.ts";
-import { PRIORITY_HEADER, priorityHeader } from "../../metadata/priority.ts";
-import { currentTrace } from "../../metadata/trace.ts";
+import { formatConnectTimeout } from "../codec/timeout.ts";
+import type { Context } from "../context/context.ts";
+import { remainingMs } from "../context/with.ts";
+import type { MessageType } from "../endpoint/message-type.ts";
+import { ServiceError } from "../errors/service-error.ts";
+import { baggageHeader } from "../metadata/baggage.ts";
+import { outgoingHeaders } from "../metadata/call.ts";
+import { type MetadataRecord, newRecord } from "../metadata/metadata.ts";
+import { PRIORITY_HEADER, priorityHeader } from "../metadata/priority.ts";
+import { currentTrace } from "../metadata/trace.ts";
 
 /** A message on its way: JSON text or binary protobuf, so that the two sides share nothing by reference. */
 export type Wire = string | Uint8Array;
@@ -43,7 +43,7 @@ export function callHeaders(ctx: Context, contentType: string): MetadataRecord {
   const left = remainingMs(ctx);
   const { err } = ctx;
   if (err !== undefined) throw err;
-  const headers = Object.create(null) as MetadataRecord;
+  const headers = newRecord();
   const own = outgoingHeaders(ctx);
   if (own !== undefined) {
     for (const [name, value] of own.entries()) {
@@ -63,14 +63,4 @@ export function callHeaders(ctx: Context, contentType: string): MetadataRecord {
   const priority = priorityHeader(ctx);
   if (priority !== undefined) headers[PRIORITY_HEADER] = priority;
   return headers;
-}
-
-/** Headers as the other side gets them: a copy. */
-export function copyRecord(record: MetadataRecord): MetadataRecord {
-  const copy = Object.create(null) as MetadataRecord;
-  for (const name of Object.keys(record)) {
-    const value = record[name];
-    copy[name] = Array.isArray(value) ? value.slice() : value;
-  }
-  return copy;
 }

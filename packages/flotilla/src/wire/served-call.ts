@@ -1,27 +1,27 @@
-import { toConnectError } from "../../codec/connect-error.ts";
-import { parseConnectTimeout } from "../../codec/timeout.ts";
-import type { CancelContext, Context } from "../../context/context.ts";
-import { requestContext } from "../../context/request-context.ts";
-import { afterFunc } from "../../context/with.ts";
-import type { MethodInfo } from "../../endpoint/method-info.ts";
-import type { MethodObserver } from "../../endpoint/observer.ts";
-import { reportError } from "../../endpoint/report.ts";
-import type { BoundMethod } from "../../endpoint/service.ts";
-import { ServiceError } from "../../errors/service-error.ts";
-import { type ServerCall, serverCallKey } from "../../metadata/call.ts";
-import { Metadata, type MetadataRecord } from "../../metadata/metadata.ts";
-import type { Observation } from "../../metadata/observation.ts";
-import type { MemorySettings } from "./options.ts";
+import { toConnectError } from "../codec/connect-error.ts";
+import { parseConnectTimeout } from "../codec/timeout.ts";
+import type { CancelContext, Context } from "../context/context.ts";
+import { requestContext } from "../context/request-context.ts";
+import { afterFunc } from "../context/with.ts";
+import type { MethodInfo } from "../endpoint/method-info.ts";
+import type { MethodObserver } from "../endpoint/observer.ts";
+import { reportError } from "../endpoint/report.ts";
+import type { BoundMethod } from "../endpoint/service.ts";
+import { ServiceError } from "../errors/service-error.ts";
+import { type ServerCall, serverCallKey } from "../metadata/call.ts";
+import { copyRecord, Metadata, type MetadataRecord, newRecord } from "../metadata/metadata.ts";
+import type { Observation } from "../metadata/observation.ts";
+import { readMessage, type Wire, writeMessage } from "./message.ts";
+import type { WireSettings } from "./options.ts";
 import { Pipe } from "./pipe.ts";
-import { copyRecord, readMessage, type Wire, writeMessage } from "./wire.ts";
 
 /** What the calls of one listener share. */
 export interface ServerState {
-  readonly settings: MemorySettings;
+  readonly settings: WireSettings;
   /** Parent of every call's context. */
   readonly root: Context;
-  /** By method, when calls are observed. */
-  readonly observers: ReadonlyMap<MethodInfo | undefined, MethodObserver>;
+  /** By method; undefined when calls are not observed. */
+  readonly observers: ReadonlyMap<MethodInfo | undefined, MethodObserver> | undefined;
   inFlight: number;
   /** Called when the last call in flight has ended. */
   onIdle: (() => void) | undefined;
@@ -36,7 +36,7 @@ export interface Caller {
   /** @param error - as the Connect protocol writes it, JSON text; undefined for a success. */
   end(error: string | undefined, trailers: MetadataRecord): void;
   /** The way to the server is gone: the call fails with this, and the server hears of it as far as it can be reached. */
-  abandon(error: unknown): void;
+  abandon(error: ServiceError): void;
 }
 
 /** A call that was taken in. */
@@ -50,15 +50,22 @@ export interface Acceptor {
   /**
    * Begins a call, whose handler starts later.
    *
+   * @param headers - names in lower case; `content-type` says what the messages are: `application/json` or `application/proto`.
+   * @param peer - who calls, as `ServerCall.peer` tells it. Default: the name of the transport.
    * @throws ServiceError when it is refused.
    */
-  accept(method: MethodInfo, headers: MetadataRecord, request: Wire | Pipe<Wire>, caller: Caller): Accepted;
+  accept(
+    method: MethodInfo,
+    headers: MetadataRecord,
+    request: Wire | Pipe<Wire>,
+    caller: Caller,
+    peer?: string,
+  ): Accepted;
 }
 
 /** One call at the server: a context of its own, the endpoint, the answer. */
-export class MemoryServerCall implements ServerCall, Accepted {
-  readonly protocol = "memory";
-  readonly peer = "memory";
+export class ServedCall implements ServerCall, Accepted {
+  readonly peer: string;
   readonly headers: Metadata;
   readonly observation: Observation | undefined;
   readonly #state: ServerState;
@@ -66,15 +73,18 @@ export class MemoryServerCall implements ServerCall, Accepted {
   readonly #caller: Caller;
   readonly #contentType: string;
   readonly #scope: CancelContext;
-  readonly #headersOut = Object.create(null) as MetadataRecord;
-  readonly #trailersOut = Object.create(null) as MetadataRecord;
+  #requestBytes = 0;
+  #responseBytes = 0;
+  #headersOut: MetadataRecord | undefined;
+  #trailersOut: MetadataRecord | undefined;
   #stopWatching: (() => boolean) | undefined;
   #requests: Pipe<Wire> | undefined;
   #headSent = false;
   #over = false;
   readonly #startedMs: number;
 
-  constructor(state: ServerState, method: BoundMethod, headers: MetadataRecord, caller: Caller) {
+  constructor(state: ServerState, method: BoundMethod, headers: MetadataRecord, caller: Caller, peer: string) {
+    this.peer = peer;
     this.#state = state;
     this.#method = method;
     this.#caller = caller;
@@ -86,8 +96,12 @@ export class MemoryServerCall implements ServerCall, Accepted {
     const timeoutMs = asked === undefined ? own : Math.min(own, parseConnectTimeout(asked as string));
     this.#scope = requestContext(state.root, timeoutMs, serverCallKey, this);
     this.#startedMs = state.root.clock.now();
-    this.observation = state.observers.get(info)?.begin(this, state.root, this.#startedMs);
+    this.observation = state.observers?.get(info)?.begin(this, state.root, this.#startedMs);
     state.inFlight++;
+  }
+
+  get protocol(): string {
+    return this.#state.settings.protocol;
   }
 
   get traceparent(): string | undefined {
@@ -103,37 +117,47 @@ export class MemoryServerCall implements ServerCall, Accepted {
   }
 
   get responseHeaders(): Metadata {
-    return new Metadata(this.#headersOut);
+    return new Metadata((this.#headersOut ??= newRecord()));
   }
 
   get responseTrailers(): Metadata {
-    return new Metadata(this.#trailersOut);
+    return new Metadata((this.#trailersOut ??= newRecord()));
   }
 
-  /** Runs the call. Never throws. */
-  start(request: Wire | Pipe<Wire>): void {
+  /** Runs the call, in a later turn. Never rejects. */
+  async run(request: Wire | Pipe<Wire>, turn: Promise<void>): Promise<void> {
     if (request instanceof Pipe) this.#requests = request;
+    await turn;
     if (this.#over) return this.#requests?.leave();
+    // Out of time on arrival: no work is begun.
+    const { err } = this.#scope;
+    if (err !== undefined) return this.#fail(err);
     // The end of the context ends the call, whatever the handler does.
     this.#stopWatching = afterFunc(this.#scope, () => this.#fail(this.#scope.err));
-    this.#run(request).catch((error: unknown) => this.#fail(error));
-  }
-
-  async #run(request: Wire | Pipe<Wire>): Promise<void> {
-    const { info, endpoint } = this.#method;
-    const { maxMessageBytes } = this.#state.settings;
-    const input = request instanceof Pipe ? this.#received(request) : readMessage(info.input, request, maxMessageBytes);
-    const response = await endpoint(this.#scope, input);
-    if (info.kind === "unary" || info.kind === "client_stream") await this.#send(response);
-    else await this.#sendAll(response as AsyncIterable<unknown>);
-    if (this.#over) return;
-    this.#sendHead();
-    this.#end(undefined, this.#trailersOut, undefined);
+    try {
+      const { info, endpoint, refuses } = this.#method;
+      const refused = refuses?.(this.#scope);
+      if (refused !== undefined) throw refused;
+      const input = request instanceof Pipe ? this.#received(request) : this.#read(request);
+      const response = await endpoint(this.#scope, input);
+      if (info.kind === "unary" || info.kind === "client_stream") void this.#send(response);
+      else await this.#sendAll(response as AsyncIterable<unknown>);
+      if (this.#over) return;
+      this.#sendHead();
+      this.#end(undefined, this.#trailersOut, undefined);
+    } catch (error) {
+      this.#fail(error);
+    }
   }
 
   async *#received(requests: Pipe<Wire>): AsyncGenerator {
-    const { input } = this.#method.info;
-    for await (const wire of requests) yield readMessage(input, wire, this.#state.settings.maxMessageBytes);
+    for await (const wire of requests) yield this.#read(wire);
+  }
+
+  #read(wire: Wire): unknown {
+    const { maxMessageBytes, counts } = this.#state.settings;
+    if (counts) this.#requestBytes += Buffer.byteLength(wire);
+    return readMessage(this.#method.info.input, wire, maxMessageBytes);
   }
 
   async #sendAll(responses: AsyncIterable<unknown>): Promise<void> {
@@ -157,6 +181,7 @@ export class MemoryServerCall implements ServerCall, Accepted {
   #send(message: unknown): boolean | Promise<boolean> {
     if (this.#over) return false;
     const wire = writeMessage(this.#method.info.output, message, this.#contentType);
+    if (this.#state.settings.counts) this.#responseBytes += Buffer.byteLength(wire);
     this.#sendHead();
     return this.#caller.message(wire);
   }
@@ -164,7 +189,7 @@ export class MemoryServerCall implements ServerCall, Accepted {
   #sendHead(): void {
     if (this.#headSent) return;
     this.#headSent = true;
-    this.#caller.head(copyRecord(this.#headersOut));
+    this.#caller.head(sent(this.#headersOut));
   }
 
   abandoned(): void {
@@ -172,6 +197,12 @@ export class MemoryServerCall implements ServerCall, Accepted {
     const error = new ServiceError("canceled", "the client went away");
     this.#scope.cancel(error);
     this.#close(error);
+  }
+
+  cut(error: ServiceError): void {
+    if (this.#over) return;
+    this.#close(error);
+    this.#caller.abandon(new ServiceError("unavailable", "lost the connection to the server"));
   }
 
   #fail(thrown: unknown): void {
@@ -193,9 +224,9 @@ export class MemoryServerCall implements ServerCall, Accepted {
     return cause instanceof ServiceError ? cause : err;
   }
 
-  #end(text: string | undefined, trailers: MetadataRecord, error: ServiceError | undefined): void {
+  #end(text: string | undefined, trailers: MetadataRecord | undefined, error: ServiceError | undefined): void {
     this.#close(error);
-    this.#caller.end(text, copyRecord(trailers));
+    this.#caller.end(text, sent(trailers));
   }
 
   #close(error: ServiceError | undefined): void {
@@ -209,11 +240,16 @@ export class MemoryServerCall implements ServerCall, Accepted {
       protocol: this.protocol,
       code: error?.code ?? "ok",
       status: 0,
-      requestBytes: 0,
-      responseBytes: 0,
+      requestBytes: this.#requestBytes,
+      responseBytes: this.#responseBytes,
       durationMs: state.root.clock.now() - this.#startedMs,
       error,
     });
     if (--state.inFlight === 0) state.onIdle?.();
   }
+}
+
+/** What the other side gets: a copy. */
+function sent(record: MetadataRecord | undefined): MetadataRecord {
+  return record === undefined ? newRecord() : copyRecord(record);
 }

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { seededRandom } from "../clock/random.ts";
+import { Histogram } from "../sim/histogram.ts";
 import { constant, type Distribution, exponential, lognormal, mixture, uniform } from "./distribution.ts";
-import { Histogram } from "./histogram.ts";
+import { seededRandom } from "./random.ts";
 
 function sampled(distribution: Distribution): Histogram {
   const random = seededRandom(1);

@@ -1,23 +1,27 @@
-import { fromConnectError } from "../../codec/connect-error.ts";
-import type { Context } from "../../context/context.ts";
-import { afterFunc } from "../../context/with.ts";
-import type { MethodInfo } from "../../endpoint/method-info.ts";
-import { ServiceError } from "../../errors/service-error.ts";
-import { responseObserver } from "../../metadata/call.ts";
-import { Metadata, type MetadataRecord } from "../../metadata/metadata.ts";
+import { fromConnectError } from "../codec/connect-error.ts";
+import type { Context } from "../context/context.ts";
+import { afterFunc } from "../context/with.ts";
+import type { MethodInfo } from "../endpoint/method-info.ts";
+import { ServiceError } from "../errors/service-error.ts";
+import { responseObserver } from "../metadata/call.ts";
+import { Metadata, type MetadataRecord } from "../metadata/metadata.ts";
+import type { Listed } from "./in-flight.ts";
+import { readMessage, type Wire } from "./message.ts";
 import { Pipe } from "./pipe.ts";
-import type { Accepted, Caller } from "./server-call.ts";
-import { readMessage, type Wire } from "./wire.ts";
+import type { Accepted, Caller } from "./served-call.ts";
 
 /** One call at the client. */
-export abstract class ClientCall implements Caller {
+export abstract class ClientCall implements Caller, Listed {
+  older: Listed | undefined = undefined;
+  newer: Listed | undefined = undefined;
+  listed = false;
   readonly #ctx: Context;
   readonly #method: MethodInfo;
   readonly #maxMessageBytes: number;
   readonly #onEnd: (call: ClientCall) => void;
   #server: Accepted | undefined;
   #stop: (() => boolean) | undefined;
-  #headers: MetadataRecord = {};
+  #headers: MetadataRecord | undefined;
   #over = false;
 
   constructor(ctx: Context, method: MethodInfo, maxMessageBytes: number, onEnd: (call: ClientCall) => void) {

@@ -1,5 +1,5 @@
-/** Options of {@link memory}. */
-export interface MemoryOptions {
+/** What transports that are made of {@link Serving} and {@link Calling} can be told. */
+export interface WireOptions {
   /** Form of messages whose contract has a protobuf form. Default `proto`. */
   readonly format?: "proto" | "json";
   /** Largest message either way, as serialised, bytes. Default 4 MiB. */
@@ -13,25 +13,34 @@ export interface MemoryOptions {
 }
 
 /** Options with every default filled in. */
-export interface MemorySettings extends Required<MemoryOptions> {
+export interface WireSettings extends Required<WireOptions> {
+  /** Name of the transport, for errors, logs and spans: `memory`. */
+  readonly protocol: string;
   /** Whether the event loop gets a turn now and then, so that endless calls cannot starve it. */
   readonly yields: boolean;
+  /** Whether handlers run where `listen` was called: what the caller keeps in an AsyncLocalStorage stays with the caller. */
+  readonly apart: boolean;
+  /** Whether bytes are counted for telemetry: where there is a wire. */
+  readonly counts: boolean;
 }
 
-const defaults: MemorySettings = {
+const defaults: Omit<WireSettings, "protocol"> = {
   format: "proto",
   maxMessageBytes: 4 * 1024 * 1024,
   maxWaitingMessages: 16,
   maxConcurrentCalls: 10_000,
   timeoutMs: 30_000,
   yields: true,
+  apart: true,
+  counts: true,
 };
 
 /** @throws TypeError naming the option that is not legal. */
-export function settle(options: MemoryOptions): MemorySettings {
-  const settings = { ...defaults, ...options };
+export function settleWire(protocol: string, options: WireOptions): WireSettings {
+  const settings = { ...defaults, ...options, protocol };
   for (const name of ["maxMessageBytes", "maxWaitingMessages", "maxConcurrentCalls", "timeoutMs"] as const) {
-    if (!(settings[name] > 0)) throw new TypeError(`memory: ${name} must be a number above 0, got ${settings[name]}`);
+    if (!(settings[name] > 0))
+      throw new TypeError(`${protocol}: ${name} must be a number above 0, got ${settings[name]}`);
   }
   return settings;
 }

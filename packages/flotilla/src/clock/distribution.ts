@@ -1,4 +1,4 @@
-import type { Random } from "../clock/random.ts";
+import type { Random } from "./random.ts";
 
 /** Where numbers come from that differ each time: service times, latencies, gaps; milliseconds in most places. */
 export interface Distribution {
@@ -10,7 +10,19 @@ export interface Distribution {
 /** Always the same. @throws RangeError when `value` is negative or not finite. */
 export function constant(value: number): Distribution {
   legal("constant", "value", value);
-  return { mean: value, sample: () => value };
+  return new Constant(value);
+}
+
+class Constant implements Distribution {
+  readonly mean: number;
+
+  constructor(value: number) {
+    this.mean = value;
+  }
+
+  sample(): number {
+    return this.mean;
+  }
 }
 
 /** Evenly from `min` to `max`. @throws RangeError when the bounds are negative, not finite, or the wrong way round. */

@@ -1,25 +1,29 @@
-import type { Context } from "../../context/context.ts";
-import type { Endpoint } from "../../endpoint/endpoint.ts";
-import type { MethodInfo } from "../../endpoint/method-info.ts";
-import type { Connection } from "../../endpoint/transport.ts";
-import { ServiceError } from "../../errors/service-error.ts";
+import type { Context } from "../context/context.ts";
+import type { Endpoint } from "../endpoint/endpoint.ts";
+import type { MethodInfo } from "../endpoint/method-info.ts";
+import type { Connection } from "../endpoint/transport.ts";
+import { ServiceError } from "../errors/service-error.ts";
 import { type ClientCall, SingleCall, StreamCall } from "./client-call.ts";
-import type { MemorySettings } from "./options.ts";
+import { InFlight } from "./in-flight.ts";
+import { callHeaders, JSON_TYPE, PROTO_TYPE, type Wire, writeMessage } from "./message.ts";
+import type { WireSettings } from "./options.ts";
 import { Pipe } from "./pipe.ts";
-import type { Acceptor } from "./server-call.ts";
-import { callHeaders, JSON_TYPE, PROTO_TYPE, type Wire, writeMessage } from "./wire.ts";
+import type { Acceptor } from "./served-call.ts";
 
-/** The way to one listener. There need not be one yet: it is looked for at each call. */
-export class MemoryConnection implements Connection {
+/**
+ * Makes calls as messages: what stands between endpoints and a transport's frames. What takes the calls in is asked for at each call, since
+ * there need not be one yet.
+ */
+export class Calling implements Connection {
   readonly #address: string;
-  readonly #settings: MemorySettings;
+  readonly #settings: WireSettings;
   readonly #find: () => Acceptor | undefined;
-  readonly #calls = new Set<ClientCall>();
+  readonly #calls = new InFlight<ClientCall>();
   readonly #onEnd = (call: ClientCall): void => this.#ended(call);
   #closed = false;
   #onIdle: (() => void)[] = [];
 
-  constructor(address: string, settings: MemorySettings, find: () => Acceptor | undefined) {
+  constructor(address: string, settings: WireSettings, find: () => Acceptor | undefined) {
     this.#address = address;
     this.#settings = settings;
     this.#find = find;
@@ -29,10 +33,14 @@ export class MemoryConnection implements Connection {
     const { maxMessageBytes, maxWaitingMessages, format } = this.#settings;
     const type = format === "proto" && method.input.binary !== undefined ? PROTO_TYPE : JSON_TYPE;
     if (method.kind === "unary" || method.kind === "client_stream") {
-      return async (ctx, request) => {
+      return (ctx, request) => {
         const call = new SingleCall(ctx, method, maxMessageBytes, this.#onEnd);
-        this.#begin(call, ctx, method, request, type);
-        return await call.response;
+        try {
+          this.#begin(call, ctx, method, request, type);
+        } catch (error) {
+          return Promise.reject(error);
+        }
+        return call.response;
       };
     }
     return async (ctx, request) => {
@@ -64,13 +72,13 @@ export class MemoryConnection implements Connection {
 
   #ended(call: ClientCall): void {
     this.#calls.delete(call);
-    if (this.#calls.size > 0) return;
+    if (!this.#calls.empty) return;
     for (const resolve of this.#onIdle.splice(0)) resolve();
   }
 
   drain(): Promise<void> {
     this.#closed = true;
-    if (this.#calls.size === 0) return Promise.resolve();
+    if (this.#calls.empty) return Promise.resolve();
     return new Promise((resolve) => {
       this.#onIdle.push(resolve);
     });
@@ -78,7 +86,7 @@ export class MemoryConnection implements Connection {
 
   async close(): Promise<void> {
     this.#closed = true;
-    for (const call of this.#calls) {
+    for (const call of this.#calls.all()) {
       call.abandon(new ServiceError("unavailable", `the connection to ${this.#address} was closed`));
     }
   }
