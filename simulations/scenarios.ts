@@ -1,4 +1,5 @@
 import type { Scenario } from "./lib/scenario.ts";
+import { clockSkew } from "./scenarios/clock-skew.ts";
 import { fleet } from "./scenarios/fleet.ts";
 import { hopeless } from "./scenarios/hopeless.ts";
 import { metastability } from "./scenarios/metastability.ts";
@@ -9,6 +10,7 @@ import { retryStorm } from "./scenarios/retry-storm.ts";
 import { rollingDeploy } from "./scenarios/rolling-deploy.ts";
 import { sinkhole } from "./scenarios/sinkhole.ts";
 import { slowReplica } from "./scenarios/slow-replica.ts";
+import { thunderingHerd } from "./scenarios/thundering-herd.ts";
 
 /** Every scenario: one file each in scenarios/. */
 export const scenarios: readonly Scenario[] = [
@@ -21,5 +23,7 @@ export const scenarios: readonly Scenario[] = [
   slowReplica,
   rollingDeploy,
   registryLoss,
+  clockSkew,
+  thunderingHerd,
   fleet,
 ];

@@ -4,7 +4,8 @@ import { implement } from "flotilla/service";
 import { type Distribution, exponential, type Interval, type Machine, type Process, type World } from "flotilla/sim";
 import { z } from "zod";
 
-const order = z.object({ n: z.number() });
+/** What is asked and answered. */
+export const order = z.object({ n: z.number() });
 
 /** What the simulated services do: one method, safe to repeat. */
 export const Shop = contract("sim.v1.Shop", {

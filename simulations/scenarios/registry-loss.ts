@@ -44,7 +44,9 @@ export const registryLoss: Scenario = {
         { what: "calls served while the registry is gone", figure: during.ok / during.began, min: 0.9999 },
         { what: "instances known in the end", figure: known, min: 3, max: 3 },
       ],
-      panels: [{ title: "Failed calls in 5 s", unit: "calls", lines: [{ name: "failed", values: series }] }],
+      panels: [
+        { title: "Failed calls in 5 s", unit: "calls", intervalMs: 5000, lines: [{ name: "failed", values: series }] },
+      ],
     };
   },
 };

@@ -93,7 +93,9 @@ export const retryStorm: Scenario = {
     return {
       rows,
       expectations,
-      panels: [{ title: "Served", unit: "calls/s", lines, mark: { name: "offered", at: OFFERED } }],
+      panels: [
+        { title: "Served", unit: "calls/s", intervalMs: INTERVAL_MS, lines, mark: { name: "offered", at: OFFERED } },
+      ],
     };
   },
 };

@@ -63,6 +63,15 @@ export { tokenBucket } from "./rate-limit/token-bucket.ts";
 export { DEADLINE_TOO_NEAR, OVERLOADED } from "./refusal.ts";
 export { type Budgets, type RetryOptions, retry } from "./retry.ts";
 export { RetryBudget, type RetryBudgetOptions } from "./retry-budget.ts";
+export {
+  type AtMostOnce,
+  type AtMostOnceOptions,
+  type AtMostOnceState,
+  atMostOnce,
+  IDEMPOTENCY_KEY,
+  type IdempotencyKeyOptions,
+  idempotencyKeys,
+} from "./reuse/at-most-once.ts";
 export type { CacheState } from "./reuse/cache-policy.ts";
 export type { CallKey, CallKeyOptions } from "./reuse/call-key.ts";
 export { type ResponseCache, type ResponseCacheOptions, responseCache } from "./reuse/response-cache.ts";

@@ -13,6 +13,8 @@ export interface Panel {
   readonly lines: readonly Line[];
   /** Values above are cut off. Default: the greatest there is. */
   readonly max?: number;
+  /** Length of the interval each value stands for, milliseconds. Default: that of the plot. */
+  readonly intervalMs?: number;
   /** A level to compare with. */
   readonly mark?: { readonly name: string; readonly at: number };
 }
@@ -92,7 +94,7 @@ function drawGrid({ title, unit, columns, rows, limit }: Grid): string {
   return parts.join("\n");
 }
 
-function draw({ title, unit, lines, max, mark }: Panel, intervalMs: number): string {
+function draw({ title, unit, lines, max, mark, intervalMs }: Panel, plotMs: number): string {
   const count = Math.max(2, ...lines.map(({ values }) => values.length));
   const greatest = Math.max(
     mark?.at ?? 0,
@@ -113,7 +115,7 @@ function draw({ title, unit, lines, max, mark }: Panel, intervalMs: number): str
   }
   parts.push(`<text x="${LEFT - 8}" y="20" text-anchor="end" fill="#555">${escape(unit)}</text>`);
   for (const share of [0, 0.25, 0.5, 0.75, 1]) {
-    const seconds = (share * count * intervalMs) / 1000;
+    const seconds = (share * count * (intervalMs ?? plotMs)) / 1000;
     const at = LEFT + share * width;
     parts.push(`<text x="${at}" y="${TOP + high + 18}" text-anchor="middle" fill="#555">${short(seconds)} s</text>`);
   }

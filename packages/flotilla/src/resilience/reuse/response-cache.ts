@@ -5,14 +5,13 @@ import { withoutCancel, withTimeout, withValue } from "../../context/with.ts";
 import { type Endpoint, type Middleware, withPolicies } from "../../endpoint/endpoint.ts";
 import type { MethodInfo } from "../../endpoint/method-info.ts";
 import { outgoingCallKey } from "../../endpoint/observer.ts";
-import { ServiceError } from "../../errors/service-error.ts";
 import { responseObserver, withResponseObserver } from "../../metadata/call.ts";
 import { Metadata } from "../../metadata/metadata.ts";
 import { isFailure } from "../failure.ts";
 import { CachePolicy, type CacheState } from "./cache-policy.ts";
 import { type CallKeyOptions, callKeyOf } from "./call-key.ts";
 import { freshnessOf } from "./freshness.ts";
-import { Shelf } from "./shelf.ts";
+import { jsonSize, Shelf } from "./shelf.ts";
 
 /** Options of {@link responseCache}. */
 export interface ResponseCacheOptions extends CallKeyOptions {
@@ -92,7 +91,7 @@ export function responseCache(options: ResponseCacheOptions): ResponseCache {
       });
       const response = await next(observed, request);
       const freshMs = freshnessOf(headers?.get("cache-control")) ?? ttlMs;
-      const size = freshMs >= 0 ? sizeOf(method, response) : undefined;
+      const size = freshMs >= 0 ? jsonSize(method, response) : undefined;
       const answer: Answer = { response, headers, trailers, storedMs: clock.now(), freshMs, refreshing: false };
       if (size === undefined) shelf.delete(key);
       else shelf.put(key, answer, size + key.length);
@@ -159,16 +158,6 @@ export function responseCache(options: ResponseCacheOptions): ResponseCache {
     clear: { value: () => shelf.clear() },
   }) as unknown as ResponseCache;
   return withPolicies(cache, [new CachePolicy(state)]);
-}
-
-/** Undefined for what has no JSON form: it cannot be measured, so it is not kept. */
-function sizeOf({ output }: MethodInfo, response: unknown): number | undefined {
-  try {
-    return output.toJson(response).length;
-  } catch (error) {
-    if (error instanceof ServiceError) return undefined;
-    throw error;
-  }
 }
 
 /** A copy: the kept headers are given to others as well. */

@@ -1,3 +1,6 @@
+import type { MethodInfo } from "../../endpoint/method-info.ts";
+import { ServiceError } from "../../errors/service-error.ts";
+
 /** Values by key, so many and so large in all; the least recently used gives way. */
 export class Shelf<V> {
   readonly #maxEntries: number;
@@ -48,5 +51,15 @@ export class Shelf<V> {
   clear(): void {
     this.#entries.clear();
     this.bytes = 0;
+  }
+}
+
+/** What a response takes, as its JSON. Undefined for what has none. */
+export function jsonSize({ output }: MethodInfo, response: unknown): number | undefined {
+  try {
+    return output.toJson(response).length;
+  } catch (error) {
+    if (error instanceof ServiceError) return undefined;
+    throw error;
   }
 }
