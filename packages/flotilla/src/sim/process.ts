@@ -16,10 +16,10 @@ import { settle } from "../transport/memory/options.ts";
 import { Cpu } from "./cpu.ts";
 import { type Distribution, distributionOf } from "./distribution.ts";
 import type { Network } from "./network.ts";
-import { Line, Port, type Site } from "./port.ts";
+import { Line, type Port, type Site } from "./port.ts";
 import { type ClockSkew, ProcessClock } from "./process-clock.ts";
 import type { SimRegistry } from "./registry.ts";
-import type { End, Route, Share } from "./remote-call.ts";
+import type { End, Share } from "./remote-call.ts";
 
 /** The name under which simulated addresses stand: `sim://routing-1`. */
 const PROTOCOL = "sim";
@@ -33,8 +33,8 @@ export interface Surroundings {
   readonly registry: SimRegistry;
   /** Chance for one purpose, the same in every run with the same seed. */
   random(purpose: string): Random;
-  /** The way to an address. */
-  route(address: string): Route;
+  /** What stands for an address, always the same. */
+  port(address: string): Port;
 }
 
 /** The machine a process runs on. */
@@ -115,14 +115,13 @@ export class Process implements End {
       listen: async (services, root) => {
         const address = `${PROTOCOL}://${name}`;
         if (this.#listening.has(address)) throw new Error(`sim: cannot listen on ${address}: the name is in use`);
-        const port = new Port(this, this.place);
+        const port = this.#world.port(address);
         const listening = new MemoryListening(address, wire, services, root, () => {
-          port.listening = undefined;
+          port.close(this);
           this.#listening.delete(address);
         });
-        port.listening = listening;
         this.#listening.add(address);
-        this.#world.route(address).to = port;
+        port.open(this.place, this, listening);
         return listening;
       },
     };
@@ -133,8 +132,8 @@ export class Process implements End {
     return {
       protocol: PROTOCOL,
       connect: (address) => {
-        const line = new Line(this.#world.network, this, this.#world.route(address));
-        return new MemoryConnection(address, wire, () => line);
+        const { network } = this.#world;
+        return new MemoryConnection(address, wire, new Line(network, this, this.#world.port(address)));
       },
     };
   }

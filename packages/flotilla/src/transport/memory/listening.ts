@@ -33,6 +33,8 @@ export class MemoryListening implements Listening, Acceptor {
   readonly #state: ServerState;
   readonly #scope: CancelContext;
   readonly #methods = new Map<string, BoundMethod>();
+  /** The one called last: mostly the next one, too. */
+  #last: BoundMethod | undefined;
   readonly #onRefuse: () => void;
   /** Runs something where `listen` was called. */
   readonly #apart = AsyncLocalStorage.snapshot();
@@ -76,13 +78,14 @@ export class MemoryListening implements Listening, Acceptor {
     if (this.#state.inFlight >= maxConcurrentCalls) {
       throw new ServiceError("unavailable", `the server is at its limit of ${maxConcurrentCalls} concurrent calls`);
     }
-    const method = this.#methods.get(called.procedure);
+    const method = called === this.#last?.info ? this.#last : this.#methods.get(called.procedure);
     if (method === undefined || method.info.kind !== called.kind) {
       throw new ServiceError("unimplemented", `${called.procedure} is not served at ${this.address} as ${called.kind}`);
     }
     if (headers["content-type"] === PROTO_TYPE && method.info.input.binary === undefined) {
       throw new ServiceError("unimplemented", `${called.procedure} has no protobuf form at ${this.address}`);
     }
+    this.#last = method;
     const call = new MemoryServerCall(this.#state, method, headers, caller);
     const yields = this.#state.settings.yields && ++this.#calls % CALLS_A_TURN === 0;
     if (this.#state.settings.apart) this.#apart(run, call, request, yields ? nextTurn() : soon);
