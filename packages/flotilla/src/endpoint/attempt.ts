@@ -8,7 +8,9 @@ import type { Instance } from "./instance.ts";
 export interface Attempts {
   /** Attempts begun so far. */
   count: number;
-  /** What was picked so far, in the picker's own terms; undefined until the first pick. */
+  /** What was picked first, in the picker's own terms; undefined until then. */
+  first: unknown;
+  /** All that was picked so far; undefined while that is the first alone, and nobody shares in it. */
   tried: Set<unknown> | undefined;
   /** The instance picked last; undefined until the first pick. */
   instance: Instance | undefined;

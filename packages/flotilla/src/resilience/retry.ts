@@ -114,7 +114,7 @@ export function retry(options: RetryOptions = {}): Middleware {
 
     return function retrying(ctx, request) {
       budget.deposit();
-      const attempts: Attempts = { count: 0, tried: undefined, instance: undefined };
+      const attempts: Attempts = { count: 0, first: undefined, tried: undefined, instance: undefined };
       const inner = withValue(ctx, attemptsKey, attempts);
       const startedMs = ctx.clock.now();
       return attempt(inner, request).catch((error: unknown) =>

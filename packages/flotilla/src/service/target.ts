@@ -135,6 +135,8 @@ export class Target implements InstanceObserver {
       });
     }
     const attempts = ctx.value(attemptsKey);
+    // Most calls are tried once: only a second attempt needs a set.
+    if (attempts !== undefined && attempts.count > 0) attempts.tried ??= new Set([attempts.first]);
     const tried = this.#available.avoided(attempts?.tried as ReadonlySet<Peer> | undefined);
     const peer = this.#balancer.pick(ctx, tried);
     if (peer === undefined) {
@@ -142,9 +144,9 @@ export class Target implements InstanceObserver {
       throw new ServiceError("unavailable", `${this.#service}: ${why}`, { retry: { unprocessed: true } });
     }
     if (attempts !== undefined) {
-      attempts.count++;
+      if (attempts.count++ === 0) attempts.first = peer;
       attempts.instance = peer.instance;
-      (attempts.tried ??= new Set()).add(peer);
+      attempts.tried?.add(peer);
     }
     return peer;
   }
@@ -160,30 +162,34 @@ export class Target implements InstanceObserver {
     const observer = outer.value(outgoingCallKey);
     const attempt = observer === undefined ? outer : observer.attempt(outer, peer.instance);
     const ctx = this.#balancer.report === undefined ? attempt : listening(attempt, peer, this.#balancer);
-    const { clock } = this.#deps;
-    const balancer = this.#balancer;
-    const startedMs = balancer.done === undefined ? 0 : clock.now();
+    const startedMs = this.#balancer.done === undefined ? 0 : this.#deps.clock.now();
     const pending = peer.endpoint(method, slot)(ctx, request);
     peer.inFlight++;
-    const done = (error: unknown): void => {
-      peer.inFlight--;
-      this.#available.ended(peer, error);
-      if (balancer.done === undefined) return;
-      balancer.done(peer, clock.now() - startedMs, error === undefined ? undefined : ServiceError.from(error));
-    };
     return pending.then(
       (response) => {
         this.#available.answered(peer);
-        if (streams) return observeCall(ctx, response as AsyncIterable<unknown>, done);
-        done(undefined);
+        if (!streams) this.#ended(peer, startedMs, undefined);
+        else {
+          const stream = response as AsyncIterable<unknown>;
+          return observeCall(ctx, stream, (error) => this.#ended(peer, startedMs, error));
+        }
         return response;
       },
       (error: unknown) => {
         observer?.attemptFailed(error);
-        done(error);
+        this.#ended(peer, startedMs, error);
         throw error;
       },
     );
+  }
+
+  #ended(peer: Peer, startedMs: number, error: unknown): void {
+    peer.inFlight--;
+    this.#available.ended(peer, error);
+    const balancer = this.#balancer;
+    if (balancer.done === undefined) return;
+    const tookMs = this.#deps.clock.now() - startedMs;
+    balancer.done(peer, tookMs, error === undefined ? undefined : ServiceError.from(error));
   }
 
   /** Waits for the first word of discovery: the first snapshot, or its first failure. */

@@ -22,8 +22,8 @@ function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-function run(call: MemoryServerCall, request: Wire | Pipe<Wire>, turn: Promise<void>): void {
-  void call.run(request, turn);
+function begin(call: MemoryServerCall, request: Wire | Pipe<Wire>, turn: Promise<void>): void {
+  call.begin(request, turn);
 }
 
 /** A listener that is serving. */
@@ -88,8 +88,8 @@ export class MemoryListening implements Listening, Acceptor {
     this.#last = method;
     const call = new MemoryServerCall(this.#state, method, headers, caller);
     const yields = this.#state.settings.yields && ++this.#calls % CALLS_A_TURN === 0;
-    if (this.#state.settings.apart) this.#apart(run, call, request, yields ? nextTurn() : soon);
-    else run(call, request, soon);
+    if (this.#state.settings.apart) this.#apart(begin, call, request, yields ? nextTurn() : soon);
+    else begin(call, request, soon);
     return call;
   }
 
