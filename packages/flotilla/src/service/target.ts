@@ -158,7 +158,8 @@ export class Target implements InstanceObserver {
       });
     }
     const attempts = ctx.value(attemptsKey);
-    if (attempts?.picked !== undefined) attempts.tried ??= new Set([attempts.picked]);
+    // Most calls are tried once: only a second attempt needs a set.
+    if (attempts !== undefined && attempts.count > 0) attempts.tried ??= new Set([attempts.first]);
     const tried = this.#available.avoided(attempts?.tried as ReadonlySet<Peer> | undefined);
     const peer = this.#available.probe() ?? this.#balancer.pick(ctx, tried);
     if (peer === undefined) {
@@ -166,10 +167,9 @@ export class Target implements InstanceObserver {
       throw new ServiceError("unavailable", `${this.#service}: ${why}`, { retry: { unprocessed: true } });
     }
     if (attempts !== undefined) {
-      attempts.count++;
+      if (attempts.count++ === 0) attempts.first = peer;
       attempts.instance = peer.instance;
-      if (attempts.tried === undefined) attempts.picked = peer;
-      else attempts.tried.add(peer);
+      attempts.tried?.add(peer);
     }
     return peer;
   }
@@ -184,35 +184,39 @@ export class Target implements InstanceObserver {
   ): Promise<unknown> {
     const observer = outer.value(outgoingCallKey);
     const attempt = observer === undefined ? outer : observer.attempt(outer, peer.instance);
-    const { clock } = this.#deps;
     const balancer = this.#balancer;
     const heard = balancer.report === undefined ? undefined : new Heard(attempt);
     const ctx = heard?.ctx ?? attempt;
-    const startedMs = balancer.done === undefined ? 0 : clock.now();
+    const startedMs = balancer.done === undefined ? 0 : this.#deps.clock.now();
     const pending = peer.endpoint(method, slot)(ctx, request);
     peer.inFlight++;
-    const done = (error: unknown): void => {
-      peer.inFlight--;
-      this.#available.ended(peer, error);
-      const load = heard?.load;
-      if (balancer.done === undefined && load === undefined) return;
-      const nowMs = clock.now();
-      balancer.done?.(peer, nowMs - startedMs, error === undefined ? undefined : ServiceError.from(error), nowMs);
-      if (load !== undefined) balancer.report!(peer, load, nowMs);
-    };
     return pending.then(
       (response) => {
         this.#available.answered(peer);
-        if (streams) return observeCall(ctx, response as AsyncIterable<unknown>, done);
-        done(undefined);
+        if (!streams) this.#ended(peer, startedMs, heard, undefined);
+        else {
+          const stream = response as AsyncIterable<unknown>;
+          return observeCall(ctx, stream, (error) => this.#ended(peer, startedMs, heard, error));
+        }
         return response;
       },
       (error: unknown) => {
         observer?.attemptFailed(error);
-        done(error);
+        this.#ended(peer, startedMs, heard, error);
         throw error;
       },
     );
+  }
+
+  #ended(peer: Peer, startedMs: number, heard: Heard | undefined, error: unknown): void {
+    peer.inFlight--;
+    this.#available.ended(peer, error);
+    const balancer = this.#balancer;
+    const load = heard?.load;
+    if (balancer.done === undefined && load === undefined) return;
+    const nowMs = this.#deps.clock.now();
+    balancer.done?.(peer, nowMs - startedMs, error === undefined ? undefined : ServiceError.from(error), nowMs);
+    if (load !== undefined) balancer.report!(peer, load, nowMs);
   }
 
   /** Whether the instance could be asked how busy it is; what it says reaches the balancer as from any answer. */

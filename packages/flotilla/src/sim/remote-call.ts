@@ -42,11 +42,6 @@ export interface Destination {
   readonly receiveMs: number;
 }
 
-/** The way to an address: where it leads now. */
-export interface Route {
-  to: Destination;
-}
-
 /** What one call is made of. */
 export interface CallParts {
   readonly method: MethodInfo;

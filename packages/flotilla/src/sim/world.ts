@@ -2,9 +2,9 @@ import { type Random, seededRandom } from "../clock/random.ts";
 import { VirtualClock } from "../clock/virtual-clock.ts";
 import { Machine, type MachineOptions, type Program } from "./machine.ts";
 import { Network, type NetworkOptions } from "./network.ts";
+import { Port } from "./port.ts";
 import type { Process, Surroundings } from "./process.ts";
 import { type RegistryOptions, SimRegistry } from "./registry.ts";
-import type { Route } from "./remote-call.ts";
 import { Traffic, type TrafficOptions } from "./traffic.ts";
 
 /** Options of {@link simulate}. */
@@ -37,7 +37,7 @@ export class World implements Surroundings {
   readonly intervalMs: number;
   readonly #options: WorldOptions;
   readonly #machines = new Map<string, Machine>();
-  readonly #routes = new Map<string, Route>();
+  readonly #ports = new Map<string, Port>();
   readonly #traffic: Traffic[] = [];
   readonly #samples: Sample[] = [];
   #failure: { readonly error: unknown } | undefined;
@@ -155,15 +155,10 @@ export class World implements Surroundings {
     });
   }
 
-  route(address: string): Route {
-    let route = this.#routes.get(address);
-    if (route === undefined) {
-      // Leads nowhere until something listens there.
-      const place = { name: address.slice(address.indexOf("://") + 3), zone: undefined };
-      route = { to: { place, process: () => undefined, acceptor: () => undefined, receiveMs: 0 } };
-      this.#routes.set(address, route);
-    }
-    return route;
+  port(address: string): Port {
+    let port = this.#ports.get(address);
+    if (port === undefined) this.#ports.set(address, (port = new Port(address)));
+    return port;
   }
 
   /** Lets time pass until something in it is done. */
