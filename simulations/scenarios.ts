@@ -1,4 +1,5 @@
 import type { Scenario } from "./lib/scenario.ts";
+import { antagonists } from "./scenarios/antagonists.ts";
 import { fleet } from "./scenarios/fleet.ts";
 import { overload } from "./scenarios/overload.ts";
 import { registryLoss } from "./scenarios/registry-loss.ts";
@@ -13,6 +14,7 @@ export const scenarios: readonly Scenario[] = [
   retryStorm,
   sinkhole,
   slowReplica,
+  antagonists,
   rollingDeploy,
   registryLoss,
   fleet,
