@@ -150,8 +150,10 @@ export class Target implements InstanceObserver {
       });
     }
     const attempts = ctx.value(attemptsKey);
-    const tried = this.#available.avoided(attempts?.tried as ReadonlySet<Peer> | undefined);
-    const peer = this.#balancer.pick(ctx, tried);
+    const tried = attempts?.tried as ReadonlySet<Peer> | undefined;
+    const picked = this.#balancer.pick(ctx, this.#available.avoided(tried));
+    // Where all are down, rather one that the call has not failed on yet.
+    const peer = picked !== undefined && tried?.has(picked) === true ? this.#balancer.pick(ctx, tried) : picked;
     if (peer === undefined) {
       const why = this.#unusable === undefined ? "no instance is known" : `no instance can be used: ${this.#unusable}`;
       throw new ServiceError("unavailable", `${this.#service}: ${why}`, { retry: { unprocessed: true } });
