@@ -160,8 +160,7 @@ export class Target implements InstanceObserver {
     const attempts = ctx.value(attemptsKey);
     // Most calls are tried once: only a second attempt needs a set.
     if (attempts !== undefined && attempts.count > 0) attempts.tried ??= new Set([attempts.first]);
-    const tried = this.#available.avoided(attempts?.tried as ReadonlySet<Peer> | undefined);
-    const peer = this.#available.probe() ?? this.#balancer.pick(ctx, tried);
+    const peer = this.#available.probe() ?? this.#pickOther(ctx, attempts?.tried as ReadonlySet<Peer> | undefined);
     if (peer === undefined) {
       const why = this.#unusable === undefined ? "no instance is known" : `no instance can be used: ${this.#unusable}`;
       throw new ServiceError("unavailable", `${this.#service}: ${why}`, { retry: { unprocessed: true } });
@@ -172,6 +171,12 @@ export class Target implements InstanceObserver {
       attempts.tried?.add(peer);
     }
     return peer;
+  }
+
+  #pickOther(ctx: Context, tried: ReadonlySet<Peer> | undefined): Peer | undefined {
+    const picked = this.#balancer.pick(ctx, this.#available.avoided(tried));
+    // Where all are down, rather one that the call has not failed on yet.
+    return picked !== undefined && tried?.has(picked) === true ? this.#balancer.pick(ctx, tried) : picked;
   }
 
   #call(
