@@ -328,7 +328,7 @@ describe("instances that fail", () => {
       call();
       await clock.advance(100);
     }
-    return transport.calls["fake://0"]! - 5;
+    return transport.calls["fake://0"] - 5;
   }
 
   test("one that is out is tried when the others have too much to do, and back at once when it is well", async () => {

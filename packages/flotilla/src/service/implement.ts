@@ -75,7 +75,7 @@ function validating(handler: AnyHandler, info: MethodInfo): Endpoint {
     } catch (error) {
       return Promise.reject(error);
     }
-  } as Endpoint;
+  };
 }
 
 async function* validEach(input: MessageType, requests: AsyncIterable<unknown>, procedure: string): AsyncGenerator {

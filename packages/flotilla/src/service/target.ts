@@ -8,13 +8,12 @@ import type { InstanceObserver, Instancer, Watch } from "../discovery/discovery.
 import { attemptsKey } from "../endpoint/attempt.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
 import type { Instance } from "../endpoint/instance.ts";
-import { LOAD_HEADER, type LoadReport, parseLoadReport } from "../endpoint/load-report.ts";
 import type { MethodInfo } from "../endpoint/method-info.ts";
 import { outgoingCallKey } from "../endpoint/observer.ts";
 import { observeCall } from "../endpoint/stream.ts";
 import { ServiceError } from "../errors/service-error.ts";
-import { responseObserver, withResponseObserver } from "../metadata/call.ts";
 import { Availability } from "./availability.ts";
+import { Heard } from "./heard.ts";
 import { type Connections, Peer, type Surroundings } from "./peer.ts";
 
 /** What an instance says of itself later than that is old. */
@@ -282,21 +281,5 @@ export class Target implements InstanceObserver {
     this.#peers = new Map();
     this.#available.stop();
     this.#wake();
-  }
-}
-
-/** Hears what the answer to a call says of how busy the instance is. */
-class Heard {
-  /** For the call. */
-  readonly ctx: Context;
-  load: LoadReport | undefined;
-
-  constructor(parent: Context) {
-    const other = responseObserver(parent);
-    this.ctx = withResponseObserver(parent, (headers, trailers) => {
-      const header = headers.get(LOAD_HEADER);
-      if (header !== undefined) this.load = parseLoadReport(header);
-      other?.(headers, trailers);
-    });
   }
 }
