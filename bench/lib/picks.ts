@@ -25,10 +25,10 @@ export function picks(factory: BalancerFactory, n: number): Loop {
   balancer.update(candidates);
   const ctx = background();
   const running: Counted[] = [];
-  // The channel reads the clock at the end of each call, whatever the balancer.
-  let nowMs = systemClock.now();
   return (iterations) => {
     let at = 0;
+    // The channel reads the clock at the end of each call, whatever the balancer.
+    let nowMs = systemClock.now();
     for (let i = 0; i < iterations; i++) {
       const picked = balancer.pick(ctx);
       if (picked === undefined) throw new Error("nothing was picked");
