@@ -194,7 +194,8 @@ async function call(n: number): Promise<void> {
 
 let made = 0;
 async function run(calls: number): Promise<void> {
-  for (const end = made + calls; made < end; ) {
+  const end = made + calls;
+  while (made < end) {
     // One instance after the other fails for a tenth of a second, and all do well for two.
     const phase = Math.floor(clock.now() / 100) % 21;
     broken = phase === 0 ? Math.floor(clock.now() / 2100) % INSTANCES : -1;
