@@ -1,3 +1,4 @@
+import { channel } from "node:diagnostics_channel";
 import { type Random, seededRandom } from "../clock/random.ts";
 import { VirtualClock } from "../clock/virtual-clock.ts";
 import { Machine, type MachineOptions, type Program } from "./machine.ts";
@@ -176,6 +177,9 @@ export class World implements Surroundings {
 /** Time passes in such steps while a machine starts, milliseconds. */
 const STEP_MS = 10;
 
+const began = channel("flotilla.sim.began");
+const ended = channel("flotilla.sim.ended");
+
 /**
  * Runs a simulation.
  *
@@ -192,10 +196,14 @@ const STEP_MS = 10;
  * });
  * ```
  *
+ * The diagnostics channels `flotilla.sim.began` and `flotilla.sim.ended` are told of the {@link World}: for those who want to know how
+ * fast it goes, which is nothing that the result of a simulation may say.
+ *
  * @throws whatever the scenario throws, the seed said in its message.
  */
 export async function simulate<T>(options: WorldOptions, scenario: (world: World) => Promise<T>): Promise<T> {
   const world = new World(options);
+  began.publish(world);
   try {
     return await scenario(world);
   } catch (error) {
@@ -204,5 +212,7 @@ export async function simulate<T>(options: WorldOptions, scenario: (world: World
       error.message = `${error.message}\n(simulation with seed ${options.seed}, after ${at} s of virtual time)`;
     }
     throw error;
+  } finally {
+    ended.publish(world);
   }
 }
