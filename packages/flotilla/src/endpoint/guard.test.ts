@@ -144,12 +144,12 @@ const model =
   (guards, next) =>
     guards.reduceRight<Endpoint>((inner, guard) => {
       return async function attempt(ctx, request) {
-        const arriving = new GuardedCall(ctx, request, 0);
+        const arriving = new GuardedCall(ctx, request);
         let token = guard.enter(arriving);
         let call = arriving;
         if (arriving.detour !== undefined) {
           token = await arriving.detour;
-          call = new GuardedCall(arriving.ctx, request, 0);
+          call = new GuardedCall(arriving.ctx, request);
         }
         const end = (error: unknown): void => {
           call.endedMs = call.clock.now();
@@ -174,10 +174,10 @@ const model =
 
 const conduct: fc.Arbitrary<Conduct> = fc.record({
   enter: fc.oneof(
-    { weight: 3, arbitrary: fc.constant("pass" as const) },
-    { weight: 3, arbitrary: fc.constantFrom("child", "wait", "child and wait") },
-    { weight: 1, arbitrary: fc.constantFrom("refuse", "throw", "wait and refuse") },
-  ) as fc.Arbitrary<Conduct["enter"]>,
+    { weight: 3, arbitrary: fc.constant<Conduct["enter"]>("pass") },
+    { weight: 3, arbitrary: fc.constantFrom<Conduct["enter"][]>("child", "wait", "child and wait") },
+    { weight: 1, arbitrary: fc.constantFrom<Conduct["enter"][]>("refuse", "throw", "wait and refuse") },
+  ),
   leaves: fc.boolean(),
   atAnswer: fc.boolean(),
   recover: fc.constantFrom<Conduct["recover"][]>("never", "never", "declines", "again", "another answer"),
@@ -297,7 +297,7 @@ test("what an endpoint throws at once is thrown on at once, the guards being tol
 test("a call that fails with undefined has failed", async () => {
   const told: unknown[] = [];
   const guard: Guard = { name: "told", enter() {}, leave: (_call, _token, error) => void told.push(error) };
-  const failing: Endpoint = () => Promise.reject(undefined as unknown);
+  const failing: Endpoint = () => Promise.reject();
   await assert.rejects(guarded(guard, failing, unary)(ctx, 1), { code: "internal" });
   assert.equal((told[0] as ServiceError).code, "internal");
 });

@@ -56,15 +56,14 @@ export class GuardedCall {
   detour: Promise<unknown> | undefined = undefined;
   refused = false;
   /** What the guards have returned. */
-  readonly tokens: unknown[];
+  readonly tokens: unknown[] = [];
 
-  constructor(ctx: Context, request: unknown, guards: number) {
+  constructor(ctx: Context, request: unknown) {
     const { clock } = ctx;
     this.ctx = ctx;
     this.request = request;
     this.clock = clock;
     this.startedMs = clock.now();
-    this.tokens = new Array<unknown>(guards);
   }
 
   /** What it took. */
@@ -83,9 +82,9 @@ export class GuardedCall {
   }
 
   /** Lets the call fail. For `enter`: `return call.refuse(error)`. */
-  refuse(error: unknown): undefined {
+  refuse(why: unknown): undefined {
     this.refused = true;
-    this.detour = Promise.reject(error);
+    this.detour = Promise.reject(why);
   }
 
   /** Lets the call wait; what the promise resolves to is the token. For `enter`: `return call.wait(promise)`. */
@@ -111,15 +110,15 @@ class Guards<Req, Res> {
   constructor(list: readonly Guard[], next: Endpoint<Req, Res>, kind: MethodKind) {
     this.list = list;
     this.next = next;
-    this.leaves = list.some(({ leave }) => leave !== undefined);
-    this.recovers = list.some(({ recover }) => recover !== undefined);
+    this.leaves = list.some((guard) => guard.leave !== undefined);
+    this.recovers = list.some((guard) => guard.recover !== undefined);
     const streams = kind === "server_stream" || kind === "bidi_stream";
-    this.observes = streams && list.some(({ leave, atAnswer }) => leave !== undefined && atAnswer !== true);
+    this.observes = streams && list.some((guard) => guard.leave !== undefined && guard.atAnswer !== true);
   }
 
   /** Takes a call through the guards from `first` on, and through the endpoint. */
   pass(ctx: Context, request: Req, first: number): Promise<Res> {
-    return this.onward(new GuardedCall(ctx, request, this.list.length), first, first);
+    return this.onward(new GuardedCall(ctx, request), first, first);
   }
 
   /** Goes on at `from`; the guards from `first` to there have let the call in. */
@@ -152,7 +151,7 @@ class Guards<Req, Res> {
   /** The guards from `at` on have to do with a call of its own, which begins when the wait is over. */
   private afterWait({ ctx, request }: GuardedCall, at: number, wait: Promise<unknown>): Promise<Res> {
     return wait.then((token) => {
-      const call = new GuardedCall(ctx, request, this.list.length);
+      const call = new GuardedCall(ctx, request);
       call.tokens[at] = token;
       return this.onward(call, at, at + 1);
     });
