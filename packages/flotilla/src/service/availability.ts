@@ -110,12 +110,12 @@ export class Availability {
     // Shed its load, or was asked too late: it is not broken.
     if (shed || reason === DEADLINE_TOO_NEAR) return;
     const failed = error !== undefined && isFailure(error);
-    let changed = ejection.record(peer, failed);
-    if (peer === this.#probed) {
-      this.#probed = undefined;
-      if (!failed) changed = ejection.readmit(peer) || changed;
-    }
-    if (changed) this.#rebalance();
+    const changed = ejection.record(peer, failed);
+    const found = peer === this.#probed && !failed;
+    if (peer === this.#probed) this.#probed = undefined;
+    peer.warm = found && ejection.readmit(peer);
+    if (changed || peer.warm) this.#rebalance();
+    peer.warm = false;
   }
 
   #refused(peer: Peer): void {

@@ -88,6 +88,7 @@ export class Peer implements Candidate {
   refusals = 0;
   /** After a refusal: calls go to others until then, on the channel's clock. */
   avoidUntilMs = 0;
+  warm = false;
   /** False once it has said that it cannot be asked how busy it is. */
   probed = true;
   #load: Endpoint | undefined;
