@@ -13,8 +13,9 @@ const PANIC = 0.5;
 const PROBE_MS = 1000;
 
 /**
- * Which instances calls may go to. One that cannot be reached is avoided for a moment, while it is looked at again; one that
- * fails where others do not is taken out of the balance.
+ * Which instances calls may go to. One that cannot be reached, or has not answered for long, is avoided for a moment, while it is
+ * looked at again; one that fails where others do not is taken out of the balance. Where the others have too much to do, those
+ * that were slow under the same load are wanted back.
  */
 export class Availability {
   readonly #balancer: Balancer<Peer>;
@@ -25,6 +26,8 @@ export class Availability {
   readonly #down = new Set<Peer>();
   /** One in use has refused a call for overload or was too late, and nobody has looked since whether one that is out can serve. */
   #crowded = false;
+  /** When one in use last had too much to do. */
+  #busyMs = -Infinity;
   /** Out, and serving a call that shows whether it can. */
   #probed: Peer | undefined;
   #nextProbeMs = 0;
@@ -65,7 +68,7 @@ export class Availability {
     if (nowMs < this.#nextProbeMs) return undefined;
     for (const peer of this.#ejection!.out) {
       // What is still busy with calls from before has not recovered, and their ends would be taken for that of the probe.
-      if (peer.inFlight > 0 || this.#down.has(peer)) continue;
+      if (peer.inFlight > 0 || nowMs < peer.avoidUntilMs) continue;
       this.#crowded = false;
       this.#nextProbeMs = nowMs + PROBE_MS;
       this.#probed = peer;
@@ -81,7 +84,11 @@ export class Availability {
     const nowMs = this.#clock.now();
     const avoided = new Set(tried);
     for (const peer of this.#down) {
-      if (nowMs < peer.avoidUntilMs) avoided.add(peer);
+      if (peer.silent) {
+        // One call at a time finds out whether it answers again; but what is silent for having too much to do is needed.
+        const avoid = nowMs < peer.avoidUntilMs || peer.inFlight > 0;
+        if (avoid && nowMs - this.#busyMs > PROBE_MS) avoided.add(peer);
+      } else if (nowMs < peer.avoidUntilMs) avoided.add(peer);
       // Time to see whether it is back.
       else this.#down.delete(peer);
     }
@@ -90,6 +97,7 @@ export class Availability {
 
   /** A call has begun to be answered. */
   answered(peer: Peer): void {
+    peer.heard();
     if (peer.refusals > 0) {
       peer.refusals = 0;
       this.#down.delete(peer);
@@ -99,14 +107,17 @@ export class Availability {
   /** A call has ended. */
   ended(peer: Peer, error: unknown): void {
     if (error instanceof ServiceError && error.retry?.unprocessed === true) return this.#refused(peer);
-    const ejection = this.#ejection;
     const code = error instanceof ServiceError ? error.code : undefined;
     // Gave up: that tells nothing of the instance.
-    if (ejection === undefined || code === "canceled") return;
+    if (code === "canceled") return;
     const reason = error === undefined ? undefined : refusalReason(error);
     const shed = code === "resource_exhausted" || reason === OVERLOADED;
-    if ((shed || code === "deadline_exceeded") && ejection.out.size > 0 && !ejection.out.has(peer))
-      this.#crowded = true;
+    const late = code === "deadline_exceeded" && reason !== DEADLINE_TOO_NEAR;
+    if (!late) peer.heard();
+    else if (peer.late(this.#clock.now())) this.#silent(peer);
+    const ejection = this.#ejection;
+    if (shed || late) this.#busy(peer, ejection?.out);
+    if (ejection === undefined) return;
     // Shed its load, or was asked too late: it is not broken.
     if (shed || reason === DEADLINE_TOO_NEAR) return;
     const failed = error !== undefined && isFailure(error);
@@ -118,10 +129,23 @@ export class Availability {
     peer.warm = false;
   }
 
+  /** One in use has too much to do, or seems to: those that are left alone may be needed. */
+  #busy(peer: Peer, out: ReadonlySet<Peer> | undefined): void {
+    if (!peer.silent) this.#busyMs = this.#clock.now();
+    if (out !== undefined && out.size > 0 && !out.has(peer)) this.#crowded = true;
+  }
+
   #refused(peer: Peer): void {
     // One outage, however many calls were on their way into it; and none of an instance that has gone.
     if (this.#down.has(peer) || this.#peers.get(peer.instance.id) !== peer) return;
     peer.refused(this.#clock.now());
+    this.#down.add(peer);
+  }
+
+  #silent(peer: Peer): void {
+    const nowMs = this.#clock.now();
+    if (nowMs < peer.avoidUntilMs || this.#peers.get(peer.instance.id) !== peer) return;
+    peer.refused(nowMs);
     this.#down.add(peer);
   }
 
