@@ -5,6 +5,7 @@ import { hopeless } from "./scenarios/hopeless.ts";
 import { metastability } from "./scenarios/metastability.ts";
 import { outage } from "./scenarios/outage.ts";
 import { overload } from "./scenarios/overload.ts";
+import { partition } from "./scenarios/partition.ts";
 import { registryLoss } from "./scenarios/registry-loss.ts";
 import { retryStorm } from "./scenarios/retry-storm.ts";
 import { rollingDeploy } from "./scenarios/rolling-deploy.ts";
@@ -23,6 +24,7 @@ export const scenarios: readonly Scenario[] = [
   slowReplica,
   rollingDeploy,
   registryLoss,
+  partition,
   clockSkew,
   thunderingHerd,
   fleet,
