@@ -6,6 +6,7 @@ import { hopeless } from "./scenarios/hopeless.ts";
 import { metastability } from "./scenarios/metastability.ts";
 import { outage } from "./scenarios/outage.ts";
 import { overload } from "./scenarios/overload.ts";
+import { partition } from "./scenarios/partition.ts";
 import { registryLoss } from "./scenarios/registry-loss.ts";
 import { retryStorm } from "./scenarios/retry-storm.ts";
 import { rollingDeploy } from "./scenarios/rolling-deploy.ts";
@@ -25,6 +26,7 @@ export const scenarios: readonly Scenario[] = [
   antagonists,
   rollingDeploy,
   registryLoss,
+  partition,
   clockSkew,
   thunderingHerd,
   fleet,

@@ -10,6 +10,8 @@ export interface Candidate {
   readonly instance: Instance;
   /** Calls in flight from this client. */
   readonly inFlight: number;
+  /** Comes back in need, after a call has found it well: it is to have its full share at once. Default false. */
+  readonly warm?: boolean;
 }
 
 /** Tells of a candidate whether it is to be avoided. A `Set` does. */

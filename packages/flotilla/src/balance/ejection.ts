@@ -122,7 +122,9 @@ export class Ejection<C extends Candidate> {
 
   /** Ends an ejection before its time. @returns whether `out` has changed. */
   readmit(candidate: C): boolean {
-    return this.#out.delete(candidate);
+    if (!this.#out.delete(candidate)) return false;
+    this.#onReturn?.(candidate.instance);
+    return true;
   }
 
   /** All there are now. Those that stay keep their record. */

@@ -189,6 +189,16 @@ describe("nobody starts slowly", () => {
     fair(shares(20_000), list.slice(1, 18));
   });
 
+  test("who is taken back because it is needed", async () => {
+    const list = candidates(10);
+    const { balancer, shares } = await settled(random(), list);
+    balancer.update(list.slice(1));
+    balancer.update([{ ...list[0]!, warm: true }, ...list.slice(1)]);
+    const got = shares(10_000);
+    assert.equal(got.size, 10);
+    for (const share of got.values()) assert.ok(share > 0.08 && share < 0.12, `${share}`);
+  });
+
   test("after all have gone", async () => {
     const list = candidates(6);
     const { balancer, shares } = await settled(random(), list.slice(0, 3));

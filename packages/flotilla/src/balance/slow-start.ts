@@ -62,7 +62,7 @@ class SlowStart<C extends Candidate> implements Balancer<C> {
     if (before.size === 0) this.#sinceMs = nowMs;
     else if (nowMs - this.#sinceMs >= this.#settings.windowMs) {
       for (const candidate of candidates) {
-        if (before.has(candidate)) continue;
+        if (before.has(candidate) || candidate.warm === true) continue;
         joinedMs.set(candidate, nowMs);
         this.#newestMs = nowMs;
       }
@@ -105,7 +105,8 @@ class SlowStart<C extends Candidate> implements Balancer<C> {
  * are empty. Goes around any balancer, with or without weights: so and so many of the picks are made as if the new ones
  * were not there. A pick takes as long as one where some were tried; no timers.
  *
- * An instance that comes back from ejection starts slowly, too. Nobody does who is there from the start or comes within `windowMs`
+ * An instance that comes back from ejection starts slowly, too, but not one that is taken back because the others have too much to
+ * do: without its full share they would have it for longer. Nobody does who is there from the start or comes within `windowMs`
  * of it, nor when more than half of all are new: then the others would drown.
  *
  * The share after t is `max(minShare, (t / windowMs) ^ (1 / aggression))`, as in Envoy's slow start.

@@ -16,15 +16,21 @@ const PROBE_MS = 1000;
 class Unavailable implements Avoided<Peer> {
   tried: Avoided<Peer> | undefined;
   nowMs = 0;
+  /** Whether those that answer have too much to do. */
+  scarce = false;
 
   has(peer: Peer): boolean {
-    return this.nowMs < peer.avoidUntilMs || this.tried?.has(peer) === true;
+    if (this.tried?.has(peer) === true) return true;
+    if (!peer.silent) return this.nowMs < peer.avoidUntilMs;
+    // One call at a time finds out whether it answers again.
+    return !this.scarce && (this.nowMs < peer.avoidUntilMs || peer.inFlight > 0);
   }
 }
 
 /**
- * Which instances calls may go to. One that cannot be reached is avoided for a moment, while it is looked at again; one that
- * fails where others do not is taken out of the balance.
+ * Which instances calls may go to. One that cannot be reached, or has not answered for long, is avoided for a moment, while it is
+ * looked at again; one that fails where others do not is taken out of the balance. Where the others have too much to do, those
+ * that were slow under the same load are wanted back.
  */
 export class Availability {
   readonly #balancer: Balancer<Peer>;
@@ -35,6 +41,8 @@ export class Availability {
   readonly #down = new Set<Peer>();
   /** One in use has refused a call for overload or was too late, and nobody has looked since whether one that is out can serve. */
   #crowded = false;
+  /** When one in use last had too much to do. */
+  #busyMs = -Infinity;
   /** Out, and serving a call that shows whether it can. */
   #probed: Peer | undefined;
   #nextProbeMs = 0;
@@ -77,7 +85,7 @@ export class Availability {
     if (nowMs < this.#nextProbeMs) return undefined;
     for (const peer of this.#ejection!.out) {
       // What is still busy with calls from before has not recovered, and their ends would be taken for that of the probe.
-      if (peer.inFlight > 0 || this.#down.has(peer)) continue;
+      if (peer.inFlight > 0 || nowMs < peer.avoidUntilMs) continue;
       this.#crowded = false;
       this.#nextProbeMs = nowMs + PROBE_MS;
       this.#probed = peer;
@@ -91,12 +99,15 @@ export class Availability {
     if (this.#ejection !== undefined && this.#ejection.out.size > 0 && this.#ejection.look()) this.#rebalance();
     if (this.#down.size === 0) return tried;
     this.#avoided.nowMs = this.#clock.now();
+    // What is silent for having too much to do is needed.
+    this.#avoided.scarce = this.#avoided.nowMs - this.#busyMs <= PROBE_MS;
     this.#avoided.tried = tried;
     return this.#avoided;
   }
 
   /** A call has begun to be answered. */
   answered(peer: Peer): void {
+    peer.heard();
     if (peer.refusals > 0) {
       peer.refusals = 0;
       peer.avoidUntilMs = 0;
@@ -107,27 +118,43 @@ export class Availability {
   /** A call has ended. */
   ended(peer: Peer, error: unknown): void {
     if (error instanceof ServiceError && error.retry?.unprocessed === true) return this.#refused(peer);
-    const ejection = this.#ejection;
     const code = error instanceof ServiceError ? error.code : undefined;
     // Gave up: that tells nothing of the instance.
-    if (ejection === undefined || code === "canceled") return;
+    if (code === "canceled") return;
     const reason = error === undefined ? undefined : refusalReason(error);
     const shed = code === "resource_exhausted" || reason === OVERLOADED;
-    if ((shed || code === "deadline_exceeded") && ejection.out.size > 0 && !ejection.out.has(peer))
-      this.#crowded = true;
+    const late = code === "deadline_exceeded" && reason !== DEADLINE_TOO_NEAR;
+    if (!late) peer.heard();
+    else if (peer.late(this.#clock.now())) this.#silent(peer);
+    const ejection = this.#ejection;
+    if (shed || late) this.#busy(peer, ejection?.out);
+    if (ejection === undefined) return;
     // Shed its load, or was asked too late: it is not broken.
     if (shed || reason === DEADLINE_TOO_NEAR) return;
     const failed = error !== undefined && isFailure(error);
-    let changed = ejection.record(peer, failed);
-    if (peer === this.#probed) {
-      this.#probed = undefined;
-      if (!failed) changed = ejection.readmit(peer) || changed;
-    }
-    if (changed) this.#rebalance();
+    const changed = ejection.record(peer, failed);
+    const found = peer === this.#probed && !failed;
+    if (peer === this.#probed) this.#probed = undefined;
+    peer.warm = found && ejection.readmit(peer);
+    if (changed || peer.warm) this.#rebalance();
+    peer.warm = false;
+  }
+
+  /** One in use has too much to do, or seems to: those that are left alone may be needed. */
+  #busy(peer: Peer, out: ReadonlySet<Peer> | undefined): void {
+    if (!peer.silent) this.#busyMs = this.#clock.now();
+    if (out !== undefined && out.size > 0 && !out.has(peer)) this.#crowded = true;
   }
 
   #refused(peer: Peer): void {
     // One outage, however many calls were on their way into it; and none of an instance that has gone.
+    const nowMs = this.#clock.now();
+    if (nowMs < peer.avoidUntilMs || this.#peers.get(peer.instance.id) !== peer) return;
+    peer.refused(nowMs);
+    this.#down.add(peer);
+  }
+
+  #silent(peer: Peer): void {
     const nowMs = this.#clock.now();
     if (nowMs < peer.avoidUntilMs || this.#peers.get(peer.instance.id) !== peer) return;
     peer.refused(nowMs);

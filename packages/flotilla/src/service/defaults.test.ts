@@ -363,6 +363,52 @@ describe("instances that fail", () => {
     assert.ok(calls >= 18 && calls <= 21, `${calls} calls in 20 s`);
   });
 
+  test("those that do not answer at all are left alone but for a call now and then, however many they are", async () => {
+    const { clock, calc, ctx, transport } = bed(
+      { retry: false, throttle: false, ejection: false, slowStart: false },
+      4,
+    );
+    let parted = false;
+    transport.answer = (address, inner, request) => (parted && address !== "fake://0" ? sleep(inner, 60_000) : request);
+    let failed = 0;
+    const run = async (ms: number): Promise<void> => {
+      failed = 0;
+      for (let i = 0; i < ms / 10; i++) {
+        calc.get(withTimeout(ctx, 50), one).catch(() => failed++);
+        await clock.advance(10);
+      }
+    };
+    await run(1000);
+    parted = true;
+    await run(4000);
+    await run(10_000);
+    assert.ok(failed > 0 && failed <= 30, `${failed} of 1000 calls failed`);
+    parted = false;
+    await run(5000);
+    const before = transport.calls["fake://1"]!;
+    await run(1000);
+    assert.equal(failed, 0);
+    assert.equal(transport.calls["fake://1"]! - before, 25);
+  });
+
+  test("those that do not answer are used as ever while the others have too much to do", async () => {
+    const { clock, calc, ctx, transport } = bed({ retry: false, throttle: false, ejection: false }, 2);
+    transport.answer = (address, inner, request) => {
+      if (address === "fake://0") return sleep(inner, 60_000);
+      if (clock.now() > 6000) throw refusal("unavailable", OVERLOADED, "overloaded", {});
+      return request;
+    };
+    let before = 0;
+    for (let i = 0; i < 1200; i++) {
+      calc.get(withTimeout(ctx, 50), one).catch(() => {});
+      await clock.advance(10);
+      if (i === 700) before = transport.calls["fake://0"]!;
+    }
+    assert.ok(before < 220, `${before} of 700 calls`);
+    const later = transport.calls["fake://0"]! - before;
+    assert.ok(later >= 240, `${later} of 500 calls`);
+  });
+
   test("a breaker an instance: what it refuses goes elsewhere", async () => {
     const breakers = new Map<string, ReturnType<typeof circuitBreaker>>();
     const events: string[] = [];

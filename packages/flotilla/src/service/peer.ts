@@ -70,6 +70,9 @@ export class Connections {
 /** How long an instance that cannot be reached is avoided, at first and at most. */
 const AVOID_MS = 100;
 const AVOID_MAX_MS = 5000;
+/** Taken to be out of reach after so many calls in a row without an answer, over so long. */
+const SILENT_CALLS = 5;
+const SILENT_MS = 2000;
 
 /** What stands around the calls that go to one instance. */
 export interface Surroundings {
@@ -88,6 +91,12 @@ export class Peer implements Candidate {
   refusals = 0;
   /** After a refusal: calls go to others until then, on the channel's clock. */
   avoidUntilMs = 0;
+  /** Calls in a row that ran out of time before it answered at all, and when the first of them did. */
+  unanswered = 0;
+  unansweredMs = 0;
+  /** Has not answered for long. */
+  silent = false;
+  warm = false;
   /** False once it has said that it cannot be asked how busy it is. */
   probed = true;
   #load: Endpoint | undefined;
@@ -104,6 +113,19 @@ export class Peer implements Candidate {
     this.#connection = connection;
     this.#around = chain(...around.use);
     this.leave = around.leave;
+  }
+
+  /** It has answered something. */
+  heard(): void {
+    this.unanswered = 0;
+    this.silent = false;
+  }
+
+  /** A call ran out of time. @returns whether it may well be out of reach: a network that is parted refuses nothing. */
+  late(nowMs: number): boolean {
+    if (this.unanswered++ === 0) this.unansweredMs = nowMs;
+    this.silent = this.unanswered >= SILENT_CALLS && nowMs - this.unansweredMs >= SILENT_MS;
+    return this.silent;
   }
 
   /** It could not be reached: others are called for a while, longer with each time it goes on. */

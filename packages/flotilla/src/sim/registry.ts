@@ -233,15 +233,24 @@ class RegistryView implements Discovery {
     const end = this.#end;
     const broadcast = new Broadcast();
     const told = broadcast.add(observer);
-    const follower: Follower = { end, told: undefined, tell: (instances) => broadcast.update(instances) };
     let live = true;
     let answered = true;
     let following = false;
+    // A registry that does not answer has lost its watches: what still comes of them is not to be believed until it does.
+    let lost = false;
+    let untold: readonly Instance[] | undefined;
+    const tell = (instances: readonly Instance[]): void => {
+      if (lost) untold = instances;
+      else broadcast.update(instances);
+    };
+    const follower: Follower = { end, told: undefined, tell };
     // Asks again and again whether the registry is there, and once it is, to be told.
     const ask = (): void => {
       if (!live || !end.alive) return;
       if (!answered) {
         following = false;
+        lost = true;
+        untold = undefined;
         broadcast.error(silent());
       }
       answered = false;
@@ -252,6 +261,9 @@ class RegistryView implements Discovery {
         () => {
           answered = true;
           following = true;
+          lost = false;
+          if (untold !== undefined) broadcast.update(untold);
+          untold = undefined;
         },
       );
       clock.schedule(KEEPALIVE_MS, ask);
