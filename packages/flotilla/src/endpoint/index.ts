@@ -1,5 +1,6 @@
 export { chain, type Endpoint, type Middleware } from "./endpoint.ts";
 export type { FinishedCall } from "./finished-call.ts";
+export type { HttpListenerParts, HttpProtocol, MountedProtocol } from "./http-protocol.ts";
 export type { Instance } from "./instance.ts";
 export type { LoadReport } from "./load-report.ts";
 export type { JsonSchema, MessageType, Validated } from "./message-type.ts";

@@ -19,6 +19,7 @@ import { Cors } from "./cors.ts";
 import { Dispatcher } from "./dispatch.ts";
 import type { Request, Response } from "./http-message.ts";
 import { type HttpServerOptions, type HttpServerSettings, settle } from "./options.ts";
+import { Protocols } from "./protocols.ts";
 import { Router } from "./router.ts";
 import type { ServerState } from "./server-call.ts";
 import { sniff } from "./sniff.ts";
@@ -44,6 +45,7 @@ class HttpListening implements Listening {
   readonly protocol = "http";
   readonly #state: ServerState;
   readonly #scope: CancelContext;
+  readonly #protocols: Protocols;
   readonly #server: Server;
   readonly #http2: Http2Server | undefined;
   readonly #sessions = new Set<ServerHttp2Session>();
@@ -64,11 +66,15 @@ class HttpListening implements Listening {
       inFlight: 0,
       young: new WatchList(root.clock),
       discouraging: false,
-      cors: settings.cors === undefined ? undefined : new Cors(settings.cors),
+      cors: settings.cors === undefined ? undefined : new Cors(settings.cors, settings.protocols),
       onIdle: undefined,
     };
     const dispatcher = new Dispatcher(this.#state, new Router(services));
-    const serve = (req: Request, res: Response): void => dispatcher.dispatch(req, res);
+    const { cors } = this.#state;
+    this.#protocols = new Protocols(settings.protocols, services, this.#scope, {
+      ...(cors !== undefined && { markCors: (headers, origin) => cors.mark(headers, origin) }),
+    });
+    const serve = this.#protocols.requests((req, res) => dispatcher.dispatch(req, res));
     const common = {
       maxHeaderSize: settings.maxHeaderBytes,
       headersTimeout: settings.headersTimeoutMs,
@@ -86,6 +92,7 @@ class HttpListening implements Listening {
       this.#http2 = settings.http2 ? createHttp2Server(common, serve as unknown as Http2Handler) : undefined;
       if (this.#http2 !== undefined) {
         this.#track(this.#http2);
+        this.#protocols.streams(this.#http2);
         sniff(this.#server, this.#http2, this.#unread, settings.headersTimeoutMs);
       }
     }
@@ -102,6 +109,7 @@ class HttpListening implements Listening {
       const secure = createSecureServer({ ...options, allowHTTP1: true });
       secure.on("request", serve as unknown as Http2Handler);
       this.#track(secure);
+      this.#protocols.streams(secure);
       // Before Node 24 it puts its own in the place of these options; all are read when a connection comes.
       const { maxHeaderSize, headersTimeout, connectionsCheckingInterval, keepAliveTimeout, requestTimeout } = options;
       const http1 = { maxHeaderSize, headersTimeout, connectionsCheckingInterval, keepAliveTimeout, requestTimeout };
@@ -160,12 +168,13 @@ class HttpListening implements Listening {
   }
 
   get inFlight(): number {
-    return this.#state.inFlight;
+    return this.#state.inFlight + this.#protocols.inFlight;
   }
 
   discourage(): void {
     if (this.#state.discouraging) return;
     this.#state.discouraging = true;
+    this.#protocols.discourage();
     for (const session of this.#sessions) goAway(session);
   }
 
@@ -186,6 +195,7 @@ class HttpListening implements Listening {
         state.onIdle = resolve;
       });
     }
+    await this.#protocols.drain();
     // Answers just written may still be on their way to the socket: connections close themselves once these are flushed.
     this.#closeIdle();
     await closed;
@@ -207,6 +217,7 @@ class HttpListening implements Listening {
     for (const socket of this.#sockets) socket.destroy();
     (this.#server as Partial<Server>).closeAllConnections?.();
     await drained;
+    await this.#protocols.close();
   }
 }
 

@@ -1,0 +1,69 @@
+import type { Http2Server, IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import type { Context } from "../../context/context.ts";
+import type { HttpListenerParts, HttpProtocol, MountedProtocol } from "../../endpoint/http-protocol.ts";
+import type { Service } from "../../endpoint/service.ts";
+import type { Request, Response } from "./http-message.ts";
+
+type StreamListener = (
+  this: Http2Server,
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  flags: number,
+  rawHeaders: string[],
+) => void;
+
+/** The further protocols of one listener. Without any, nothing is put in the way of requests. */
+export class Protocols {
+  readonly #mounted: readonly MountedProtocol[];
+
+  constructor(
+    protocols: readonly HttpProtocol[],
+    services: readonly Service[],
+    root: Context,
+    listener: HttpListenerParts,
+  ) {
+    this.#mounted = protocols.map((protocol) => protocol.mount(services, root, listener));
+  }
+
+  get inFlight(): number {
+    let sum = 0;
+    for (const { inFlight } of this.#mounted) sum += inFlight;
+    return sum;
+  }
+
+  /** What serves a request: the first protocol whose it is, else `own`. */
+  requests(own: (req: Request, res: Response) => void): (req: Request, res: Response) => void {
+    const asked = this.#mounted.filter(({ request }) => request !== undefined);
+    if (asked.length === 0) return own;
+    return (req, res) => {
+      for (const protocol of asked) if (protocol.request!(req, res)) return;
+      own(req, res);
+    };
+  }
+
+  /** Offers each stream to the protocols before `server` makes a request of it, as it does once it has a listener for requests. */
+  streams(server: Http2Server): void {
+    const asked = this.#mounted.filter(({ stream }) => stream !== undefined);
+    if (asked.length === 0) return;
+    const [makeRequest] = server.listeners("stream") as StreamListener[];
+    server.removeAllListeners("stream");
+    server.on("stream", (stream, headers, flags, ...rest) => {
+      // The types do not know of the fourth.
+      const rawHeaders = (rest as unknown as [string[]])[0];
+      for (const protocol of asked) if (protocol.stream!(stream, headers, flags, rawHeaders)) return;
+      makeRequest!.call(server, stream, headers, flags, rawHeaders);
+    });
+  }
+
+  discourage(): void {
+    for (const protocol of this.#mounted) protocol.discourage?.();
+  }
+
+  async drain(): Promise<void> {
+    await Promise.all(this.#mounted.map((protocol) => protocol.drain()));
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#mounted.map((protocol) => protocol.close?.()));
+  }
+}
