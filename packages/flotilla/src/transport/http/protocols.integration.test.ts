@@ -7,8 +7,8 @@ import { certificate } from "./test-fixtures/certificate.ts";
 
 nothingEscapes();
 
-/** Answers what has a content-type of its own; counts what it was offered. */
-class Toy implements HttpProtocol, MountedProtocol {
+/** Answers what has a content-type of its own; notes what it was offered. */
+class Toy implements HttpProtocol {
   readonly name = "toy";
   readonly corsHeaders = { request: ["x-toy"], response: ["x-toy-answer"] };
   readonly asked: string[] = [];
@@ -16,47 +16,45 @@ class Toy implements HttpProtocol, MountedProtocol {
   inFlight = 0;
   release: (() => void) | undefined;
   readonly #streams: boolean;
-  stream: MountedProtocol["stream"];
 
   constructor(streams: boolean) {
     this.#streams = streams;
-    if (this.#streams) {
-      this.stream = (stream, headers, _flags, rawHeaders) => {
-        this.asked.push("stream");
-        if (headers["content-type"] !== "application/toy") return false;
-        assert.equal(rawHeaders[rawHeaders.indexOf("content-type") + 1], "application/toy");
-        stream.respond({ ":status": 200 });
-        stream.end("toy by stream");
+  }
+
+  mount(): MountedProtocol {
+    const toy = this;
+    const { asked, told } = toy;
+    const stream: MountedProtocol["stream"] = (http2, headers, _flags, rawHeaders) => {
+      asked.push("stream");
+      if (headers["content-type"] !== "application/toy") return false;
+      assert.equal(rawHeaders[rawHeaders.indexOf("content-type") + 1], "application/toy");
+      http2.respond({ ":status": 200 });
+      http2.end("toy by stream");
+      return true;
+    };
+    return {
+      ...(this.#streams && { stream }),
+      request(req, res) {
+        asked.push("request");
+        if (req.headers["content-type"] !== "application/toy") return false;
+        res.end("toy by request");
         return true;
-      };
-    }
-  }
-
-  mount(): this {
-    return this;
-  }
-
-  request: MountedProtocol["request"] = (req, res) => {
-    this.asked.push("request");
-    if (req.headers["content-type"] !== "application/toy") return false;
-    res.end("toy by request");
-    return true;
-  };
-
-  discourage(): void {
-    this.told.push("discourage");
-  }
-
-  drain(): Promise<void> {
-    this.told.push("drain");
-    if (this.inFlight === 0) return Promise.resolve();
-    return new Promise((resolve) => {
-      this.release = resolve;
-    });
-  }
-
-  async close(): Promise<void> {
-    this.told.push("close");
+      },
+      get inFlight() {
+        return toy.inFlight;
+      },
+      discourage: () => void told.push("discourage"),
+      drain() {
+        told.push("drain");
+        if (toy.inFlight === 0) return Promise.resolve();
+        return new Promise((resolve) => {
+          toy.release = resolve;
+        });
+      },
+      async close() {
+        told.push("close");
+      },
+    };
   }
 }
 

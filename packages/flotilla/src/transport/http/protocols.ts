@@ -33,7 +33,7 @@ export class Protocols {
 
   /** What serves a request: the first protocol whose it is, else `own`. */
   requests(own: (req: Request, res: Response) => void): (req: Request, res: Response) => void {
-    const asked = this.#mounted.filter(({ request }) => request !== undefined);
+    const asked = this.#mounted.filter((protocol) => protocol.request !== undefined);
     if (asked.length === 0) return own;
     return (req, res) => {
       for (const protocol of asked) if (protocol.request!(req, res)) return;
@@ -43,13 +43,11 @@ export class Protocols {
 
   /** Offers each stream to the protocols before `server` makes a request of it, as it does once it has a listener for requests. */
   streams(server: Http2Server): void {
-    const asked = this.#mounted.filter(({ stream }) => stream !== undefined);
+    const asked = this.#mounted.filter((protocol) => protocol.stream !== undefined);
     if (asked.length === 0) return;
     const [makeRequest] = server.listeners("stream") as StreamListener[];
     server.removeAllListeners("stream");
-    server.on("stream", (stream, headers, flags, ...rest) => {
-      // The types do not know of the fourth.
-      const rawHeaders = (rest as unknown as [string[]])[0];
+    server.on("stream", (stream, headers, flags, rawHeaders) => {
       for (const protocol of asked) if (protocol.stream!(stream, headers, flags, rawHeaders)) return;
       makeRequest!.call(server, stream, headers, flags, rawHeaders);
     });
@@ -64,6 +62,6 @@ export class Protocols {
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.#mounted.map((protocol) => protocol.close?.()));
+    await Promise.all(this.#mounted.map(async (protocol) => protocol.close?.()));
   }
 }
