@@ -25,8 +25,13 @@ export interface HttpProtocol {
 
 /** What an HTTP listener lends to the protocols it speaks. */
 export interface HttpListenerParts {
-  /** Adds to the headers of an answer what the page at `origin` may do with it; left out without `cors`. */
-  readonly markCors?: (headers: string[], origin: string | undefined) => void;
+  /**
+   * Adds to the headers of an answer, names and values in turn, what the listener has to say on any: what the page that asks may do
+   * with it (CORS), and that the client should come back on another connection.
+   */
+  mark(headers: string[], req: IncomingMessage): void;
+  /** For an answer that is out before its request was read: the rest is thrown away for a moment, then cut off. */
+  linger(req: IncomingMessage): void;
 }
 
 /** A protocol that is being served. */

@@ -1,8 +1,9 @@
 import type { Http2Server, IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
-import type { Context } from "../../context/context.ts";
 import type { HttpListenerParts, HttpProtocol, MountedProtocol } from "../../endpoint/http-protocol.ts";
 import type { Service } from "../../endpoint/service.ts";
 import type { Request, Response } from "./http-message.ts";
+import { linger } from "./linger.ts";
+import type { ServerState } from "./server-call.ts";
 
 type StreamListener = (
   this: Http2Server,
@@ -16,13 +17,15 @@ type StreamListener = (
 export class Protocols {
   readonly #mounted: readonly MountedProtocol[];
 
-  constructor(
-    protocols: readonly HttpProtocol[],
-    services: readonly Service[],
-    root: Context,
-    listener: HttpListenerParts,
-  ) {
-    this.#mounted = protocols.map((protocol) => protocol.mount(services, root, listener));
+  constructor(protocols: readonly HttpProtocol[], services: readonly Service[], state: ServerState) {
+    const parts: HttpListenerParts = {
+      mark(headers, req) {
+        state.cors?.mark(headers, req.headers.origin);
+        if (state.discouraging && req.httpVersionMajor === 1) headers.push("connection", "close");
+      },
+      linger: (req) => linger(req, state.root.clock),
+    };
+    this.#mounted = protocols.map((protocol) => protocol.mount(services, state.root, parts));
   }
 
   get inFlight(): number {

@@ -11,6 +11,7 @@ import {
 import { createServer as createHttpsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import type { CancelContext, Context } from "../../context/context.ts";
+import { WatchList } from "../../context/watch-list.ts";
 import { withCancel } from "../../context/with.ts";
 import { observersOf } from "../../endpoint/observer.ts";
 import type { Service } from "../../endpoint/service.ts";
@@ -23,7 +24,6 @@ import { Protocols } from "./protocols.ts";
 import { Router } from "./router.ts";
 import type { ServerState } from "./server-call.ts";
 import { sniff } from "./sniff.ts";
-import { WatchList } from "./watch-list.ts";
 
 /**
  * Serves over HTTP: the Connect protocol (curl, browsers and every Connect client can call it) and the REST routes that
@@ -70,10 +70,7 @@ class HttpListening implements Listening {
       onIdle: undefined,
     };
     const dispatcher = new Dispatcher(this.#state, new Router(services));
-    const { cors } = this.#state;
-    this.#protocols = new Protocols(settings.protocols, services, this.#scope, {
-      ...(cors !== undefined && { markCors: (headers, origin) => cors.mark(headers, origin) }),
-    });
+    this.#protocols = new Protocols(settings.protocols, services, this.#state);
     const serve = this.#protocols.requests((req, res) => dispatcher.dispatch(req, res));
     const common = {
       maxHeaderSize: settings.maxHeaderBytes,
