@@ -16,10 +16,6 @@ const transports = {
   "HTTP/2": { listener: () => http(), connector: () => httpClient({ http2: true }) },
   gRPC: { listener: () => grpc(), connector: () => grpcClient() },
   "gRPC with TLS": { listener: () => grpc({ tls: secret }), connector: () => grpcClient(trusting) },
-  "gRPC with compression": {
-    listener: () => grpc({ compressMinBytes: 1024 }),
-    connector: () => grpcClient({ compress: true }),
-  },
   "gRPC on the port of HTTP": { listener: () => http({ protocols: [grpc()] }), connector: () => grpcClient() },
   "HTTP/2 on a port with gRPC": {
     listener: () => http({ protocols: [grpc()] }),

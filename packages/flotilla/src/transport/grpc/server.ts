@@ -95,7 +95,6 @@ class GrpcListening implements Listening {
       this.#sessions.delete(session);
     });
     keepalive(session, this.#settings.keepalive, clock);
-    if (this.#discouraging) goAway(session);
   }
 
   static async open(settings: GrpcSettings, services: readonly Service[], root: Context): Promise<GrpcListening> {
@@ -139,7 +138,9 @@ class GrpcListening implements Listening {
   discourage(): void {
     if (this.#discouraging) return;
     this.#discouraging = true;
-    for (const session of this.#sessions) goAway(session);
+    // GOAWAY with the last stream that was taken in: clients know that later ones were not, and open another connection. One that promised
+    // to take all further streams would lose them, for nghttp2 ignores what comes after any GOAWAY.
+    for (const session of this.#sessions) session.close();
   }
 
   drain(): Promise<void> {
@@ -165,9 +166,4 @@ class GrpcListening implements Listening {
     for (const socket of this.#sockets) socket.destroy();
     await drained;
   }
-}
-
-/** Every stream the client may still open is served, but it should open no connection for more (RFC 9113, section 6.8). */
-function goAway(session: ServerHttp2Session): void {
-  if (!session.destroyed) session.goaway(0, 2 ** 31 - 1);
 }

@@ -154,7 +154,6 @@ class HttpListening implements Listening {
     server.on("session", (session) => {
       this.#sessions.add(session);
       session.on("close", () => this.#sessions.delete(session));
-      if (this.#state.discouraging) goAway(session);
     });
     // A session that breaks ends its streams, which end their calls.
     server.on("sessionError", () => {});
@@ -172,7 +171,9 @@ class HttpListening implements Listening {
     if (this.#state.discouraging) return;
     this.#state.discouraging = true;
     this.#protocols.discourage();
-    for (const session of this.#sessions) goAway(session);
+    // GOAWAY with the last stream that was taken in: clients know that later ones were not, and open another connection. One that promised
+    // to take all further streams would lose them, for nghttp2 ignores what comes after any GOAWAY.
+    for (const session of this.#sessions) session.close();
   }
 
   drain(): Promise<void> {
@@ -216,9 +217,4 @@ class HttpListening implements Listening {
     await drained;
     await this.#protocols.close();
   }
-}
-
-/** Every stream the client may still open is served, but it should open no connection for more (RFC 9113, section 6.8). */
-function goAway(session: ServerHttp2Session): void {
-  if (!session.destroyed) session.goaway(0, 2 ** 31 - 1);
 }
