@@ -8,11 +8,12 @@ import { chain } from "../endpoint/endpoint.ts";
 import type { Instance } from "../endpoint/instance.ts";
 import type { LifecycleEvent } from "../endpoint/lifecycle-event.ts";
 import { serverObserverKey } from "../endpoint/observer.ts";
+import { readinessKey } from "../endpoint/readiness.ts";
 import { errorReporterKey } from "../endpoint/report.ts";
 import { wrapped } from "../endpoint/service.ts";
 import type { Listening } from "../endpoint/transport.ts";
 import { ServiceError } from "../errors/service-error.ts";
-import { Admin } from "./admin.ts";
+import { Admin, type Health, readiness } from "./admin.ts";
 import { closeOne } from "./closable.ts";
 import type { HostSettings, RunningHost } from "./host-options.ts";
 
@@ -54,6 +55,12 @@ export class Running implements RunningHost {
         if (connections !== undefined) to.listener(address, connections);
       }
     });
+    const health = (): Health => ({
+      started: this.#started,
+      draining: this.#stopping !== undefined,
+      checks: settings.checks,
+    });
+    top = withValue(top, readinessKey, async (ctx) => (await readiness(ctx, health())).status === "ok");
     this.#root = withCancel(top);
     this.#startScope = withCancel(this.#root);
     this.#tasksScope = withCancel(this.#root);
@@ -62,18 +69,7 @@ export class Running implements RunningHost {
     });
     // Whoever only calls stop() gets the failure from there.
     this.stopped.catch(() => {});
-    this.#admin =
-      settings.admin === false
-        ? undefined
-        : new Admin(
-            this.#root,
-            () => ({
-              started: this.#started,
-              draining: this.#stopping !== undefined,
-              checks: settings.checks,
-            }),
-            telemetry?.admin,
-          );
+    this.#admin = settings.admin === false ? undefined : new Admin(this.#root, health, telemetry?.admin);
   }
 
   get addresses(): readonly string[] {
@@ -134,7 +130,10 @@ export class Running implements RunningHost {
     const admin = this.#admin === undefined ? {} : { admin: this.#admin.address };
     const unique = `${name}-${randomUUID().slice(0, 8)}`;
     try {
-      for (const [index, { address, protocol }] of this.#listening.entries()) {
+      const addresses = this.#listening.flatMap(({ address, protocol, alsoAt = [] }) => {
+        return [address, ...alsoAt].map((one, i) => ({ address: one, protocol: i === 0 ? protocol : schemeOf(one) }));
+      });
+      for (const [index, { address, protocol }] of addresses.entries()) {
         const registered: Instance = {
           ...instance,
           id: `${instance.id ?? `${unique}-${protocol}`}${index === 0 ? "" : `-${index + 1}`}`,
@@ -252,4 +251,8 @@ export class Running implements RunningHost {
   #event(event: LifecycleEvent["event"], message: string, error?: unknown): void {
     this.#settings.onEvent({ event, host: this.#settings.name, message, ...(error !== undefined && { error }) });
   }
+}
+
+function schemeOf(address: string): string {
+  return address.slice(0, address.indexOf(":"));
 }

@@ -1,6 +1,7 @@
 import {
   create,
   type DescMessage,
+  type DescService,
   fromBinary,
   fromJson,
   isMessage,
@@ -28,12 +29,15 @@ const MAX_MESSAGE = 300;
 export class ProtobufType implements MessageType {
   readonly typeName: string;
   readonly binary: NonNullable<MessageType["binary"]>;
+  /** The service whose method has this message. */
+  readonly service: DescService;
   readonly #desc: DescMessage;
   readonly #json: () => JsonOptions;
 
   /** @param json - asked for when a message is first read or written as JSON. */
-  constructor(desc: DescMessage, json: () => JsonOptions) {
+  constructor(desc: DescMessage, service: DescService, json: () => JsonOptions) {
     this.typeName = desc.typeName;
+    this.service = service;
     this.#desc = desc;
     this.#json = json;
     this.binary = {

@@ -9,8 +9,10 @@ import type { Service } from "../../endpoint/service.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { type MetadataRecord, newRecord } from "../../metadata/metadata.ts";
 import { type Carrier, Http2Carrier } from "./carrier.ts";
+import { Health } from "./health.ts";
 import { formOf, type ServedMethod, servedMethods } from "./methods.ts";
 import type { GrpcSettings } from "./options.ts";
+import { Reflection } from "./reflection.ts";
 import type { GrpcState } from "./server-call.ts";
 import { writeStatus } from "./status.ts";
 import { StreamCall } from "./stream-call.ts";
@@ -25,6 +27,7 @@ const WEB = "application/grpc-web";
 export class MountedGrpc implements MountedProtocol {
   readonly #state: GrpcState;
   readonly #methods: ReadonlyMap<string, ServedMethod>;
+  readonly #health: Health | undefined;
   readonly #listener: HttpListenerParts | undefined;
 
   constructor(
@@ -33,7 +36,11 @@ export class MountedGrpc implements MountedProtocol {
     root: Context,
     listener: HttpListenerParts | undefined,
   ) {
-    this.#methods = servedMethods(services);
+    // A service of the same name that is the user's own goes before.
+    const own = services.some(({ name }) => name === "grpc.health.v1.Health");
+    this.#health = settings.health && !own ? new Health(services, root) : undefined;
+    const all = this.#health === undefined ? services : [...services, this.#health];
+    this.#methods = servedMethods(settings.reflection ? [...all, ...new Reflection(all).services] : all);
     this.#listener = listener;
     this.#state = {
       settings,
@@ -129,7 +136,12 @@ export class MountedGrpc implements MountedProtocol {
     observers.get(undefined)?.begin(undefined, root, root.clock.now()).end(call);
   }
 
+  discourage(): void {
+    this.#health?.discourage();
+  }
+
   drain(): Promise<void> {
+    this.#health?.end();
     const state = this.#state;
     if (state.inFlight === 0) return Promise.resolve();
     return new Promise((resolve) => {

@@ -39,6 +39,7 @@ export function grpc(options: GrpcServerOptions = {}): Listener & HttpProtocol {
   return {
     protocol: "grpc",
     name: "grpc",
+    scheme: "grpc",
     corsHeaders,
     listen: (services, root) => GrpcListening.open(settings, services, root),
     mount: (services, root, parts) => new MountedGrpc(settings, services, root, parts),
@@ -138,6 +139,7 @@ class GrpcListening implements Listening {
   discourage(): void {
     if (this.#discouraging) return;
     this.#discouraging = true;
+    this.#mounted.discourage();
     // GOAWAY with the last stream that was taken in: clients know that later ones were not, and open another connection. One that promised
     // to take all further streams would lose them, for nghttp2 ignores what comes after any GOAWAY.
     for (const session of this.#sessions) session.close();

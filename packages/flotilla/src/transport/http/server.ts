@@ -163,6 +163,11 @@ class HttpListening implements Listening {
     return this.#address;
   }
 
+  get alsoAt(): readonly string[] {
+    const schemes = this.#state.settings.protocols.flatMap(({ scheme }) => (scheme === undefined ? [] : [scheme]));
+    return schemes.map((scheme) => this.#address.replace(/^http/, scheme));
+  }
+
   get inFlight(): number {
     return this.#state.inFlight + this.#protocols.inFlight;
   }
