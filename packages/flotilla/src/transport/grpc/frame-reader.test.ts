@@ -31,7 +31,8 @@ function cut(bytes: Buffer, sizes: readonly number[]): Buffer[] {
 const sizes = fc.array(fc.integer({ min: 1, max: 40 }), { maxLength: 10 });
 
 test("messages come out as they went in, however they were cut", () => {
-  const message = fc.record({ data: fc.uint8Array({ maxLength: 60 }), compressed: fc.boolean() });
+  const parts = { data: fc.uint8Array({ maxLength: 60 }), compressed: fc.boolean() };
+  const message = fc.record(parts, { noNullPrototype: true });
   fc.assert(
     fc.property(fc.array(message, { maxLength: 12 }), sizes, (messages, cuts) => {
       const bytes = Buffer.concat(messages.map(({ data, compressed }) => encodeEnvelope(compressed ? 1 : 0, data)));

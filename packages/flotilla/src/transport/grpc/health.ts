@@ -70,6 +70,7 @@ export class Health implements Service {
       told = status;
       if (!this.#ended) await this.#change(ctx);
     }
+    if (known && told !== Status.NOT_SERVING) yield { status: Status.NOT_SERVING };
     throw new ServiceError("unavailable", "the server is shutting down");
   }
 

@@ -116,10 +116,7 @@ export abstract class GrpcServerCall implements ServerCall, Carried, Watchable {
   start(timeoutMs: number, watched: boolean, bad: unknown): void {
     if (bad !== undefined) return this.fail(bad);
     const encoding = this.record["grpc-encoding"];
-    if (!isEncoding(encoding)) {
-      this.responseHeaders.set("grpc-accept-encoding", ENCODINGS);
-      return this.fail(unknownEncoding(encoding));
-    }
+    if (!isEncoding(encoding)) return this.fail(unknownEncoding(encoding));
     const refused = this.form.method.refuses?.(this.ctx);
     if (refused !== undefined) return this.fail(refused);
     if (watched || timeoutMs <= 2 * UNWATCHED_MS) this.watch();
@@ -259,6 +256,8 @@ export abstract class GrpcServerCall implements ServerCall, Carried, Watchable {
   private sendError(error: ServiceError): void {
     const trailers = this.trailersOut === undefined ? newRecord() : ownMetadata(this.trailersOut);
     writeStatus(error, trailers);
+    // What would have been read, as gRPC's compression document has it.
+    if (!isEncoding(this.record["grpc-encoding"])) trailers["grpc-accept-encoding"] = ENCODINGS;
     if (!this.headSent && this.headersOut !== undefined) {
       this.carrier.head(this.head(false));
       this.headSent = true;
