@@ -13,7 +13,7 @@ import { Health } from "./health.ts";
 import { formOf, type ServedMethod, servedMethods } from "./methods.ts";
 import type { GrpcSettings } from "./options.ts";
 import { Reflection } from "./reflection.ts";
-import type { GrpcState } from "./server-call.ts";
+import type { GrpcState } from "./state.ts";
 import { writeStatus } from "./status.ts";
 import { StreamCall } from "./stream-call.ts";
 import { parseTimeout } from "./timeout.ts";

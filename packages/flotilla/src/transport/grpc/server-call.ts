@@ -1,10 +1,8 @@
-import type { CancelContext, Context } from "../../context/context.ts";
+import type { CancelContext } from "../../context/context.ts";
 import { requestContext } from "../../context/request-context.ts";
-import { UNWATCHED_MS, type Watchable, type WatchList } from "../../context/watch-list.ts";
+import { UNWATCHED_MS, type Watchable } from "../../context/watch-list.ts";
 import { afterFunc } from "../../context/with.ts";
 import type { FinishedCall } from "../../endpoint/finished-call.ts";
-import type { MethodInfo } from "../../endpoint/method-info.ts";
-import type { MethodObserver } from "../../endpoint/observer.ts";
 import { reportError } from "../../endpoint/report.ts";
 import type { Code } from "../../errors/code.ts";
 import { ServiceError } from "../../errors/service-error.ts";
@@ -15,22 +13,8 @@ import type { Carried, Carrier } from "./carrier.ts";
 import { acceptsGzip, compressFrame, ENCODINGS, isEncoding, unknownEncoding } from "./codec.ts";
 import { FrameReader } from "./frame-reader.ts";
 import type { Form } from "./methods.ts";
-import type { GrpcSettings } from "./options.ts";
+import type { GrpcState } from "./state.ts";
 import { OK, ownMetadata, writeStatus } from "./status.ts";
-
-/** What the calls of one listener share. */
-export interface GrpcState {
-  readonly settings: GrpcSettings;
-  /** Parent of every call's context. */
-  readonly root: Context;
-  /** By method, when calls are observed; undefined as the key for requests that match none. */
-  readonly observers: ReadonlyMap<MethodInfo | undefined, MethodObserver>;
-  /** Calls too young to be watched. */
-  readonly young: WatchList;
-  inFlight: number;
-  /** Called when the last call in flight has ended. */
-  onIdle: (() => void) | undefined;
-}
 
 /** One call on its way through the server, on whatever carries it: its context, its bookkeeping, its one answer. */
 export abstract class GrpcServerCall implements ServerCall, Carried, Watchable {

@@ -4,7 +4,8 @@ import type { Carrier } from "./carrier.ts";
 import { compressFrame } from "./codec.ts";
 import { Incoming, onlyOne } from "./incoming.ts";
 import type { Form } from "./methods.ts";
-import { GrpcServerCall, type GrpcState } from "./server-call.ts";
+import { GrpcServerCall } from "./server-call.ts";
+import type { GrpcState } from "./state.ts";
 import { notOne } from "./unary-call.ts";
 
 /** A call of a method that streams, in either direction or both. */
