@@ -32,7 +32,7 @@ export abstract class ClientCall {
     this.ctx = ctx;
     this.method = method;
     this.peer = peer;
-    this.reader = new FrameReader(peer.settings.maxMessageBytes);
+    this.reader = new FrameReader(peer.settings.maxMessageBytes, "internal");
   }
 
   /** Opens the stream. @throws ServiceError when the call cannot begin. */
@@ -103,7 +103,8 @@ export abstract class ClientCall {
     this.peer.give(this.held);
     if (this.over) return;
     this.settle();
-    this.failed(streamFailure(this.peer.address, this.stream, this.error, this.held.broken));
+    const { gone, broken } = this.held;
+    this.failed(streamFailure(this.peer.address, this.stream, broken ?? this.error, gone));
   }
 
   /** The head of the answer is there. */
@@ -132,7 +133,7 @@ function onData(this: ClientHttp2Stream, chunk: Buffer): void {
 }
 
 function onTrailers(this: ClientHttp2Stream, trailers: IncomingHttpHeaders): void {
-  (this as Calling)[call].trailers(trailers as MetadataRecord);
+  (this as Calling)[call].trailers(trailers);
 }
 
 function onError(this: ClientHttp2Stream, error: unknown): void {

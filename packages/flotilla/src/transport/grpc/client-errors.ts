@@ -18,35 +18,29 @@ const NEVER_SENT: ReadonlySet<string> = new Set([
  *
  * Source: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md, "HTTP2 Transport Mapping".
  *
- * @param broken - what the connection ended with; undefined when it lives.
+ * @param gone - whether the connection is.
  */
-export function streamFailure(
-  address: string,
-  stream: ClientHttp2Stream,
-  error: unknown,
-  broken: unknown,
-): ServiceError {
-  const cause = error ?? broken;
+export function streamFailure(address: string, stream: ClientHttp2Stream, error: unknown, gone: boolean): ServiceError {
   const { rstCode } = stream;
   if (rstCode === constants.NGHTTP2_REFUSED_STREAM) {
     return new ServiceError("unavailable", `${address} did not take the call in`, {
-      cause,
+      cause: error,
       retry: { unprocessed: true },
     });
   }
   // A session that ends resets its streams with CANCEL: nobody has cancelled anything.
-  if (broken !== undefined || stream.id === undefined) return lost(address, cause, stream.id === undefined);
+  if (gone || stream.id === undefined) return lost(address, error, stream.id === undefined);
   switch (rstCode) {
     case constants.NGHTTP2_CANCEL:
-      return new ServiceError("canceled", `${address} cancelled the call`, { cause });
+      return new ServiceError("canceled", `${address} cancelled the call`, { cause: error });
     case constants.NGHTTP2_ENHANCE_YOUR_CALM:
-      return new ServiceError("resource_exhausted", `${address} asks for fewer calls`, { cause });
+      return new ServiceError("resource_exhausted", `${address} asks for fewer calls`, { cause: error });
     case constants.NGHTTP2_INADEQUATE_SECURITY:
-      return new ServiceError("permission_denied", `${address} wants better encryption`, { cause });
+      return new ServiceError("permission_denied", `${address} wants better encryption`, { cause: error });
     case constants.NGHTTP2_NO_ERROR:
-      return new ServiceError("unknown", `${address} ended the call without a grpc-status`, { cause });
+      return new ServiceError("unknown", `${address} ended the call without a grpc-status`, { cause: error });
     default:
-      return new ServiceError("internal", `${address} reset the call (HTTP/2 error ${rstCode})`, { cause });
+      return new ServiceError("internal", `${address} reset the call (HTTP/2 error ${rstCode})`, { cause: error });
   }
 }
 

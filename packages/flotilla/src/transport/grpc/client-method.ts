@@ -1,6 +1,7 @@
 import type { Context } from "../../context/context.ts";
 import { remainingMs } from "../../context/with.ts";
 import type { MethodInfo } from "../../endpoint/method-info.ts";
+import { ServiceError } from "../../errors/service-error.ts";
 import { baggageHeader } from "../../metadata/baggage.ts";
 import { outgoingHeaders } from "../../metadata/call.ts";
 import { PRIORITY_HEADER, priorityHeader } from "../../metadata/priority.ts";
@@ -25,7 +26,7 @@ export class ClientMethod {
     const { protocol, host } = new URL(origin);
     const binary = settings.format === "proto" && info.input.binary !== undefined && info.output.binary !== undefined;
     this.input = binary ? protoCodec(info.input) : jsonCodec(info.input);
-    this.output = binary ? protoCodec(info.output) : jsonCodec(info.output);
+    this.output = blaming(binary ? protoCodec(info.output) : jsonCodec(info.output), info.procedure);
     this.#fixed = {
       ":method": "POST",
       ":scheme": protocol.slice(0, -1),
@@ -72,4 +73,20 @@ export class ClientMethod {
     if (priority !== undefined) headers[PRIORITY_HEADER] = priority;
     return headers;
   }
+}
+
+/** What a server sends that cannot be read is its fault, not the caller's. */
+function blaming(codec: MessageCodec, procedure: string): MessageCodec {
+  return {
+    frame: codec.frame,
+    decode(data) {
+      try {
+        return codec.decode(data);
+      } catch (error) {
+        if (!(error instanceof ServiceError) || error.code !== "invalid_argument") throw error;
+        const message = `the answer of ${procedure} cannot be read: ${error.message}`;
+        throw new ServiceError("internal", message, { cause: error });
+      }
+    },
+  };
 }

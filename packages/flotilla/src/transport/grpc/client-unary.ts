@@ -79,14 +79,17 @@ export class UnaryClientCall extends ClientCall {
   private finish(error: ServiceError | undefined): void {
     this.settle();
     const { message } = this;
-    if (error !== undefined) return this.reject(error);
+    if (error !== undefined) {
+      this.reject(error);
+      return;
+    }
     const { procedure } = this.method.info;
     if (message === undefined || this.tooMany) {
       const got = message === undefined ? "no message" : "more than one message";
       return this.reject(new ServiceError("unimplemented", `${procedure} was answered with ${got}`));
     }
     if (!this.compressed) return this.read(message);
-    expand(this.responseHeaders!["grpc-encoding"], message, this.peer.settings.maxMessageBytes).then(
+    expand(this.responseHeaders!["grpc-encoding"], message, this.peer.settings.maxMessageBytes, "internal").then(
       (plain) => this.read(plain),
       (failure: unknown) => this.reject(failure),
     );
@@ -97,7 +100,7 @@ export class UnaryClientCall extends ClientCall {
     try {
       response = this.method.output.decode(message);
     } catch (error) {
-      return this.reject(unreadable(this.method.info.procedure, error));
+      return this.reject(error);
     }
     this.resolve(response);
   }
@@ -118,10 +121,4 @@ export class UnaryClientCall extends ClientCall {
 /** Whether the server itself said that a call never reached it. */
 export function isUnprocessed(error: unknown, id: number | undefined): boolean {
   return id !== undefined && error instanceof ServiceError && error.retry?.unprocessed === true;
-}
-
-/** What a server sends that cannot be read is its fault, not the caller's. */
-export function unreadable(procedure: string, error: unknown): unknown {
-  if (!(error instanceof ServiceError) || error.code !== "invalid_argument") return error;
-  return new ServiceError("internal", `the answer of ${procedure} cannot be read: ${error.message}`, { cause: error });
 }

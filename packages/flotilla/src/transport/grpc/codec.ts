@@ -1,6 +1,7 @@
 import { compress, decompress } from "../../codec/compression.ts";
 import { encodeEnvelope, encodeTextEnvelope } from "../../codec/envelope.ts";
 import type { MessageType } from "../../endpoint/message-type.ts";
+import type { Code } from "../../errors/code.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 
 /** The message codings that are read and written, as `grpc-accept-encoding` tells them. */
@@ -8,9 +9,9 @@ export const ENCODINGS = "identity,gzip";
 
 /** How messages of one type stand in frames. */
 export interface MessageCodec {
-  decode(data: Buffer): unknown;
+  readonly decode: (data: Buffer) => unknown;
   /** The message with its prefix. */
-  frame(message: unknown): Buffer;
+  readonly frame: (message: unknown) => Buffer;
 }
 
 export function protoCodec(type: MessageType): MessageCodec {
@@ -34,16 +35,26 @@ export async function compressFrame(frame: Buffer): Promise<Buffer> {
  * Reads a message that is marked as compressed, never to more than `maxBytes`.
  *
  * @param encoding - header `grpc-encoding`.
+ * @param malformed - the code of what is not validly compressed.
  * @throws ServiceError `internal` when the header names no coding (as gRPC's compression document has it), `unimplemented` when it
- *   is not gzip; else as `decompress`.
+ *   is not gzip, `resource_exhausted` over the limit.
  */
-export function expand(encoding: unknown, data: Buffer, maxBytes: number): Promise<Buffer> {
-  if (encoding === "gzip") return decompress("gzip", data, maxBytes);
+export function expand(encoding: unknown, data: Buffer, maxBytes: number, malformed: Code): Promise<Buffer> {
+  if (encoding === "gzip") return gunzip(data, maxBytes, malformed);
   if (encoding === undefined || encoding === "identity") {
     const message = "a message is marked as compressed, but header grpc-encoding names no compression";
     return Promise.reject(new ServiceError("internal", message));
   }
   return Promise.reject(unknownEncoding(encoding));
+}
+
+async function gunzip(data: Buffer, maxBytes: number, malformed: Code): Promise<Buffer> {
+  try {
+    return await decompress("gzip", data, maxBytes);
+  } catch (error) {
+    if (!(error instanceof ServiceError) || error.code !== "invalid_argument") throw error;
+    throw new ServiceError(malformed, error.message, { cause: error });
+  }
 }
 
 export function unknownEncoding(encoding: unknown): ServiceError {

@@ -1,12 +1,10 @@
+import type { Code } from "../../errors/code.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 
 /** Bytes in front of each message: one of flags, four of length. */
-export const PREFIX = 5;
+const PREFIX = 5;
 
 const COMPRESSED = 0b0000_0001;
-/** In gRPC-Web: the data are the trailers. */
-const TRAILERS = 0b1000_0000;
-
 const nothing = Buffer.alloc(0);
 
 /**
@@ -17,7 +15,7 @@ const nothing = Buffer.alloc(0);
  */
 export class FrameReader {
   readonly #maxBytes: number;
-  readonly #trailers: boolean;
+  readonly malformed: Code;
   #held: Buffer = nothing;
   #start = 0;
   #end = 0;
@@ -25,16 +23,14 @@ export class FrameReader {
   #own = false;
   /** Of the message that `next` gave last: whether it is compressed. */
   compressed = false;
-  /** Of the message that `next` gave last: whether it holds trailers instead (gRPC-Web). */
-  trailers = false;
 
   /**
    * @param maxBytes - of one message.
-   * @param trailers - whether a frame of trailers may come, as in answers of gRPC-Web.
+   * @param malformed - the code of what is no message: whose fault it is depends on the side.
    */
-  constructor(maxBytes: number, trailers = false) {
+  constructor(maxBytes: number, malformed: Code = "invalid_argument") {
     this.#maxBytes = maxBytes;
-    this.#trailers = trailers;
+    this.malformed = malformed;
   }
 
   /** Bytes that wait. */
@@ -68,8 +64,8 @@ export class FrameReader {
   /**
    * The next message that is whole; undefined when more has to come first. It may stand in memory that other messages share.
    *
-   * @throws ServiceError `resource_exhausted` as soon as a message announces itself as too large; `invalid_argument` for flags that
-   *   do not exist.
+   * @throws ServiceError `resource_exhausted` as soon as a message announces itself as too large; `malformed` for flags that do
+   *   not exist.
    */
   next(): Buffer | undefined {
     const held = this.#held;
@@ -77,9 +73,9 @@ export class FrameReader {
     const size = this.#end - start;
     if (size < PREFIX) return undefined;
     const flags = held[start]!;
-    if (flags > COMPRESSED && !(this.#trailers && (flags & ~COMPRESSED) === TRAILERS)) {
+    if (flags > COMPRESSED) {
       throw new ServiceError(
-        "invalid_argument",
+        this.malformed,
         `a message has the flags ${flags}, which mean nothing: is it a message of gRPC?`,
       );
     }
@@ -90,7 +86,6 @@ export class FrameReader {
     }
     if (size < PREFIX + length) return undefined;
     this.compressed = (flags & COMPRESSED) !== 0;
-    this.trailers = (flags & TRAILERS) !== 0;
     const from = start + PREFIX;
     const to = from + length;
     if (to === this.#end) {
@@ -100,10 +95,10 @@ export class FrameReader {
     return held.subarray(from, to);
   }
 
-  /** To be called when no more comes. @throws ServiceError `invalid_argument` when that is inside a message. */
+  /** To be called when no more comes. @throws ServiceError `malformed` when that is inside a message. */
   finish(): void {
     const { size } = this;
     if (size === 0) return;
-    throw new ServiceError("invalid_argument", `the stream ended inside a message, after ${size} bytes of it`);
+    throw new ServiceError(this.malformed, `the stream ended inside a message, after ${size} bytes of it`);
   }
 }

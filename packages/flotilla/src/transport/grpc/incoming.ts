@@ -1,4 +1,4 @@
-import { ServiceError } from "../../errors/service-error.ts";
+import type { ServiceError } from "../../errors/service-error.ts";
 import { expand, type MessageCodec } from "./codec.ts";
 import type { FrameReader } from "./frame-reader.ts";
 
@@ -24,7 +24,7 @@ export class Incoming implements AsyncIterableIterator<unknown, undefined> {
   readonly #onLeft: () => void;
   #paused = false;
   #ended = false;
-  #outcome: unknown;
+  #outcome: ServiceError | undefined;
   #left = false;
   #failure: { readonly error: unknown } | undefined;
   #wake: (() => void) | undefined;
@@ -62,7 +62,7 @@ export class Incoming implements AsyncIterableIterator<unknown, undefined> {
   }
 
   /** @param outcome - what the reader's last read fails with, behind all messages; undefined for a stream that was complete. */
-  end(outcome?: unknown): void {
+  end(outcome?: ServiceError): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#outcome = outcome;
@@ -110,7 +110,7 @@ export class Incoming implements AsyncIterableIterator<unknown, undefined> {
     }
     if (this.#reader.size <= HIGH_WATER_BYTES / 2) this.#resume();
     if (!this.#reader.compressed) return { done: false, value: this.#codec.decode(data) };
-    return expand(this.#encoding(), data, this.#maxBytes).then((plain) => {
+    return expand(this.#encoding(), data, this.#maxBytes, this.#reader.malformed).then((plain) => {
       return { done: false, value: this.#codec.decode(plain) };
     });
   }

@@ -12,7 +12,7 @@ import { encodeEnvelope } from "../../codec/envelope.ts";
 import { background, withValue } from "../../context/with.ts";
 import type { Implementation } from "../../contract/contract.ts";
 import { errorReporterKey } from "../../endpoint/report.ts";
-import { type BoundMethod, type Service } from "../../endpoint/service.ts";
+import type { BoundMethod, Service } from "../../endpoint/service.ts";
 import type { Listening } from "../../endpoint/transport.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { implement } from "../../service/implement.ts";

@@ -34,6 +34,12 @@ export class Held {
     this.#onIdle();
   }
 
+  /** Whether the connection is gone: its streams hear of that before the session itself does. */
+  get gone(): boolean {
+    const { session } = this;
+    return this.broken !== undefined || session.destroyed || session.socket?.destroyed;
+  }
+
   get usable(): boolean {
     return !this.session.closed && !this.session.destroyed;
   }

@@ -34,7 +34,7 @@ export class UnaryCall extends GrpcServerCall {
     }
     this.message = undefined;
     if (!this.compressed) return this.invoke(message);
-    expand(this.record["grpc-encoding"], message, this.state.settings.maxMessageBytes).then(
+    expand(this.record["grpc-encoding"], message, this.state.settings.maxMessageBytes, this.reader.malformed).then(
       (plain) => this.invoke(plain),
       (error: unknown) => this.fail(error),
     );

@@ -80,7 +80,7 @@ function echo({ requestHeader, responseHeader, responseTrailer }: Context): void
 }
 
 function obey(status: { code: number; message: string } | undefined): void {
-  if (status !== undefined && status.code !== 0) throw new ConnectError(status.message, status.code);
+  if (status !== undefined && status.code !== 0) throw new ConnectError(status.message, status.code as Code);
 }
 
 function routes(router: ConnectRouter): void {

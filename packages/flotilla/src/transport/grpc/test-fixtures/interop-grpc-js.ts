@@ -22,6 +22,7 @@ import {
   type ServerUnaryCall,
   type ServerWritableStream,
   type sendUnaryData,
+  type status,
   type UntypedHandleCall,
 } from "@grpc/grpc-js";
 import {
@@ -31,6 +32,7 @@ import {
   TestService,
   UnimplementedService,
 } from "../../../../test/gen/grpc/testing/test_pb.ts";
+import { systemClock } from "../../../clock/system-clock.ts";
 import { type Beside, CallFailed, type InteropClient } from "./interop-cases.ts";
 
 type Codec = (message: unknown) => Buffer;
@@ -66,7 +68,7 @@ export function grpcJsClient(address: string, ca?: string): InteropClient & { cl
     ca === undefined ? credentials.createInsecure() : credentials.createSsl(Buffer.from(ca)),
   );
   const options = ({ timeoutMs }: Beside): CallOptions =>
-    timeoutMs === undefined ? {} : { deadline: Date.now() + timeoutMs };
+    timeoutMs === undefined ? {} : { deadline: systemClock.epoch() + timeoutMs };
 
   const watch = (call: ClientUnaryCall, { came, signal }: Beside): void => {
     signal?.addEventListener("abort", () => call.cancel());
@@ -118,7 +120,7 @@ export function grpcJsClient(address: string, ca?: string): InteropClient & { cl
           error ? reject(failed(error)) : resolve(value as never);
         const codec = [writer(input), reader(output)] as const;
         const call = client.makeClientStreamRequest(path, ...codec, metadataOf(beside), options(beside), done);
-        watch(call as ClientUnaryCall, beside);
+        watch(call, beside);
         void (async () => {
           for await (const request of requests) call.write(request);
           call.end();
@@ -129,7 +131,7 @@ export function grpcJsClient(address: string, ca?: string): InteropClient & { cl
       const path = pathOf(method.streamingOutputCall);
       const codec = [writer(input), reader(output)] as const;
       const call = client.makeServerStreamRequest(path, ...codec, request, metadataOf(beside), options(beside));
-      watch(call as ClientUnaryCall, beside);
+      watch(call, beside);
       return each(call as AsyncIterable<never>);
     },
     fullDuplexCall(requests, beside = {}) {
@@ -142,7 +144,7 @@ export function grpcJsClient(address: string, ca?: string): InteropClient & { cl
         metadataOf(beside),
         options(beside),
       );
-      watch(call as ClientUnaryCall, beside);
+      watch(call, beside);
       void (async () => {
         for await (const request of requests) call.write(request);
         call.end();
@@ -178,9 +180,9 @@ export async function grpcJsServer(): Promise<{ readonly port: number; close(): 
     emptyCall: (_call: ServerUnaryCall<unknown, unknown>, done: sendUnaryData<unknown>) => done(null, {}),
     unaryCall(call: ServerUnaryCall<SimpleRequest, unknown>, done: sendUnaryData<unknown>) {
       const { responseSize, responseStatus } = call.request;
-      const trailers = echo(call as ServerUnaryCall<unknown, unknown>);
+      const trailers = echo(call);
       if (responseStatus !== undefined && responseStatus.code !== 0) {
-        return done({ code: responseStatus.code, details: responseStatus.message });
+        return done({ code: responseStatus.code as status, details: responseStatus.message });
       }
       done(null, payload(responseSize), trailers);
     },
@@ -197,7 +199,7 @@ export async function grpcJsServer(): Promise<{ readonly port: number; close(): 
       call.on("end", () => done(null, { aggregatedPayloadSize }));
     },
     fullDuplexCall(call: ServerDuplexStream<StreamingOutputCallRequest, unknown>) {
-      const trailers = echo(call as ServerDuplexStream<unknown, unknown>);
+      const trailers = echo(call);
       call.on("data", ({ responseParameters, responseStatus }: StreamingOutputCallRequest) => {
         if (responseStatus !== undefined) {
           call.emit("error", { code: responseStatus.code, details: responseStatus.message });
