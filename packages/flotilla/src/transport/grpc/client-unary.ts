@@ -76,13 +76,10 @@ export class UnaryClientCall extends ClientCall {
     if (error !== undefined || this.message !== undefined) this.finish(error);
   }
 
-  private finish(error: ServiceError | undefined): void {
+  private finish(failed: ServiceError | undefined): void {
     this.settle();
     const { message } = this;
-    if (error !== undefined) {
-      this.reject(error);
-      return;
-    }
+    if (failed !== undefined) return this.reject(failed);
     const { procedure } = this.method.info;
     if (message === undefined || this.tooMany) {
       const got = message === undefined ? "no message" : "more than one message";

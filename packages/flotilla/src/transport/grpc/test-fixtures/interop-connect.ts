@@ -79,8 +79,12 @@ function echo({ requestHeader, responseHeader, responseTrailer }: Context): void
   if (trailing !== null) responseTrailer.set("x-grpc-test-echo-trailing-bin", trailing);
 }
 
+const byNumber = new Map(Object.values(Code).map((code) => [Number(code), code as Code]));
+
 function obey(status: { code: number; message: string } | undefined): void {
-  if (status !== undefined && status.code !== 0) throw new ConnectError(status.message, status.code as Code);
+  if (status !== undefined && status.code !== 0) {
+    throw new ConnectError(status.message, byNumber.get(status.code));
+  }
 }
 
 function routes(router: ConnectRouter): void {

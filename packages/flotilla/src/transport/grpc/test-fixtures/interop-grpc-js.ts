@@ -22,7 +22,7 @@ import {
   type ServerUnaryCall,
   type ServerWritableStream,
   type sendUnaryData,
-  type status,
+  status,
   type UntypedHandleCall,
 } from "@grpc/grpc-js";
 import {
@@ -172,6 +172,8 @@ function echo(call: AnyCall): Metadata {
   return trailers;
 }
 
+const byNumber = new Map(Object.values(status).map((code) => [Number(code), code as status]));
+
 const payload = (size: number): { payload: { body: Uint8Array } } => ({ payload: { body: new Uint8Array(size) } });
 
 /** A server on a free port of the loopback. */
@@ -182,7 +184,7 @@ export async function grpcJsServer(): Promise<{ readonly port: number; close(): 
       const { responseSize, responseStatus } = call.request;
       const trailers = echo(call);
       if (responseStatus !== undefined && responseStatus.code !== 0) {
-        return done({ code: responseStatus.code as status, details: responseStatus.message });
+        return done({ code: byNumber.get(responseStatus.code)!, details: responseStatus.message });
       }
       done(null, payload(responseSize), trailers);
     },
