@@ -10,7 +10,10 @@ import type { Service } from "./service.ts";
 export interface HttpProtocol {
   /** For errors and logs: `grpc`. */
   readonly name: string;
-  /** The scheme by which clients know addresses where it is spoken, in clear text; with TLS it has an `s`. Default: the listener's own. */
+  /**
+   * The scheme by which clients that speak HTTP/2 know addresses where it is spoken, in clear text; with TLS it has an `s`. Default: the
+   * listener's own.
+   */
   readonly scheme?: string;
   /** Headers of requests and responses that pages of other origins need for it, in lower case. Default none. */
   readonly corsHeaders?: { readonly request: readonly string[]; readonly response: readonly string[] };

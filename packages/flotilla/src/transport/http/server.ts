@@ -164,6 +164,8 @@ class HttpListening implements Listening {
   }
 
   get alsoAt(): readonly string[] {
+    // A scheme of its own means a client of its own, which speaks HTTP/2.
+    if (!this.#state.settings.http2) return [];
     const schemes = this.#state.settings.protocols.flatMap(({ scheme }) => (scheme === undefined ? [] : [scheme]));
     return schemes.map((scheme) => this.#address.replace(/^http/, scheme));
   }
