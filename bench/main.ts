@@ -12,6 +12,7 @@ import { client } from "./scenarios/client.ts";
 import { context } from "./scenarios/context.ts";
 import { discovery } from "./scenarios/discovery.ts";
 import { full } from "./scenarios/full.ts";
+import { grpcScenarios } from "./scenarios/grpc.ts";
 import { http } from "./scenarios/http.ts";
 import { overload } from "./scenarios/overload.ts";
 import { policies } from "./scenarios/policies.ts";
@@ -33,6 +34,7 @@ const scenarios: readonly (Scenario | Study)[] = [
   telemetry,
   telemetryExport,
   telemetryCollector,
+  ...grpcScenarios,
 ];
 
 const progress = (text: string): void => {

@@ -19,6 +19,7 @@ const packages = {
   openssl: "openssl",
   prometheus: "prometheus",
   promtool: "prometheus",
+  "python3 with grpc": "python3-grpcio",
   "redis-server": "redis-server",
   wrk: "wrk",
 } as const;
@@ -96,7 +97,14 @@ async function locateOrInstall(name: ServerName): Promise<Found> {
     : { path: installed };
 }
 
+/** Where Debian keeps the modules of its Python, whose interpreter is not always the one on PATH. */
+const PYTHON = { program: "/usr/bin/python3", modules: "/usr/lib/python3/dist-packages" };
+
 function locate(name: string): string | undefined {
+  const module = /^python3 with (.+)$/.exec(name)?.[1];
+  if (module !== undefined) {
+    return existsSync(join(PYTHON.modules, module)) && isExecutable(PYTHON.program) ? PYTHON.program : undefined;
+  }
   const folders = [...(process.env["PATH"] ?? "").split(delimiter), ...MORE_FOLDERS];
   return folders.map((folder) => join(folder, name)).find(isExecutable);
 }

@@ -1,7 +1,7 @@
 import { codeFromHttp, codes, isCode } from "../errors/code.ts";
-import { detailTypes, FLOTILLA_DOMAIN, type RetryInfoDetail } from "../errors/details.ts";
-import { type ErrorDetail, type RetryInfo, ServiceError } from "../errors/service-error.ts";
+import { ServiceError } from "../errors/service-error.ts";
 import { decodeDetail, encodeDetail, type WireDetail } from "./error-details.ts";
+import { splitRetry, withRetryDetails } from "./retry-details.ts";
 
 /** An error as the Connect protocol writes it in JSON. */
 export interface ConnectErrorJson {
@@ -10,20 +10,12 @@ export interface ConnectErrorJson {
   readonly details?: readonly WireDetail[];
 }
 
-/** Never retry, said as a google.rpc.ErrorInfo, since google.rpc.RetryInfo can only give a delay. */
-const NO_RETRY = { reason: "NO_RETRY", domain: FLOTILLA_DOMAIN } as const;
-
 /**
  * The JSON form of an error. Retry information travels as details: google.rpc.RetryInfo, and for "never" an ErrorInfo with
  * reason NO_RETRY.
  */
 export function toConnectError(error: ServiceError): ConnectErrorJson {
-  const details = error.details.map(encodeDetail);
-  const { retry } = error;
-  if (retry?.afterMs !== undefined) {
-    details.push(encodeDetail({ type: detailTypes.retryInfo, value: { retryDelay: `${retry.afterMs / 1000}s` } }));
-  }
-  if (retry?.never) details.push(encodeDetail({ type: detailTypes.errorInfo, value: NO_RETRY }));
+  const details = withRetryDetails(error).map(encodeDetail);
   return {
     code: error.code,
     ...(error.message !== "" && { message: error.message }),
@@ -62,32 +54,6 @@ export function fromConnectError(
 }
 
 const MAX_DETAILS = 32;
-
-function splitRetry(details: readonly ErrorDetail[]): { kept: ErrorDetail[]; retry: RetryInfo | undefined } {
-  let retry: RetryInfo | undefined;
-  const kept = details.filter(({ type, value }) => {
-    if (type === detailTypes.retryInfo) {
-      const delay = parseDuration((value as RetryInfoDetail | undefined)?.retryDelay);
-      if (delay === undefined) return true;
-      retry = { ...retry, afterMs: delay };
-      return false;
-    }
-    if (type === detailTypes.errorInfo) {
-      const info = value as Partial<typeof NO_RETRY> | undefined;
-      if (info?.reason !== NO_RETRY.reason || info.domain !== NO_RETRY.domain) return true;
-      retry = { ...retry, never: true };
-      return false;
-    }
-    return true;
-  });
-  return { kept, retry };
-}
-
-/** `"1.5s"` in milliseconds; undefined when it is not a duration of 0 or more. */
-function parseDuration(text: unknown): number | undefined {
-  if (typeof text !== "string" || !/^\d{1,12}(\.\d{1,9})?s$/.test(text)) return undefined;
-  return Number(text.slice(0, -1)) * 1000;
-}
 
 /** The HTTP status of a unary answer that carries the error. */
 export function httpStatus(error: ServiceError): number {

@@ -1,6 +1,7 @@
 export { Changes } from "./changes.ts";
 export { chain, type Endpoint, type Middleware, policiesOf, withPolicies } from "./endpoint.ts";
 export type { FinishedCall } from "./finished-call.ts";
+export type { HttpListenerParts, HttpProtocol, MountedProtocol } from "./http-protocol.ts";
 export type { Instance } from "./instance.ts";
 export type { LoadReport } from "./load-report.ts";
 export type { JsonSchema, MessageType, Validated } from "./message-type.ts";

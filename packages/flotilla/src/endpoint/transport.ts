@@ -22,6 +22,11 @@ export interface Listening {
   readonly protocol: string;
   /** Where clients reach it: `http://127.0.0.1:8080`. */
   readonly address: string;
+  /**
+   * Further addresses of the same port, for protocols that clients know by a scheme of their own: `grpc://127.0.0.1:8080`. A host registers
+   * them beside `address`. Default none.
+   */
+  readonly alsoAt?: readonly string[];
   /** Calls that have begun and not ended. */
   readonly inFlight: number;
   /** Connections that are open; left out where there are none. */

@@ -123,7 +123,8 @@ interface Readiness {
   readonly failing?: Readonly<Record<string, string>>;
 }
 
-async function readiness(parent: Context, { started, draining, checks }: Health): Promise<Readiness> {
+/** What `/readyz` tells. */
+export async function readiness(parent: Context, { started, draining, checks }: Health): Promise<Readiness> {
   if (!started) return { status: "starting" };
   if (draining) return { status: "draining" };
   const failing: Record<string, string> = {};

@@ -8,13 +8,14 @@ import { chain, policiesOf } from "../endpoint/endpoint.ts";
 import type { Instance } from "../endpoint/instance.ts";
 import type { LifecycleEvent } from "../endpoint/lifecycle-event.ts";
 import { serverObserverKey } from "../endpoint/observer.ts";
+import { readinessKey } from "../endpoint/readiness.ts";
 import { errorReporterKey } from "../endpoint/report.ts";
 import { type Service, type ServingMiddleware, wrapped } from "../endpoint/service.ts";
 import { statePage } from "../endpoint/state-page.ts";
 import type { StateReport } from "../endpoint/state-report.ts";
 import type { Listening } from "../endpoint/transport.ts";
 import { ServiceError } from "../errors/service-error.ts";
-import { Admin } from "./admin.ts";
+import { Admin, type Health, readiness } from "./admin.ts";
 import { closeOne } from "./closable.ts";
 import type { HostSettings, RunningHost } from "./host-options.ts";
 import { listenTo } from "./policy-watch.ts";
@@ -62,6 +63,12 @@ export class Running implements RunningHost {
     };
     this.#unwatch = telemetry?.watch?.(report);
     this.#unlisten = listenTo(policies, ({ level, message }) => this.#event(level, message));
+    const health = (): Health => ({
+      started: this.#started,
+      draining: this.#stopping !== undefined,
+      checks: settings.checks,
+    });
+    top = withValue(top, readinessKey, async (ctx) => (await readiness(ctx, health())).status === "ok");
     this.#root = withCancel(top);
     this.#startScope = withCancel(this.#root);
     this.#tasksScope = withCancel(this.#root);
@@ -73,15 +80,7 @@ export class Running implements RunningHost {
     this.#admin =
       settings.admin === false
         ? undefined
-        : new Admin(
-            this.#root,
-            () => ({
-              started: this.#started,
-              draining: this.#stopping !== undefined,
-              checks: settings.checks,
-            }),
-            { "/state": statePage(report), ...telemetry?.admin },
-          );
+        : new Admin(this.#root, health, { "/state": statePage(report), ...telemetry?.admin });
   }
 
   get addresses(): readonly string[] {
@@ -144,7 +143,10 @@ export class Running implements RunningHost {
     const admin = this.#admin === undefined ? {} : { admin: this.#admin.address };
     const unique = `${name}-${randomUUID().slice(0, 8)}`;
     try {
-      for (const [index, { address, protocol }] of this.#listening.entries()) {
+      const addresses = this.#listening.flatMap(({ address, protocol, alsoAt = [] }) => {
+        return [address, ...alsoAt].map((one, i) => ({ address: one, protocol: i === 0 ? protocol : schemeOf(one) }));
+      });
+      for (const [index, { address, protocol }] of addresses.entries()) {
         const registered: Instance = {
           ...instance,
           id: `${instance.id ?? `${unique}-${protocol}`}${index === 0 ? "" : `-${index + 1}`}`,
@@ -263,4 +265,8 @@ export class Running implements RunningHost {
   #event(event: LifecycleEvent["event"], message: string, error?: unknown): void {
     this.#settings.onEvent({ event, host: this.#settings.name, message, ...(error !== undefined && { error }) });
   }
+}
+
+function schemeOf(address: string): string {
+  return address.slice(0, address.indexOf(":"));
 }

@@ -1,14 +1,30 @@
 import { describe, test } from "node:test";
+import { grpcClient } from "../transport/grpc/client.ts";
+import { grpc } from "../transport/grpc/server.ts";
 import { httpClient } from "../transport/http/client.ts";
 import { http } from "../transport/http/server.ts";
+import { certificate } from "../transport/http/test-fixtures/certificate.ts";
 import { memory } from "../transport/memory/memory.ts";
 import { transportContract } from "./transport-contract.ts";
 
 const net = memory();
+const secret = await certificate();
+const trusting = { tls: { ca: secret.cert } };
 const transports = {
   memory: { listener: () => net.listener("contract"), connector: () => net },
   "HTTP/1.1": { listener: () => http(), connector: () => httpClient(), bidi: false },
   "HTTP/2": { listener: () => http(), connector: () => httpClient({ http2: true }) },
+  gRPC: { listener: () => grpc(), connector: () => grpcClient() },
+  "gRPC with TLS": { listener: () => grpc({ tls: secret }), connector: () => grpcClient(trusting) },
+  "gRPC on the port of HTTP": { listener: () => http({ protocols: [grpc()] }), connector: () => grpcClient() },
+  "HTTP/2 on a port with gRPC": {
+    listener: () => http({ protocols: [grpc()] }),
+    connector: () => httpClient({ http2: true }),
+  },
+  "gRPC on the port of HTTP with TLS": {
+    listener: () => http({ tls: secret, protocols: [grpc()] }),
+    connector: () => grpcClient(trusting),
+  },
 };
 
 for (const [name, under] of Object.entries(transports)) {

@@ -129,8 +129,8 @@ function methodSpec(method: DescMethod, given: ProtobufMethodOptions<DescMethod>
   };
   return {
     kind: kinds[method.methodKind],
-    input: new ProtobufType(method.input, json),
-    output: new ProtobufType(method.output, json),
+    input: new ProtobufType(method.input, method.parent, json),
+    output: new ProtobufType(method.output, method.parent, json),
     wireName: method.name,
     options: options,
   };

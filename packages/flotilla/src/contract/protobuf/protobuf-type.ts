@@ -1,6 +1,7 @@
 import {
   create,
   type DescMessage,
+  type DescService,
   fromBinary,
   fromJson,
   isMessage,
@@ -28,17 +29,32 @@ const MAX_MESSAGE = 300;
 export class ProtobufType implements MessageType {
   readonly typeName: string;
   readonly binary: NonNullable<MessageType["binary"]>;
+  /** The service whose method has this message. */
+  readonly service: DescService;
   readonly #desc: DescMessage;
   readonly #json: () => JsonOptions;
 
   /** @param json - asked for when a message is first read or written as JSON. */
-  constructor(desc: DescMessage, json: () => JsonOptions) {
+  constructor(desc: DescMessage, service: DescService, json: () => JsonOptions) {
     this.typeName = desc.typeName;
+    this.service = service;
     this.#desc = desc;
     this.#json = json;
     this.binary = {
-      decode: (bytes) => this.#read(() => fromBinary(desc, plainBytes(bytes))),
-      encode: (message) => this.#write(message, (value) => toBinary(desc, value)),
+      decode: (bytes) => {
+        try {
+          return fromBinary(desc, plainBytes(bytes));
+        } catch (error) {
+          throw this.#unreadable(error);
+        }
+      },
+      encode: (message) => {
+        try {
+          return toBinary(desc, this.#message(message));
+        } catch (error) {
+          throw this.#unwritable(error);
+        }
+      },
     };
   }
 
@@ -56,11 +72,19 @@ export class ProtobufType implements MessageType {
   }
 
   fromJsonValue(value: unknown): unknown {
-    return this.#read(() => fromJson(this.#desc, value as JsonValue, this.#json()));
+    try {
+      return fromJson(this.#desc, value as JsonValue, this.#json());
+    } catch (error) {
+      throw this.#unreadable(error);
+    }
   }
 
   toJson(message: unknown): string {
-    return this.#write(message, (value) => toJsonString(this.#desc, value, this.#json()));
+    try {
+      return toJsonString(this.#desc, this.#message(message), this.#json());
+    } catch (error) {
+      throw this.#unwritable(error);
+    }
   }
 
   jsonSchema(): JsonSchema {
@@ -69,25 +93,25 @@ export class ProtobufType implements MessageType {
 
   /** A message of this type out of one, or out of what initialises one. */
   #message(value: unknown): ReturnType<typeof create> {
-    if (typeof value !== "object" || value === null || (isMessage(value) && !isMessage(value, this.#desc))) {
-      throw new TypeError(
-        `expected ${this.typeName}, got ${isMessage(value) ? value.$typeName : value === null ? "null" : typeof value}`,
-      );
+    if (typeof value === "object" && value !== null) {
+      if (!isMessage(value)) return create(this.#desc, value as MessageInitShape<DescMessage>);
+      if (isMessage(value, this.#desc)) return value;
     }
-    return create(this.#desc, value as MessageInitShape<DescMessage>);
+    const got = isMessage(value) ? value.$typeName : value === null ? "null" : typeof value;
+    throw new TypeError(`expected ${this.typeName}, got ${got}`);
   }
 
-  #read(read: () => unknown): unknown {
-    try {
-      return read();
-    } catch (error) {
-      const message = (error as Error).message.slice(0, MAX_MESSAGE);
-      const field = this.#fieldOf(error);
-      throw new ServiceError("invalid_argument", message, {
-        cause: error,
-        ...(field !== undefined && { details: [badRequest([{ field, description: message }])] }),
-      });
-    }
+  #unreadable(error: unknown): ServiceError {
+    const message = (error as Error).message.slice(0, MAX_MESSAGE);
+    const field = this.#fieldOf(error);
+    return new ServiceError("invalid_argument", message, {
+      cause: error,
+      ...(field !== undefined && { details: [badRequest([{ field, description: message }])] }),
+    });
+  }
+
+  #unwritable(error: unknown): ServiceError {
+    return new ServiceError("internal", `cannot write a message of type ${this.typeName}`, { cause: error });
   }
 
   /** The field of this message that could not be read; of fields further in, only the message tells. */
@@ -96,14 +120,6 @@ export class ProtobufType implements MessageType {
     if (!isFieldError(cause)) return undefined;
     const field = cause.field();
     return field.parent === this.#desc && field.kind === "field" ? field.jsonName : undefined;
-  }
-
-  #write<T>(message: unknown, write: (message: ReturnType<typeof create>) => T): T {
-    try {
-      return write(this.#message(message));
-    } catch (error) {
-      throw new ServiceError("internal", `cannot write a message of type ${this.typeName}`, { cause: error });
-    }
   }
 }
 

@@ -1,3 +1,4 @@
+import type { HttpProtocol } from "../../endpoint/http-protocol.ts";
 import type { Response } from "./http-message.ts";
 import type { CorsOptions } from "./options.ts";
 
@@ -44,17 +45,21 @@ export class Cors {
   readonly #others: Marks;
   readonly #preflight: readonly string[];
 
-  constructor(options: CorsOptions) {
+  /** @param protocols - further ones that are spoken, with the headers they need. */
+  constructor(options: CorsOptions, protocols: readonly HttpProtocol[] = []) {
+    const needed = protocols.flatMap(({ corsHeaders }) => (corsHeaders === undefined ? [] : [corsHeaders]));
+    const requestHeaders = new Set([...REQUEST_HEADERS, ...needed.flatMap(({ request }) => request)]);
+    const responseHeaders = new Set([...RESPONSE_HEADERS, ...needed.flatMap(({ response }) => response)]);
     const credentials = options.credentials ? ["access-control-allow-credentials", "true"] : [];
     const exposed = [
       "access-control-expose-headers",
-      [...RESPONSE_HEADERS, ...(options.exposeHeaders ?? [])].join(", "),
+      [...responseHeaders, ...(options.exposeHeaders ?? [])].join(", "),
     ];
     this.#preflight = [
       "access-control-allow-methods",
       "GET, POST, PUT, PATCH, DELETE",
       "access-control-allow-headers",
-      [...REQUEST_HEADERS, ...(options.allowHeaders ?? [])].join(", "),
+      [...requestHeaders, ...(options.allowHeaders ?? [])].join(", "),
       "access-control-max-age",
       String(options.maxAgeS ?? 7200),
     ];

@@ -31,9 +31,9 @@ function headOf(ctx: Context, stream: ClientHttp2Stream, peer: Http2Peer): Promi
   });
 }
 
-/** Unary calls over HTTP/2. */
+/** Unary calls over HTTP/2. One that the server did not take in, because it is about to close the connection, goes over another. */
 export function http2RoundTrip(peer: Http2Peer, maxBodyBytes: number): RoundTrip {
-  return async (ctx, verb, path, headers, body) => {
+  const roundTrip: RoundTrip = async (ctx, verb, path, headers, body) => {
     const stream = peer.request(verb, path, headers);
     const head = headOf(ctx, stream, peer);
     stream.end(body);
@@ -49,6 +49,19 @@ export function http2RoundTrip(peer: Http2Peer, maxBodyBytes: number): RoundTrip
     }
     return { status, headers: received, body: Buffer.concat(chunks) };
   };
+  return async (...call) => {
+    try {
+      return await roundTrip(...call);
+    } catch (error) {
+      if (!isRefused(error)) throw error;
+      return roundTrip(...call);
+    }
+  };
+}
+
+function isRefused(error: unknown): boolean {
+  if (!(error instanceof ServiceError) || error.retry?.unprocessed !== true) return false;
+  return (error.cause as NodeJS.ErrnoException | undefined)?.code === "ERR_HTTP2_STREAM_ERROR";
 }
 
 /** Streams over HTTP/2, in both directions at once. */

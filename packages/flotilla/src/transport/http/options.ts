@@ -1,6 +1,7 @@
 import type { SecureServerOptions } from "node:http2";
 import type { Context } from "../../context/context.ts";
 import type { FinishedCall } from "../../endpoint/finished-call.ts";
+import type { HttpProtocol } from "../../endpoint/http-protocol.ts";
 import type { ServiceError } from "../../errors/service-error.ts";
 import type { ServerCall } from "../../metadata/call.ts";
 
@@ -77,6 +78,8 @@ export interface HttpServerOptions {
   readonly compressMinBytes?: number | false;
   /** Cross-origin callers. Default none. */
   readonly cors?: CorsOptions;
+  /** Further protocols on the same port, asked in this order before Connect and REST: `[grpc()]`. Default none. */
+  readonly protocols?: readonly HttpProtocol[];
   readonly hooks?: HttpServerHooks;
 }
 
@@ -100,6 +103,7 @@ const defaults = {
   maxConnections: 10_000,
   maxConcurrentStreams: 1000,
   compressMinBytes: 1024,
+  protocols: [],
   hooks: {},
 } satisfies HttpServerOptions;
 
@@ -125,6 +129,11 @@ export function settle(options: HttpServerOptions): HttpServerSettings {
     if (!(settings[name] > 0)) throw new TypeError(`http: ${name} must be a number above 0, got ${settings[name]}`);
   }
   if (settings.cors !== undefined) checkCors(settings.cors);
+  for (const { name } of settings.protocols) {
+    if (settings.protocols.filter((other) => other.name === name).length > 1) {
+      throw new TypeError(`http: protocols has ${name} more than once`);
+    }
+  }
   return settings;
 }
 

@@ -1,6 +1,7 @@
 import { constants, type Http2ServerResponse } from "node:http2";
 import type { CancelContext, Context } from "../../context/context.ts";
 import { requestContext } from "../../context/request-context.ts";
+import { UNWATCHED_MS, type Watchable, type WatchList } from "../../context/watch-list.ts";
 import { afterFunc } from "../../context/with.ts";
 import type { FinishedCall } from "../../endpoint/finished-call.ts";
 import type { MethodInfo } from "../../endpoint/method-info.ts";
@@ -17,7 +18,6 @@ import { linger } from "./linger.ts";
 import type { HttpServerSettings } from "./options.ts";
 import type { RequestHead } from "./request-head.ts";
 import { type OnSocket, unwatchClose, watchClose } from "./socket-calls.ts";
-import { UNWATCHED_MS, type Watchable, type WatchList } from "./watch-list.ts";
 
 /** What the calls of one listener share. */
 export interface ServerState {

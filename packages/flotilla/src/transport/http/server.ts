@@ -12,6 +12,7 @@ import { createServer as createHttpsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import type { Clock } from "../../clock/clock.ts";
 import type { CancelContext, Context } from "../../context/context.ts";
+import { WatchList } from "../../context/watch-list.ts";
 import { withCancel } from "../../context/with.ts";
 import { observersOf } from "../../endpoint/observer.ts";
 import type { Service } from "../../endpoint/service.ts";
@@ -21,10 +22,10 @@ import { Dispatcher } from "./dispatch.ts";
 import type { Request, Response } from "./http-message.ts";
 import { type HttpServerOptions, type HttpServerSettings, settle } from "./options.ts";
 import { cutWhenParted } from "./parting.ts";
+import { Protocols } from "./protocols.ts";
 import { Router } from "./router.ts";
 import type { ServerState } from "./server-call.ts";
 import { sniff } from "./sniff.ts";
-import { WatchList } from "./watch-list.ts";
 
 /**
  * Serves over HTTP: the Connect protocol (curl, browsers and every Connect client can call it) and the REST routes that
@@ -46,6 +47,7 @@ class HttpListening implements Listening {
   readonly protocol = "http";
   readonly #state: ServerState;
   readonly #scope: CancelContext;
+  readonly #protocols: Protocols;
   readonly #server: Server;
   readonly #http2: Http2Server | undefined;
   readonly #sessions = new Set<ServerHttp2Session>();
@@ -64,11 +66,12 @@ class HttpListening implements Listening {
       inFlight: 0,
       young: new WatchList(root.clock),
       discouraging: false,
-      cors: settings.cors === undefined ? undefined : new Cors(settings.cors),
+      cors: settings.cors === undefined ? undefined : new Cors(settings.cors, settings.protocols),
       onIdle: undefined,
     };
     const dispatcher = new Dispatcher(this.#state, new Router(services));
-    const serve = (req: Request, res: Response): void => dispatcher.dispatch(req, res);
+    this.#protocols = new Protocols(settings.protocols, services, this.#state);
+    const serve = this.#protocols.requests((req, res) => dispatcher.dispatch(req, res));
     const common = {
       maxHeaderSize: settings.maxHeaderBytes,
       headersTimeout: settings.headersTimeoutMs,
@@ -86,6 +89,7 @@ class HttpListening implements Listening {
       this.#http2 = settings.http2 ? createHttp2Server(common, serve as unknown as Http2Handler) : undefined;
       if (this.#http2 !== undefined) {
         this.#track(this.#http2);
+        this.#protocols.streams(this.#http2);
         sniff(this.#server, this.#http2, this.#unread, settings.headersTimeoutMs);
       }
     }
@@ -102,6 +106,7 @@ class HttpListening implements Listening {
       const secure = createSecureServer({ ...options, allowHTTP1: true });
       secure.on("request", serve as unknown as Http2Handler);
       this.#track(secure);
+      this.#protocols.streams(secure);
       // Before Node 24 it puts its own in the place of these options; all are read when a connection comes.
       const { maxHeaderSize, headersTimeout, connectionsCheckingInterval, keepAliveTimeout, requestTimeout } = options;
       const http1 = { maxHeaderSize, headersTimeout, connectionsCheckingInterval, keepAliveTimeout, requestTimeout };
@@ -145,7 +150,6 @@ class HttpListening implements Listening {
       this.#sessions.add(session);
       session.on("close", () => this.#sessions.delete(session));
       keepWatch(session, this.#state.settings.idleTimeoutMs, this.#state.root.clock);
-      if (this.#state.discouraging) goAway(session);
     });
     // A session that breaks ends its streams, which end their calls.
     server.on("sessionError", () => {});
@@ -155,8 +159,15 @@ class HttpListening implements Listening {
     return this.#address;
   }
 
+  get alsoAt(): readonly string[] {
+    // A scheme of its own means a client of its own, which speaks HTTP/2.
+    if (!this.#state.settings.http2) return [];
+    const schemes = this.#state.settings.protocols.flatMap(({ scheme }) => (scheme === undefined ? [] : [scheme]));
+    return schemes.map((scheme) => this.#address.replace(/^http/, scheme));
+  }
+
   get inFlight(): number {
-    return this.#state.inFlight;
+    return this.#state.inFlight + this.#protocols.inFlight;
   }
 
   get connections(): number {
@@ -166,7 +177,10 @@ class HttpListening implements Listening {
   discourage(): void {
     if (this.#state.discouraging) return;
     this.#state.discouraging = true;
-    for (const session of this.#sessions) goAway(session);
+    this.#protocols.discourage();
+    // GOAWAY with the last stream that was taken in: clients know that later ones were not, and open another connection. One that promised
+    // to take all further streams would lose them, for nghttp2 ignores what comes after any GOAWAY.
+    for (const session of this.#sessions) session.close();
   }
 
   drain(): Promise<void> {
@@ -186,6 +200,7 @@ class HttpListening implements Listening {
         state.onIdle = resolve;
       });
     }
+    await this.#protocols.drain();
     // Answers just written may still be on their way to the socket: connections close themselves once these are flushed.
     this.#closeIdle();
     await closed;
@@ -206,12 +221,8 @@ class HttpListening implements Listening {
     for (const session of this.#sessions) session.destroy();
     for (const socket of this.#sockets) socket.destroy();
     await drained;
+    await this.#protocols.close();
   }
-}
-
-/** Every stream the client may still open is served, but it should open no connection for more (RFC 9113, section 6.8). */
-function goAway(session: ServerHttp2Session): void {
-  if (!session.destroyed) session.goaway(0, 2 ** 31 - 1);
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { Clock } from "../../clock/clock.ts";
+import type { Clock } from "../clock/clock.ts";
 
 /** A call that may be worth watching; the links are the list's own. */
 export interface Watchable {

@@ -1,0 +1,145 @@
+import { type ClientHttp2Stream, constants, type IncomingHttpHeaders } from "node:http2";
+import type { Context } from "../../context/context.ts";
+import { afterFunc } from "../../context/with.ts";
+import { codeFromHttp } from "../../errors/code.ts";
+import { ServiceError } from "../../errors/service-error.ts";
+import { responseObserver } from "../../metadata/call.ts";
+import { Metadata, type MetadataRecord, newRecord } from "../../metadata/metadata.ts";
+import { streamFailure } from "./client-errors.ts";
+import type { ClientMethod } from "./client-method.ts";
+import { FrameReader } from "./frame-reader.ts";
+import type { GrpcPeer, Held } from "./peer.ts";
+import { readStatus } from "./status.ts";
+
+const call = Symbol("flotilla.grpc.call");
+type Calling = ClientHttp2Stream & { [call]: ClientCall };
+
+/** One call at the client, on a stream of HTTP/2. The listeners are shared by all streams. */
+export abstract class ClientCall {
+  protected readonly ctx: Context;
+  protected readonly method: ClientMethod;
+  protected readonly peer: GrpcPeer;
+  protected readonly reader: FrameReader;
+  protected stream!: ClientHttp2Stream;
+  protected responseHeaders: MetadataRecord | undefined = undefined;
+  /** The outcome is known, or the caller has given up. */
+  protected over = false;
+  private held!: Held;
+  private error: unknown = undefined;
+  private stop: (() => boolean) | undefined = undefined;
+
+  constructor(ctx: Context, method: ClientMethod, peer: GrpcPeer) {
+    this.ctx = ctx;
+    this.method = method;
+    this.peer = peer;
+    this.reader = new FrameReader(peer.settings.maxMessageBytes, "internal");
+  }
+
+  /** Opens the stream. @throws ServiceError when the call cannot begin. */
+  protected open(): void {
+    const headers = this.method.headers(this.ctx);
+    const held = this.peer.take();
+    let stream: ClientHttp2Stream;
+    try {
+      stream = held.session.request(headers);
+    } catch (error) {
+      this.peer.give(held);
+      throw new ServiceError("internal", "a header of the call cannot be sent", { cause: error });
+    }
+    this.held = held;
+    this.stream = stream;
+    (stream as Calling)[call] = this;
+    stream.on("response", onResponse);
+    stream.on("data", onData);
+    stream.on("trailers", onTrailers);
+    stream.on("error", onError);
+    stream.on("close", onClose);
+    this.stop ??= afterFunc(this.ctx, () => this.abandon(this.ctx.err));
+  }
+
+  /** Gives the call up with an error of the client's own; the server hears of it. */
+  abandon(error: unknown): void {
+    if (this.over) return;
+    this.settle();
+    this.stream.close(constants.NGHTTP2_CANCEL);
+    this.failed(error);
+  }
+
+  protected settle(): void {
+    this.over = true;
+    this.stop?.();
+  }
+
+  response(headers: IncomingHttpHeaders, flags: number): void {
+    if (this.over) return;
+    const status = Number(headers[":status"]);
+    const record = headers as MetadataRecord;
+    const type = headers["content-type"];
+    if (record["grpc-status"] === undefined && (status !== 200 || !type?.startsWith("application/grpc"))) {
+      // No server of gRPC: a proxy's, or a server's that speaks something else.
+      const message = `${this.peer.address} answered HTTP ${status} with content-type ${JSON.stringify(type ?? "")}`;
+      return this.abandon(new ServiceError(status === 200 ? "unknown" : codeFromHttp(status), message));
+    }
+    if (flags & constants.NGHTTP2_FLAG_END_STREAM) return this.conclude(newRecord(), record, status);
+    this.responseHeaders = record;
+    this.opened();
+  }
+
+  trailers(trailers: MetadataRecord): void {
+    if (!this.over) this.conclude(this.responseHeaders ?? newRecord(), trailers, 200);
+  }
+
+  private conclude(headers: MetadataRecord, trailers: MetadataRecord, status: number): void {
+    const observer = responseObserver(this.ctx);
+    if (observer !== undefined) observer(new Metadata(plain(headers)), new Metadata(plain(trailers)));
+    this.ended(readStatus(trailers, status));
+  }
+
+  errored(error: unknown): void {
+    this.error = error;
+  }
+
+  closed(): void {
+    this.peer.give(this.held);
+    if (this.over) return;
+    this.settle();
+    const { gone, broken } = this.held;
+    this.failed(streamFailure(this.peer.address, this.stream, broken ?? this.error, gone));
+  }
+
+  /** The head of the answer is there. */
+  protected abstract opened(): void;
+  /** Some of the answer has come. */
+  abstract received(chunk: Buffer): void;
+  /** The server's word on how the call ended; messages may still have to be read. */
+  protected abstract ended(error: ServiceError | undefined): void;
+  /** The call ended without the server's word. */
+  protected abstract failed(error: unknown): void;
+}
+
+/** Without the pseudo-header. */
+function plain(record: MetadataRecord): MetadataRecord {
+  const { ":status": _, ...rest } = record;
+  return rest;
+}
+
+/** Shared by all streams: `this` is the stream. */
+function onResponse(this: ClientHttp2Stream, headers: IncomingHttpHeaders, flags: number): void {
+  (this as Calling)[call].response(headers, flags);
+}
+
+function onData(this: ClientHttp2Stream, chunk: Buffer): void {
+  (this as Calling)[call].received(chunk);
+}
+
+function onTrailers(this: ClientHttp2Stream, trailers: IncomingHttpHeaders): void {
+  (this as Calling)[call].trailers(trailers);
+}
+
+function onError(this: ClientHttp2Stream, error: unknown): void {
+  (this as Calling)[call].errored(error);
+}
+
+function onClose(this: ClientHttp2Stream): void {
+  (this as Calling)[call].closed();
+}

@@ -1,0 +1,135 @@
+import type { ClientHttp2Stream } from "node:http2";
+import type { Context } from "../../context/context.ts";
+import { ServiceError } from "../../errors/service-error.ts";
+import { ClientCall } from "./client-call.ts";
+import type { ClientMethod } from "./client-method.ts";
+import { COMPRESS_MIN_BYTES, isUnprocessed } from "./client-unary.ts";
+import { compressFrame } from "./codec.ts";
+import { Incoming, onlyOne } from "./incoming.ts";
+import type { GrpcPeer } from "./peer.ts";
+
+/** A call that streams, in either direction or both. */
+export class StreamClientCall extends ClientCall {
+  /** Resolves with the head of the answer; rejects when the call failed before. */
+  readonly begun: Promise<void>;
+  readonly responses: Incoming;
+  private resolve!: () => void;
+  private reject!: (error: unknown) => void;
+  private readonly single: boolean;
+  private request: unknown;
+  private repeated = false;
+
+  constructor(ctx: Context, method: ClientMethod, peer: GrpcPeer) {
+    super(ctx, method, peer);
+    this.single = method.info.kind === "server_stream";
+    this.begun = new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
+    const source = { pause: () => this.stream.pause(), resume: () => this.stream.resume() };
+    const encoding = (): unknown => this.responseHeaders?.["grpc-encoding"];
+    this.responses = new Incoming(this.reader, method.output, encoding, peer.settings.maxMessageBytes, source, () =>
+      this.abandon(new ServiceError("canceled", "the response was not read to its end")),
+    );
+  }
+
+  /** @throws ServiceError when the call cannot begin. */
+  start(request: unknown): void {
+    this.request = request;
+    this.send();
+  }
+
+  private send(): void {
+    if (!this.single) {
+      this.open();
+      void this.sendAll(this.request as AsyncIterable<unknown>);
+      return;
+    }
+    const frame = this.method.input.frame(this.request);
+    this.open();
+    if (!this.compresses(frame)) this.stream.end(frame);
+    else {
+      compressFrame(frame).then(
+        (packed) => this.stream.end(packed),
+        (error: unknown) => this.abandon(error),
+      );
+    }
+  }
+
+  private compresses(frame: Buffer): boolean {
+    return this.peer.settings.compress && frame.byteLength - 5 >= COMPRESS_MIN_BYTES;
+  }
+
+  /** Sends the caller's messages, as fast as the server takes them. Never rejects. */
+  private async sendAll(messages: AsyncIterable<unknown>): Promise<void> {
+    const { stream } = this;
+    const { input } = this.method;
+    try {
+      for await (const message of messages) {
+        // The server wants no more: leaving the loop ends the caller's generator.
+        if (stream.destroyed || stream.closed || this.over) return;
+        let frame = input.frame(message);
+        if (this.compresses(frame)) frame = await compressFrame(frame);
+        if (!stream.write(frame)) await drained(stream);
+      }
+      stream.end();
+    } catch (error) {
+      // The caller's own iterator failed: that is the call's error, and the server must hear that the rest will not come.
+      this.abandon(error);
+    }
+  }
+
+  protected opened(): void {
+    this.resolve();
+  }
+
+  received(chunk: Buffer): void {
+    if (!this.over) this.responses.push(chunk);
+  }
+
+  protected ended(error: ServiceError | undefined): void {
+    this.settle();
+    if (error !== undefined && this.responseHeaders === undefined) this.reject(error);
+    else this.resolve();
+    this.responses.end(error);
+  }
+
+  protected failed(error: unknown): void {
+    if (this.single && !this.repeated && this.responseHeaders === undefined && isUnprocessed(error, this.stream.id)) {
+      this.repeated = true;
+      this.over = false;
+      try {
+        return this.send();
+      } catch (failure) {
+        this.settle();
+        this.reject(failure);
+        return this.responses.fail(failure);
+      }
+    }
+    this.settle();
+    this.reject(error);
+    this.responses.fail(error);
+  }
+
+  /** The one answer of a client stream. */
+  async answer(): Promise<unknown> {
+    await this.begun;
+    const { procedure } = this.method.info;
+    return onlyOne(this.responses, (got) => {
+      const what = got === "none" ? "no message" : "more than one message";
+      return new ServiceError("unimplemented", `${procedure} was answered with ${what}`);
+    });
+  }
+}
+
+function drained(stream: ClientHttp2Stream): Promise<void> {
+  return new Promise((resolve) => {
+    const go = (): void => {
+      stream.off("drain", go);
+      stream.off("close", go);
+      resolve();
+    };
+    stream.on("drain", go);
+    stream.on("close", go);
+  });
+}

@@ -1,0 +1,162 @@
+import { BinaryReader, BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import { fromBinaryDetail, toBinaryDetail } from "../../codec/error-details.ts";
+import { splitRetry, withRetryDetails } from "../../codec/retry-details.ts";
+import { codeFromGrpc, codeFromHttp, codes } from "../../errors/code.ts";
+import { type ErrorDetail, type RetryInfo, ServiceError } from "../../errors/service-error.ts";
+import { type MetadataRecord, newRecord } from "../../metadata/metadata.ts";
+
+/** The trailers of a success that says no more. */
+export const OK: MetadataRecord = Object.freeze({ "grpc-status": "0" });
+
+/** What other peers put up with in one header: longer messages are cut, larger details left out. */
+const MAX_MESSAGE = 2048;
+const MAX_DETAILS_BYTES = 4096;
+/** Details looked at in an error that came. */
+const MAX_DETAILS = 32;
+
+/** Writes the outcome of a failed call into its trailers. */
+export function writeStatus(error: ServiceError, into: MetadataRecord): void {
+  const { message, metadata } = error;
+  if (metadata !== undefined)
+    for (const name of Object.keys(metadata)) if (!isReserved(name)) into[name] = metadata[name];
+  into["grpc-status"] = String(codes[error.code].grpc);
+  if (message !== "") into["grpc-message"] = encodeMessage(message);
+  const details = withRetryDetails(error);
+  if (details.length > 0) {
+    const bytes = encodeStatus(codes[error.code].grpc, message.slice(0, MAX_MESSAGE), details);
+    if (bytes.byteLength <= MAX_DETAILS_BYTES) into["grpc-status-details-bin"] = base64(bytes);
+  }
+  const { retry } = error;
+  if (retry?.never) into["grpc-retry-pushback-ms"] = "-1";
+  else if (retry?.afterMs !== undefined) into["grpc-retry-pushback-ms"] = String(Math.ceil(retry.afterMs));
+}
+
+/** Whether a header or trailer belongs to the protocol: not for services to set, nor to be shown as metadata of an error. */
+export function isReserved(name: string): boolean {
+  return name.startsWith("grpc-") || name.startsWith(":") || name === "content-type" || name === "te";
+}
+
+/**
+ * Reads the outcome of a call from its trailers. Whatever a peer sends gives an outcome: without a status it is what the HTTP status
+ * says.
+ *
+ * @returns undefined for a success.
+ */
+export function readStatus(trailers: MetadataRecord, httpStatus: number): ServiceError | undefined {
+  const status = trailers["grpc-status"];
+  if (status === "0") return undefined;
+  if (typeof status !== "string" || !/^\d{1,10}$/.test(status)) {
+    if (httpStatus !== 200) return new ServiceError(codeFromHttp(httpStatus), `the peer answered HTTP ${httpStatus}`);
+    return new ServiceError("unknown", "the peer ended the call without a grpc-status");
+  }
+  const code = codeFromGrpc(Number(status));
+  if (code === undefined) return undefined;
+  const text = trailers["grpc-message"];
+  const details = trailers["grpc-status-details-bin"];
+  const { kept, retry } = splitRetry(typeof details === "string" ? decodeDetails(details) : []);
+  const told = pushback(trailers["grpc-retry-pushback-ms"], retry);
+  const metadata: Record<string, string> = {};
+  for (const name of Object.keys(trailers)) {
+    const value = trailers[name];
+    if (value !== undefined && !isReserved(name)) metadata[name] = typeof value === "string" ? value : value.join(", ");
+  }
+  return new ServiceError(code, typeof text === "string" ? decodeMessage(text) : "", {
+    details: kept,
+    metadata,
+    ...(told !== undefined && { retry: told }),
+  });
+}
+
+/** gRFC A6: a number of milliseconds; negative, or no number, means never. Details that say it exactly go before. */
+function pushback(value: unknown, retry: RetryInfo | undefined): RetryInfo | undefined {
+  if (typeof value !== "string" || retry !== undefined) return retry;
+  return /^\d{1,10}$/.test(value) ? { afterMs: Number(value) } : { never: true };
+}
+
+/** Percent-encodes what cannot stand in a header: all but printable ASCII, and the percent sign. */
+export function encodeMessage(message: string): string {
+  const text = message.length > MAX_MESSAGE ? message.slice(0, MAX_MESSAGE) : message;
+  if (/^[\x20-\x24\x26-\x7e]*$/.test(text) && text.trim() === text) return text;
+  let encoded = "";
+  for (const byte of Buffer.from(text, "utf8")) {
+    // Spaces at either end would not survive as those of a header.
+    const plain = byte > 0x20 && byte < 0x7f && byte !== 0x25;
+    encoded += plain || byte === 0x20 ? String.fromCharCode(byte) : percent(byte);
+  }
+  return encoded.replace(/^ +| +$/g, (spaces) => "%20".repeat(spaces.length));
+}
+
+function percent(byte: number): string {
+  return `%${byte < 16 ? "0" : ""}${byte.toString(16).toUpperCase()}`;
+}
+
+/** Never fails: a percent sign that begins no escape stands for itself. */
+export function decodeMessage(value: string): string {
+  if (!value.includes("%")) return value;
+  const bytes = Buffer.from(value, "latin1");
+  let length = 0;
+  for (let i = 0; i < bytes.length; i++) {
+    const escape = bytes[i] === 0x25 ? value.slice(i + 1, i + 3) : "";
+    if (/^[0-9A-Fa-f]{2}$/.test(escape)) {
+      bytes[length++] = Number.parseInt(escape, 16);
+      i += 2;
+    } else bytes[length++] = bytes[i]!;
+  }
+  return bytes.toString("utf8", 0, length);
+}
+
+/** google.rpc.Status: https://github.com/googleapis/googleapis/blob/master/google/rpc/status.proto */
+function encodeStatus(code: number, message: string, details: readonly ErrorDetail[]): Uint8Array {
+  const writer = new BinaryWriter();
+  writer.tag(1, WireType.Varint).int32(code);
+  writer.tag(2, WireType.LengthDelimited).string(message);
+  for (const detail of details) {
+    const { type, bytes } = toBinaryDetail(detail);
+    writer.tag(3, WireType.LengthDelimited).fork();
+    writer.tag(1, WireType.LengthDelimited).string(`type.googleapis.com/${type}`);
+    writer.tag(2, WireType.LengthDelimited).bytes(bytes).join();
+  }
+  return writer.finish();
+}
+
+/** The details of a status in base64; what cannot be read is as if it were not there. */
+function decodeDetails(value: string): ErrorDetail[] {
+  const details: ErrorDetail[] = [];
+  try {
+    eachField(Buffer.from(value, "base64"), (number, bytes) => {
+      if (number !== 3 || details.length === MAX_DETAILS) return;
+      let type = "";
+      let binary: Uint8Array = new Uint8Array();
+      eachField(bytes, (field, content) => {
+        if (field === 1) type = Buffer.from(content).toString("utf8");
+        else if (field === 2) binary = content;
+      });
+      details.push(fromBinaryDetail(type, binary));
+    });
+  } catch {
+    // Malformed: the code and the message have to do.
+    return details;
+  }
+  return details;
+}
+
+/** Calls `visit` with each length-delimited field. @throws Error when the bytes are no protobuf message. */
+function eachField(bytes: Uint8Array, visit: (number: number, content: Uint8Array) => void): void {
+  const reader = new BinaryReader(bytes);
+  while (reader.pos < reader.len) {
+    const [number, wireType] = reader.tag();
+    if (wireType === WireType.LengthDelimited) visit(number, reader.bytes());
+    else reader.skip(wireType, number);
+  }
+}
+
+/** As binary metadata is sent: without padding. */
+function base64(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64").replace(/=+$/, "");
+}
+
+/** A copy of what a service set itself, without what belongs to the protocol. */
+export function ownMetadata(record: MetadataRecord, into: MetadataRecord = newRecord()): MetadataRecord {
+  for (const name of Object.keys(record)) if (!isReserved(name)) into[name] = record[name];
+  return into;
+}

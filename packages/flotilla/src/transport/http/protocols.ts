@@ -1,0 +1,70 @@
+import type { Http2Server, IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import type { HttpListenerParts, HttpProtocol, MountedProtocol } from "../../endpoint/http-protocol.ts";
+import type { Service } from "../../endpoint/service.ts";
+import type { Request, Response } from "./http-message.ts";
+import { linger } from "./linger.ts";
+import type { ServerState } from "./server-call.ts";
+
+type StreamListener = (
+  this: Http2Server,
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  flags: number,
+  rawHeaders: string[],
+) => void;
+
+/** The further protocols of one listener. Without any, nothing is put in the way of requests. */
+export class Protocols {
+  readonly #mounted: readonly MountedProtocol[];
+
+  constructor(protocols: readonly HttpProtocol[], services: readonly Service[], state: ServerState) {
+    const parts: HttpListenerParts = {
+      mark(headers, req) {
+        state.cors?.mark(headers, req.headers.origin);
+        if (state.discouraging && req.httpVersionMajor === 1) headers.push("connection", "close");
+      },
+      linger: (req) => linger(req, state.root.clock),
+    };
+    this.#mounted = protocols.map((protocol) => protocol.mount(services, state.root, parts));
+  }
+
+  get inFlight(): number {
+    let sum = 0;
+    for (const { inFlight } of this.#mounted) sum += inFlight;
+    return sum;
+  }
+
+  /** What serves a request: the first protocol whose it is, else `own`. */
+  requests(own: (req: Request, res: Response) => void): (req: Request, res: Response) => void {
+    const asked = this.#mounted.filter((protocol) => protocol.request !== undefined);
+    if (asked.length === 0) return own;
+    return (req, res) => {
+      for (const protocol of asked) if (protocol.request!(req, res)) return;
+      own(req, res);
+    };
+  }
+
+  /** Offers each stream to the protocols before `server` makes a request of it, as it does once it has a listener for requests. */
+  streams(server: Http2Server): void {
+    const asked = this.#mounted.filter((protocol) => protocol.stream !== undefined);
+    if (asked.length === 0) return;
+    const [makeRequest] = server.listeners("stream") as StreamListener[];
+    server.removeAllListeners("stream");
+    server.on("stream", (stream, headers, flags, rawHeaders) => {
+      for (const protocol of asked) if (protocol.stream!(stream, headers, flags, rawHeaders)) return;
+      makeRequest!.call(server, stream, headers, flags, rawHeaders);
+    });
+  }
+
+  discourage(): void {
+    for (const protocol of this.#mounted) protocol.discourage?.();
+  }
+
+  async drain(): Promise<void> {
+    await Promise.all(this.#mounted.map((protocol) => protocol.drain()));
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#mounted.map(async (protocol) => protocol.close?.()));
+  }
+}
