@@ -101,7 +101,8 @@ export abstract class GrpcServerCall implements ServerCall, Carried, Watchable {
     if (bad !== undefined) return this.fail(bad);
     const encoding = this.record["grpc-encoding"];
     if (!isEncoding(encoding)) return this.fail(unknownEncoding(encoding));
-    const refused = this.form.method.refuses?.(this.ctx);
+    // Out of time on arrival: no work is begun.
+    const refused = this.ctx.err ?? this.form.method.refuses?.(this.ctx);
     if (refused !== undefined) return this.fail(refused);
     if (watched || timeoutMs <= 2 * UNWATCHED_MS) this.watch();
     else this.state.young.add(this);
