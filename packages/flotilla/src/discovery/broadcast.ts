@@ -99,6 +99,7 @@ function tell(listener: Listener, event: "update" | "error", value: readonly Ins
 
 /** The snapshot that follows `last`: `last` itself when nothing has changed. */
 function settle(last: readonly Instance[] | undefined, found: readonly Instance[]): readonly Instance[] {
+  if (found === last) return last;
   const sorted = isSorted(found) ? found : found.toSorted(byId);
   if (last === undefined) return Object.isFrozen(sorted) ? sorted : Object.freeze(sorted.slice());
   let same = last.length === sorted.length;
