@@ -1,3 +1,4 @@
+import type { ConcurrencyLimit } from "flotilla/resilience";
 import { serverDefaults } from "flotilla/service";
 import { type Interval, type Process, simulate, type Traffic } from "flotilla/sim";
 import type { Result, Run, Scenario } from "../lib/scenario.ts";
@@ -29,7 +30,8 @@ function play(seed: number, { ours, perSecond, criticalPerSecond, seconds }: Sha
     const use = (process: Process) => {
       if (!ours) return [];
       const stack = serverDefaults({ clock: process.clock });
-      limit = () => (stack[0] as unknown as { state: { limit: number } }).state.limit;
+      const limiting = stack.find((middleware) => "state" in middleware) as ConcurrencyLimit;
+      limit = () => limiting.state.limit;
       return stack;
     };
     await openShop(world, { use });

@@ -156,6 +156,19 @@ describe("the evidence", () => {
     assert.ok(state.begun - before >= 9 && state.begun - before <= 11, `${state.begun - before} probes in 10 s`);
   });
 
+  test("of a method that is quick is looked at now and then, and again for each call when it has become slow", async () => {
+    const { clock, state, call, learn, refused } = bed();
+    state.takesMs = 0.5;
+    await learn(100);
+    for (let i = 0; i < 320; i++) await call(0);
+    assert.deepEqual(refused(), { passed: 10, near: 0 });
+    state.takesMs = 30;
+    const startedMs = clock.now();
+    while (clock.now() - startedMs < 30_000) await learn(1);
+    await call(5);
+    for (let i = 0; i < 10; i++) assert.ok(isTooNear(await call(5)));
+  });
+
   test("is forgotten when nothing went well for two windows", async () => {
     const { clock, call, learn } = bed();
     await learn();

@@ -44,7 +44,8 @@ interface Checked {
  * Refuses unary calls that cannot end in time, before anything is done for them: as `deadline_exceeded` with the reason
  * `DEADLINE_TOO_NEAR`. Those are the calls whose deadline has passed, and those that have less time than a call of the method takes at
  * least. That is known by evidence: the least that any successful call took in the last 10 to 20 s, of which one a millisecond is
- * measured. One call a second is made all the same; if it goes well, that is the least from now on.
+ * measured. One call a second is made all the same; if it goes well, that is the least from now on. Of a method that takes less than
+ * a millisecond only one call in 32 is looked at.
  *
  * Calls without a deadline pass, and streams.
  *
@@ -73,6 +74,7 @@ export function deadlineCheck(options: DeadlineCheckOptions = {}): Middleware {
     }
 
     return function checkingDeadline(ctx, request) {
+      if (!evidence.looks()) return next(ctx, request);
       const nowMs = ctx.clock.now();
       const { deadline } = ctx;
       if (deadline !== undefined && deadline - nowMs <= evidence.leastMs) {

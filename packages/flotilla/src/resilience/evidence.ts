@@ -1,5 +1,9 @@
 /** No more than one call in so long is measured, milliseconds: more would cost, and tell little more. */
 const SAMPLE_MS = 1;
+/** Of a method that takes less there is little to be saved, and reading the clock for each call would cost as much. */
+const QUICK_MS = 1;
+/** Of the calls of such a method one in so many is looked at. */
+const QUICK_STRIDE = 32;
 
 /** What an {@link Evidence} is made with. */
 export interface EvidenceSettings {
@@ -22,11 +26,22 @@ export class Evidence {
   #callsBefore = 0;
   #minBefore = Infinity;
   #endMs = -Infinity;
+  #quick = false;
+  #skip = 0;
   #sampledMs = -Infinity;
   #probedMs = -Infinity;
 
   constructor(settings: EvidenceSettings) {
     this.#settings = settings;
+  }
+
+  /** Whether a call is to be looked at, at all. */
+  looks(): boolean {
+    if (!this.#quick || --this.#skip <= 0) {
+      this.#skip = QUICK_STRIDE;
+      return true;
+    }
+    return false;
   }
 
   /** Whether the call that begins now is to be measured. */
@@ -67,5 +82,6 @@ export class Evidence {
   #judge(): void {
     const known = this.#calls + this.#callsBefore >= this.#settings.minCalls;
     this.leastMs = known ? Math.min(this.#min, this.#minBefore) : 0;
+    this.#quick = known && this.leastMs < QUICK_MS;
   }
 }

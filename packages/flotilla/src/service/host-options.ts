@@ -56,7 +56,10 @@ export interface HostOptions {
    * standard error.
    */
   readonly onError?: ErrorReporter;
-  /** Told of each step of the life of the host. Default: the log of `telemetry`, else a line to standard error. */
+  /**
+   * Told of each step of the life of the host, and when an overload begins or is over, or anything else changes in what stands around the
+   * calls it serves. Default: the log of `telemetry`, else a line to standard error.
+   */
   readonly onEvent?: (event: LifecycleEvent) => void;
   readonly clock?: Clock;
 }
