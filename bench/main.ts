@@ -5,6 +5,7 @@ import { type Options, parseOptions, planRun, rowsOf, usage } from "./lib/option
 import { studyToJson, studyToTable, toJson, toTable } from "./lib/report.ts";
 import { runScenario } from "./lib/run.ts";
 import type { Scenario, Study } from "./lib/scenario.ts";
+import { runSoak, soakSummary } from "./lib/soak.ts";
 import { balance } from "./scenarios/balance.ts";
 import { chain } from "./scenarios/chain.ts";
 import { client } from "./scenarios/client.ts";
@@ -45,6 +46,7 @@ function listScenarios(): string {
     const names = Object.keys(rows).map((row) => (row === reference ? `${row} (reference)` : row));
     return `  ${styleText("bold", name.padEnd(19), { stream: process.stdout })} ${summary}\n                      rows: ${names.join(", ")}`;
   });
+  lines.push(`  ${styleText("bold", "soak".padEnd(19), { stream: process.stdout })} ${soakSummary}`);
   return `${usage}\n\nScenarios\n${lines.join("\n")}\n`;
 }
 
@@ -53,9 +55,13 @@ async function main(options: Options): Promise<number> {
     process.stdout.write(listScenarios());
     return 0;
   }
+  if (options.scenario === "soak") {
+    if (options.build) buildFlotilla(progress);
+    return runSoak(options.quick);
+  }
   const scenario = scenarios.find(({ name }) => name === options.scenario);
   if (scenario === undefined) {
-    throw new Error(`no scenario ${options.scenario}; there are ${scenarios.map(({ name }) => name).join(", ")}`);
+    throw new Error(`no scenario ${options.scenario}; there are ${scenarios.map(({ name }) => name).join(", ")}, soak`);
   }
   if ("run" in scenario) return study(scenario, options);
   const plan = planRun(scenario, options);

@@ -2,6 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { parseArgs, styleText } from "node:util";
 import { plot } from "flotilla/sim";
+import { Meter } from "./lib/meter.ts";
 import { toJson, toTable } from "./lib/report.ts";
 import { holds } from "./lib/scenario.ts";
 import { scenarios } from "./scenarios.ts";
@@ -26,11 +27,22 @@ async function main(): Promise<number> {
   const seed = Number(values.seed);
   if (!Number.isInteger(seed)) throw new Error(`--seed must be a whole number, got ${values.seed}`);
   if (values.svg !== undefined && chosen.length > 1) throw new Error("--svg draws one scenario, not all");
+  const meter = new Meter();
   let failed = false;
   for (const scenario of chosen) {
-    const progress = (what: string): void =>
+    const tell = (what: string): void =>
       void process.stderr.write(`${styleText("dim", `${scenario.name}: ${what}`, { stream: process.stderr })}\n`);
+    // How fast it goes differs each time: it is told beside the result, which does not.
+    const inAll = meter.start();
+    let sofar: (() => string) | undefined;
+    const progress = (what: string): void => {
+      if (sofar !== undefined) tell(`  ${sofar()}`);
+      tell(what);
+      sofar = meter.start();
+    };
     const result = await scenario.run({ seed, progress });
+    if (sofar !== undefined) tell(`  ${sofar()}`);
+    tell(`${inAll()} in all`);
     process.stdout.write(`${values.json ? toJson(scenario, seed, result) : toTable(scenario, seed, result)}\n\n`);
     if (values.svg !== undefined)
       writeFileSync(values.svg, plot(`${scenario.name}, seed ${seed}`, result.panels, 1000));

@@ -1,4 +1,5 @@
 import type { Scenario } from "./lib/scenario.ts";
+import { antagonists } from "./scenarios/antagonists.ts";
 import { clockSkew } from "./scenarios/clock-skew.ts";
 import { fleet } from "./scenarios/fleet.ts";
 import { hopeless } from "./scenarios/hopeless.ts";
@@ -22,6 +23,7 @@ export const scenarios: readonly Scenario[] = [
   outage,
   sinkhole,
   slowReplica,
+  antagonists,
   rollingDeploy,
   registryLoss,
   partition,

@@ -15,20 +15,20 @@ export function nextKey(): string {
   return `user-${keys}`;
 }
 
-/** Picks one of so many candidates and tells the balancer how the call ended, eight calls being in flight. */
+/** Picks one of so many candidates in three zones and tells the balancer how the call ended, eight calls being in flight. */
 export function picks(factory: BalancerFactory, n: number): Loop {
   const candidates: Counted[] = Array.from({ length: n }, (_, i) => ({
-    instance: { id: `instance-${i}`, address: `http://10.0.${i >> 8}.${i & 255}:8080` },
+    instance: { id: `instance-${i}`, address: `http://10.0.${i >> 8}.${i & 255}:8080`, zone: `zone-${i % 3}` },
     inFlight: 0,
   }));
   const balancer: Balancer<Counted> = factory({ clock: systemClock, random: seededRandom(1) });
   balancer.update(candidates);
   const ctx = background();
   const running: Counted[] = [];
-  // The channel reads the clock at the end of each call, whatever the balancer.
-  let nowMs = systemClock.now();
   return (iterations) => {
     let at = 0;
+    // The channel reads the clock at the end of each call, whatever the balancer.
+    let nowMs = systemClock.now();
     for (let i = 0; i < iterations; i++) {
       const picked = balancer.pick(ctx);
       if (picked === undefined) throw new Error("nothing was picked");

@@ -6,6 +6,7 @@ const balancers = {
   random: "by chance",
   "weighted-round-robin": "each in turn, by weight",
   "least-request": "the less loaded of two",
+  "zone-aware": "the less loaded of two, by zone",
   "peak-ewma": "the better of two by latency and load",
   prequal: "Prequal, a report with every answer",
   "ring-hash": "a ring, bounded load",

@@ -24,6 +24,8 @@ export interface SuiteOptions {
 }
 
 const PROGRESS_EVERY_MS = 10_000;
+/** Every test file loads much the same modules: their types are stripped and their code compiled once. */
+const compiled = join(root, "node_modules", ".cache", "node-compile");
 const reporter = pathToFileURL(join(import.meta.dirname, "events-reporter.ts")).href;
 
 /** Every test file of the workspace, in order. `include` narrows them to those whose path contains one of its texts. */
@@ -102,7 +104,7 @@ async function runFile(file: string, report: string, options: SuiteOptions): Pro
   const run = await runCommand(options.node ?? process.execPath, args, {
     cwd: options.cwd ?? root,
     timeoutMs: options.fileTimeoutMs,
-    env: { NODE_ENV: "test" },
+    env: { NODE_ENV: "test", NODE_COMPILE_CACHE: compiled },
   });
   const records = await readRecords(report);
   const failures: Failure[] = records

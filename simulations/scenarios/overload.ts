@@ -29,7 +29,8 @@ function play(seed: number, { ours, perSecond, criticalPerSecond, seconds }: Sha
     const use = (process: Process) => {
       if (!ours) return [];
       const stack = serverDefaults({ clock: process.clock });
-      limit = () => (stack[0] as unknown as { state: { limit: number } }).state.limit;
+      const limiter = stack.find((middleware) => "state" in middleware) as unknown as { state: { limit: number } };
+      limit = () => limiter.state.limit;
       return stack;
     };
     await openShop(world, { use });

@@ -13,7 +13,10 @@ const { default: Ajv } = createRequire(openApiValidator)(ajv) as {
   default: new (options: object) => { compile(schema: object): Accepts };
 };
 
+// One for all: each would compile the schema of schemas anew.
+const compiler = new Ajv({ strict: false, validateFormats: false });
+
 /** Compiles a JSON Schema (2020-12). @throws Error when it is none. */
 export function compileSchema(schema: object): Accepts {
-  return new Ajv({ strict: false, validateFormats: false }).compile(schema);
+  return compiler.compile(schema);
 }

@@ -125,6 +125,22 @@ describe("the loss of Redis", () => {
     assert.equal(clock.pending, 0);
   });
 
+  test("it tells of the loss, and of how many decisions were made without", async () => {
+    const { limiter, redis } = bed();
+    const [policy] = limiter.policies!;
+    const lines: string[] = [];
+    policy!.listen!(({ level, message }) => lines.push(`${level}: ${message}`));
+    redis.answer = fails;
+    for (let i = 0; i < 4; i++) await limiter.take("a");
+    const values: Record<string, number> = {};
+    policy!.measure(({ name }, value) => void (values[name] = value));
+    assert.deepEqual(values, { "flotilla.redis_limiter.lost": 1, "flotilla.redis_limiter.without_redis": 4 });
+    assert.deepEqual(lines, [
+      "warning: rate limits are decided without Redis: READONLY You can't write against a read only replica.",
+    ]);
+    assert.equal(policy!.describe()[0]!["state"], "lost");
+  });
+
   test("errors count as silence does, and are told; one success makes good for two failures", async () => {
     const { redis, take, limiter } = bed();
     for (const answer of [fails, fails, () => [1, "0"], fails, fails, () => "nonsense"]) {

@@ -9,6 +9,7 @@ import {
 import { Circuit } from "./circuit.ts";
 import { gcraScript, gcraSha } from "./gcra-script.ts";
 import { ownClient } from "./own-client.ts";
+import { RedisPolicy } from "./redis-policy.ts";
 import { type RedisScripts, runScript } from "./redis-scripts.ts";
 
 /** Options of {@link redisRateLimiter}: where Redis is, what is admitted, and what holds while Redis is lost. */
@@ -71,6 +72,7 @@ class SharedRateLimiter implements RedisRateLimiter {
   readonly windowMs: number;
   readonly burst: number;
   withoutRedis = 0;
+  readonly policies: readonly [RedisPolicy] = [new RedisPolicy(this)];
   #lastError: unknown = undefined;
   #state: RedisState = "connected";
   readonly #redis: RedisScripts;
@@ -245,6 +247,7 @@ class SharedRateLimiter implements RedisRateLimiter {
   #changed(state: RedisState): void {
     if (state === this.#state) return;
     this.#state = state;
+    this.policies[0].changed(state);
     this.#onChange?.(state, state === "lost" ? this.#lastError : undefined);
   }
 }

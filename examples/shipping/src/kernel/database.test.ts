@@ -44,24 +44,30 @@ test("many may open a new database at the same instant", async () => {
     file,
     `import { parentPort, workerData } from "node:worker_threads";
     import { openDatabase } from ${JSON.stringify(import.meta.resolve("./database.ts"))};
-    const { path, gate } = workerData;
-    parentPort.postMessage("ready");
-    Atomics.wait(gate, 0, 0);
-    openDatabase(path, ["CREATE TABLE a (x INTEGER)", "INSERT INTO a VALUES (1)"]).close();`,
+    const { paths, gate } = workerData;
+    for (const [round, path] of paths.entries()) {
+      parentPort.postMessage("ready");
+      Atomics.wait(gate, 0, round);
+      openDatabase(path, ["CREATE TABLE a (x INTEGER)", "INSERT INTO a VALUES (1)"]).close();
+    }`,
   );
-  for (let round = 0; round < 5; round++) {
-    const gate = new Int32Array(new SharedArrayBuffer(4));
-    const path = join(folder, `race-${round}.db`);
-    const workers = Array.from({ length: 6 }, () => new Worker(file, { workerData: { path, gate } }));
-    const ended = Promise.all(
-      workers.map((worker) => {
-        return new Promise<void>((resolve, reject) => worker.once("error", reject).once("exit", () => resolve()));
-      }),
-    );
-    await Promise.all(workers.map((worker) => new Promise((resolve) => worker.once("message", resolve))));
-    Atomics.store(gate, 0, 1);
+  const paths = Array.from({ length: 5 }, (_, round) => join(folder, `race-${round}.db`));
+  // Its number is the round that may begin.
+  const gate = new Int32Array(new SharedArrayBuffer(4));
+  const workers = Array.from({ length: 6 }, () => new Worker(file, { workerData: { paths, gate } }));
+  const ended = Promise.all(
+    workers.map((worker) => {
+      return new Promise<void>((resolve, reject) => worker.once("error", reject).once("exit", () => resolve()));
+    }),
+  );
+  for (const round of paths.keys()) {
+    const ready = Promise.all(workers.map((worker) => new Promise((resolve) => worker.once("message", resolve))));
+    await Promise.race([ready, ended]);
+    Atomics.store(gate, 0, round + 1);
     Atomics.notify(gate, 0);
-    await ended;
+  }
+  await ended;
+  for (const path of paths) {
     const db = openDatabase(path, ["CREATE TABLE a (x INTEGER)", "INSERT INTO a VALUES (1)"]);
     assert.equal(db.prepare("SELECT count(*) AS n FROM a").get()?.["n"], 1);
     db.close();

@@ -16,8 +16,8 @@ interface Entry extends Mirrored {
 const ctx = background();
 
 /**
- * Stands between the instances of a service and all who call it: what is registered in one registry, the mirror registers in another, at the
- * address of a proxy.
+ * Stands between the instances of a service and all who call it: what is registered in one registry, the mirror registers in
+ * another, at the address of a proxy.
  */
 export class Mirror {
   readonly #front: Discovery;
@@ -33,7 +33,7 @@ export class Mirror {
     this.#front = front;
     this.#service = service;
     this.#watch = back.watch(service, {
-      update: (instances) => this.#do(() => this.#follow(instances)),
+      update: (instances) => void this.#do(() => this.#follow(instances)),
       error: () => {},
     });
   }

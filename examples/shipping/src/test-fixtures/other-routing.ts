@@ -1,4 +1,5 @@
-// A routing service as others than the launcher's would run it: another version, other limits, TLS, a password of its own.
+// A routing service as others than the launcher's would run it: another version, other limits, TLS, a password of its
+// own.
 import { join } from "node:path";
 import { sleep } from "flotilla/context";
 import type { Implementation } from "flotilla/contract";

@@ -15,9 +15,6 @@ export class Draw<C extends Candidate> {
   #candidates: readonly C[] = [];
   /** Undefined while all weigh the same. */
   #tables: AliasTables | undefined;
-  /** The pair drawn last. */
-  first = 0;
-  second = 0;
 
   constructor(random: Random) {
     this.#random = random;
@@ -48,29 +45,13 @@ export class Draw<C extends Candidate> {
     return untried < 0 ? this.#any() : untried;
   }
 
-  /**
-   * Two different ones, `first` and `second`, of those not tried while there are any; the same one twice when only one is left. Which
-   * is the first is chance already, so a tie may always go to it.
-   *
-   * @returns false when there is none at all.
-   */
-  two(tried: Avoided<C> | undefined): boolean {
-    const n = this.#candidates.length;
-    if (n === 0) return false;
+  /** A different one of those not tried, `than` having been drawn before; `than` itself when there is none. Either is chance, so a tie may always go to the first. */
+  another(than: number, tried: Avoided<C> | undefined): number {
     if (tried !== undefined) {
-      const first = this.#wanted(tried, -1);
-      if (first >= 0) {
-        const second = this.#wanted(tried, first);
-        this.first = first;
-        this.second = second < 0 ? first : second;
-        return true;
-      }
-      // None is left: as if none had been tried.
+      const untried = this.#wanted(tried, than);
+      return untried < 0 ? than : untried;
     }
-    const first = this.#any();
-    this.first = first;
-    this.second = n === 1 ? first : this.#other(first);
-    return true;
+    return this.#candidates.length === 1 ? than : this.#other(than);
   }
 
   #any(): number {

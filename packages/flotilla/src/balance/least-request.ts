@@ -22,9 +22,11 @@ class LeastRequest<C extends Candidate> implements Balancer<C> {
 
 /** Of two drawn by chance the one with fewer calls in flight from this client for its weight; undefined when there is none. */
 export function lessLoadedOfTwo<C extends Candidate>(draw: Draw<C>, tried: Avoided<C> | undefined): C | undefined {
-  if (!draw.two(tried)) return undefined;
-  const first = draw.candidates[draw.first]!;
-  const second = draw.candidates[draw.second]!;
+  const place = draw.one(tried);
+  if (place < 0) return undefined;
+  const { candidates } = draw;
+  const first = candidates[place]!;
+  const second = candidates[draw.another(place, tried)]!;
   if (!draw.weighted) return second.inFlight < first.inFlight ? second : first;
   return second.inFlight * weightOf(first) < first.inFlight * weightOf(second) ? second : first;
 }

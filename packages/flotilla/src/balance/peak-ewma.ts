@@ -62,8 +62,9 @@ class PeakEwma<C extends Candidate> implements Balancer<C> {
 
   pick(_ctx: Context, tried?: Avoided<C>): C | undefined {
     const draw = this.#draw;
-    if (!draw.two(tried)) return undefined;
-    const { first, second } = draw;
+    const first = draw.one(tried);
+    if (first < 0) return undefined;
+    const second = draw.another(first, tried);
     return draw.candidates[this.#load(second) < this.#load(first) ? second : first];
   }
 

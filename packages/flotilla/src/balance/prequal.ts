@@ -63,6 +63,7 @@ class Prequal<C extends Candidate> implements Balancer<C> {
   #came = 0;
   /** What calls take, on average: counts for those that do not know yet. */
   #typicalMs = 0;
+  #measured = 0;
 
   constructor(settings: Required<PrequalOptions>, { clock, random, probe }: BalancerDeps<C>) {
     this.#maxAgeMs = settings.maxAgeMs;
@@ -111,7 +112,7 @@ class Prequal<C extends Candidate> implements Balancer<C> {
     const place = this.#places.get(candidate);
     if (place === undefined) return;
     this.#came++;
-    if (latencyMs > 0) this.#typicalMs += (latencyMs - this.#typicalMs) / LONG;
+    if (latencyMs > 0) this.#typicalMs += (latencyMs - this.#typicalMs) / Math.min(LONG, ++this.#measured);
     const inFlight = this.#loads === undefined ? requestsInFlight : requestsInFlight * this.#loads[place]!;
     this.#pool.add(place, inFlight, latencyMs || this.#typicalMs, nowMs, this.#uses());
   }
@@ -125,6 +126,8 @@ class Prequal<C extends Candidate> implements Balancer<C> {
 
   /** Asks those it is time to ask. */
   #ask(): void {
+    // Of one there is nothing to choose.
+    if (this.#places.size < 2) return;
     const due = this.#pool.size * 2 < this.#room ? this.#probes : this.#probes * EXPLORING;
     if (this.#probe === undefined) return void (this.#standIns += due * STAND_IN);
     this.#due += due;

@@ -96,10 +96,11 @@ export class ReportPool<C extends Candidate> {
 
   /** Of the cold ones that which is fastest, of none but hot ones that which has the least to do; -1 when all were tried. */
   best(tried: Avoided<C> | undefined): number {
+    const limit = this.#limit;
     let best = -1;
     let least = Infinity;
     for (let slot = 0; slot < this.#size; slot++) {
-      const cost = this.#cost(slot);
+      const cost = this.#cost(slot, limit);
       if (cost >= least || tried?.has(this.#candidates[this.#places[slot]!]!) === true) continue;
       best = slot;
       least = cost;
@@ -122,21 +123,33 @@ export class ReportPool<C extends Candidate> {
   removeOne(): void {
     this.#worstNext = !this.#worstNext;
     if (!this.#worstNext) return this.#drop(this.#oldest());
+    const limit = this.#limit;
     let worst = 0;
-    for (let slot = 1; slot < this.#size; slot++) if (this.#cost(slot) > this.#cost(worst)) worst = slot;
+    let most = -1;
+    for (let slot = 0; slot < this.#size; slot++) {
+      const cost = this.#cost(slot, limit);
+      if (cost <= most) continue;
+      worst = slot;
+      most = cost;
+    }
     this.#drop(worst);
   }
 
+  /** Who has more in flight is hot. */
+  get #limit(): number {
+    return Math.max(NEVER_HOT, this.#heat.limit);
+  }
+
   /** One number for the order: first all that are cold, by latency, then the hot, by their calls in flight. */
-  #cost(slot: number): number {
+  #cost(slot: number, limit: number): number {
     const inFlight = this.#inFlight[slot]!;
-    const limit = Math.max(NEVER_HOT, this.#heat.limit);
     return inFlight > limit ? HOT + inFlight : this.#latencyMs[slot]! + inFlight * TIE;
   }
 
   #oldest(): number {
+    const since = this.#sinceMs;
     let oldest = 0;
-    for (let slot = 1; slot < this.#size; slot++) if (this.#sinceMs[slot]! < this.#sinceMs[oldest]!) oldest = slot;
+    for (let slot = 1; slot < this.#size; slot++) if (since[slot]! < since[oldest]!) oldest = slot;
     return oldest;
   }
 

@@ -160,7 +160,7 @@ describe("calls", () => {
     const list = candidates({ a: 4, b: 4, c: 4 });
     const { balancer, ctx } = await settled({ zone: "a" }, list);
     const again = (first: Made): string => {
-      const attempts = { count: 1, tried: undefined, picked: undefined, instance: first.instance };
+      const attempts = { count: 1, first, tried: undefined, instance: first.instance };
       return zoneOf(balancer.pick(withValue(ctx, attemptsKey, attempts), new Set([first])));
     };
     const after = new Set(Array.from({ length: 200 }, () => again(list[0]!)));

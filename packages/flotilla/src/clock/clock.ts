@@ -24,7 +24,7 @@ export interface EventLoop {
   idleMs(): number;
   /**
    * Calls `callback` when it has come round and has read what had arrived by then, connections to be accepted included; at the
-   * latest some milliseconds after it came round, when ever more arrives. Does not keep the process alive.
+   * latest some milliseconds after it came round, when ever more arrives. Keeps the process alive for no longer than that.
    */
   whenRound(callback: () => void): void;
 }

@@ -88,6 +88,13 @@ describe("systemClock", () => {
   });
 });
 
+test("a loop that has nothing else to do comes round all the same", async () => {
+  const round = new Promise<void>((resolve) => systemClock.loop!.whenRound(resolve));
+  // One without reference does not wake a loop that sleeps.
+  assert.ok(process.getActiveResourcesInfo().includes("Immediate"));
+  await round;
+});
+
 /** setTimeout and performance.now go together, by hand: Node's own mock timers leave performance.now alone. */
 function withFakeTime(run: (tick: (ms: number) => void, scheduled: number[]) => void): void {
   let now = 0;

@@ -73,9 +73,10 @@ class SystemLoop implements EventLoop {
       const before = events;
       ({ events } = performance.nodeTiming.uvMetricsInfo);
       if (events === before || nowMs >= latestMs) callback();
-      else setImmediate(turn).unref();
+      else setImmediate(turn);
     };
-    setImmediate(turn).unref();
+    // Not without reference: a loop with nothing else to do would not come round at all.
+    setImmediate(turn);
   }
 }
 

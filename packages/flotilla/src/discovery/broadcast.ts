@@ -99,13 +99,22 @@ function tell(listener: Listener, event: "update" | "error", value: readonly Ins
 
 /** The snapshot that follows `last`: `last` itself when nothing has changed. */
 function settle(last: readonly Instance[] | undefined, found: readonly Instance[]): readonly Instance[] {
-  const known = new Map(last?.map((instance) => [instance.id, instance]));
-  let same = last !== undefined && last.length === found.length;
-  const next = found.map((instance) => {
-    const before = known.get(instance.id);
+  const sorted = isSorted(found) ? found : found.toSorted(byId);
+  if (last === undefined) return Object.isFrozen(sorted) ? sorted : Object.freeze(sorted.slice());
+  let same = last.length === sorted.length;
+  // Both are in the same order: one walk finds who was there before.
+  let at = 0;
+  const next = sorted.map((instance) => {
+    while (at < last.length && last[at]!.id < instance.id) at++;
+    const before = last[at];
     if (before !== undefined && sameInstance(before, instance)) return before;
     same = false;
     return instance;
   });
-  return same ? last! : Object.freeze(next.sort(byId));
+  return same ? last : Object.freeze(next);
+}
+
+function isSorted(instances: readonly Instance[]): boolean {
+  for (let i = 1; i < instances.length; i++) if (byId(instances[i - 1]!, instances[i]!) > 0) return false;
+  return true;
 }

@@ -8,10 +8,10 @@ import type { Instance } from "./instance.ts";
 export interface Attempts {
   /** Attempts begun so far. */
   count: number;
-  /** What was picked so far, in the picker's own terms; undefined as long as `picked` is all. */
+  /** What was picked first, in the picker's own terms; undefined until then. */
+  first: unknown;
+  /** All that was picked so far; undefined while that is the first alone, and nobody shares in it. */
   tried: Set<unknown> | undefined;
-  /** What was picked first, where there was no set for it: most calls need none. */
-  picked: unknown;
   /** The instance picked last; undefined until the first pick. */
   instance: Instance | undefined;
 }

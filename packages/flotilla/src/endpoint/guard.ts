@@ -212,7 +212,7 @@ class Guards<Req, Res> {
 }
 
 /** What {@link guarded} has made. */
-const groups = new WeakMap<Endpoint<never, unknown>, Guards<never, unknown>>();
+const groups = new WeakMap<Endpoint<never>, Guards<never, unknown>>();
 
 /** Puts a guard around an endpoint. Around one that is guarded already, it becomes the outermost of its guards. */
 export function guarded<Req, Res, Token>(
@@ -224,7 +224,7 @@ export function guarded<Req, Res, Token>(
   const list = [guard as Guard, ...(inner?.list ?? [])];
   const guards = new Guards(list, inner?.next ?? next, kind);
   const endpoint: Endpoint<Req, Res> = (ctx, request) => guards.pass(ctx, request, 0);
-  groups.set(endpoint, guards as unknown as Guards<never, unknown>);
+  groups.set(endpoint, guards);
   // A stack trace reads as the stack of concerns.
   return Object.defineProperty(endpoint, "name", { value: list.map(({ name }) => name).join(" ") });
 }

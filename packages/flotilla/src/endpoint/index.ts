@@ -1,3 +1,4 @@
+export { Changes } from "./changes.ts";
 export { chain, type Endpoint, type Middleware, policiesOf, withPolicies } from "./endpoint.ts";
 export type { FinishedCall } from "./finished-call.ts";
 export type { Instance } from "./instance.ts";

@@ -26,8 +26,8 @@ export interface ServerCall {
   /** Which transport carried the call: `connect`, `rest`, `memory`, ... */
   readonly protocol: string;
   /**
-   * Ends the call without an answer, by breaking its connection, or of those that carry many calls its part; for faults that are injected.
-   * Left out where the transport cannot.
+   * Ends the call without an answer, by breaking its connection, or of those that carry many calls its part; for faults that
+   * are injected. Left out where the transport cannot.
    *
    * @param error - what the call has ended with, for telemetry.
    */

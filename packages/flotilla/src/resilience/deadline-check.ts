@@ -28,7 +28,7 @@ const LEAST: PolicyMetric = {
   name: "flotilla.deadline_check.least",
   kind: "greatest",
   unit: "s",
-  description: "What a call takes at least, as far as is known.",
+  description: "What a call takes at least; 0 while it is not known.",
 };
 
 /** One method. */
@@ -51,13 +51,13 @@ interface Checked {
  * @throws RangeError when an option is not legal, naming it.
  */
 export function deadlineCheck(options: DeadlineCheckOptions = {}): Middleware {
-  const { windowMs = 10_000, minCalls = 20, probeMs = 1000 } = options;
+  const { windowMs = 10_000, minCalls = 20, probeMs = 1000, side = "server" } = options;
   if (!(windowMs > 0)) throw new RangeError(`deadlineCheck: windowMs must be above 0, got ${windowMs}`);
   if (!(minCalls >= 1)) throw new RangeError(`deadlineCheck: minCalls must be 1 or more, got ${minCalls}`);
   if (!(probeMs > 0)) throw new RangeError(`deadlineCheck: probeMs must be above 0, got ${probeMs}`);
   // Nothing was done, so that nothing is done twice; but there is as little time left elsewhere.
-  const retry = options.side === "client" ? { unprocessed: true, never: true } : { unprocessed: true };
-  const policy = new DeadlinePolicy({ windowMs, minCalls, probeMs });
+  const retry = side === "client" ? { unprocessed: true, never: true } : { unprocessed: true };
+  const policy = new DeadlinePolicy(side, { windowMs, minCalls, probeMs });
 
   const middleware = <Req, Res>(next: Endpoint<Req, Res>, method: MethodInfo): Endpoint<Req, Res> => {
     if (method.kind !== "unary") return next;
@@ -92,10 +92,12 @@ export function deadlineCheck(options: DeadlineCheckOptions = {}): Middleware {
 class DeadlinePolicy implements Policy {
   readonly name = "deadline_check";
   readonly metrics = [REFUSED, LEAST];
+  readonly #side: "server" | "client";
   readonly #settings: EvidenceSettings;
   readonly #methods = new Map<string, Checked>();
 
-  constructor(settings: EvidenceSettings) {
+  constructor(side: "server" | "client", settings: EvidenceSettings) {
+    this.#side = side;
     this.#settings = settings;
   }
 
@@ -110,16 +112,16 @@ class DeadlinePolicy implements Policy {
 
   measure(to: Measure): void {
     for (const [procedure, { evidence, passed, near }] of this.#methods) {
-      const about = { "rpc.method": procedure };
+      const about = { "rpc.method": procedure, "flotilla.side": this.#side };
       to(REFUSED, passed, { ...about, reason: "passed" });
       to(REFUSED, near, { ...about, reason: "near" });
-      if (evidence.leastMs > 0) to(LEAST, evidence.leastMs / 1000, about);
+      to(LEAST, evidence.leastMs / 1000, about);
     }
   }
 
   describe(): readonly Readonly<Record<string, unknown>>[] {
     return Array.from(this.#methods, ([name, { evidence, passed, near }]) => {
-      return { name, leastMs: evidence.leastMs, refused: { passed, near } };
+      return { side: this.#side, name, leastMs: evidence.leastMs, refused: { passed, near } };
     });
   }
 }

@@ -125,7 +125,7 @@ class HedgedCall<Req, Res> {
     const number = ++this.#begun;
     const scope = withCancel(this.#ctx);
     this.#running.add(scope);
-    const attempts: Attempts = { count: 0, tried: this.#tried, picked: undefined, instance: undefined };
+    const attempts: Attempts = { count: 0, first: undefined, tried: this.#tried, instance: undefined };
     let pending: Promise<Res>;
     try {
       pending = this.#next(withValue(scope, attemptsKey, attempts), this.#request);

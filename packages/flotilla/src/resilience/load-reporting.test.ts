@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { randomInt, seededRandom } from "../clock/random.ts";
 import { VirtualClock } from "../clock/virtual-clock.ts";
 import type { Context } from "../context/context.ts";
 import { sleep } from "../context/sleep.ts";
@@ -54,7 +55,7 @@ test("answers tell how many others are in flight, and what calls took that found
 test("latencies are told apart by calls in flight, one by one while they are few", async () => {
   const { clock, call, probe } = server();
   // Ten at once, again and again, each taking 10 ms more than the one before.
-  for (let round = 0; round < 20; round++) {
+  for (let round = 0; round < 32; round++) {
     const calls = Array.from({ length: 10 }, (_, i) => call(10 * (i + 1)));
     await clock.run(200);
     await Promise.all(calls);
@@ -65,11 +66,26 @@ test("latencies are told apart by calls in flight, one by one while they are few
     await clock.run(1000);
     await Promise.all(calls);
     // What has just been learnt goes under again.
-    for (let round = 0; round < 20; round++) {
+    for (let round = 0; round < 32; round++) {
       const again = Array.from({ length: 10 }, (_, i) => call(10 * (i + 1)));
       await clock.run(200);
       await Promise.all(again);
     }
+  }
+});
+
+test("of the last 32 latencies that go with as many in flight the median is told", async () => {
+  const { clock, call, probe } = server();
+  const random = seededRandom(4);
+  const took: number[] = [];
+  for (let i = 0; i < 300; i++) {
+    const ms = randomInt(random, 40);
+    const pending = call(ms);
+    await clock.run(ms);
+    await pending;
+    took.push(ms);
+    const last = took.slice(-32).sort((a, b) => a - b);
+    assert.equal((await probe()).latencyMs, last[last.length >> 1]);
   }
 });
 

@@ -10,27 +10,31 @@ import { serverCall } from "../metadata/call.ts";
 /** Latencies are kept by the number in flight: each for itself up to 8, then four classes to a doubling, up to some 7000. */
 const CLASSES = 48;
 const EACH = 8;
-/** So many of each class. */
-const KEPT = 16;
+/** So many of each class: more make the median steadier, and slower to learn of a change. */
+const KEPT = 32;
 
 /** The last latencies of calls that found about as many in flight. */
 class Latencies {
+  /** In the order they came, the oldest overwritten. */
   readonly #ring = new Float64Array(KEPT);
-  #count = 0;
-  /** Undefined when it has to be found anew. */
-  #median: number | undefined;
+  /** The same in order of size. */
+  readonly #sorted = new Float64Array(KEPT);
+  #size = 0;
+  #at = 0;
 
   record(ms: number): void {
-    this.#ring[this.#count++ % KEPT] = ms;
-    this.#median = undefined;
+    const sorted = this.#sorted;
+    // The place that becomes free, and from there to where the new one belongs.
+    let place = this.#size === KEPT ? sorted.indexOf(this.#ring[this.#at]!) : this.#size++;
+    this.#ring[this.#at] = ms;
+    this.#at = (this.#at + 1) % KEPT;
+    for (; place > 0 && sorted[place - 1]! > ms; place--) sorted[place] = sorted[place - 1]!;
+    for (; place < this.#size - 1 && sorted[place + 1]! < ms; place++) sorted[place] = sorted[place + 1]!;
+    sorted[place] = ms;
   }
 
   get median(): number | undefined {
-    if (this.#median === undefined && this.#count > 0) {
-      const n = Math.min(this.#count, KEPT);
-      this.#median = this.#ring.slice(0, n).sort()[n >> 1];
-    }
-    return this.#median;
+    return this.#size === 0 ? undefined : this.#sorted[this.#size >> 1];
   }
 }
 

@@ -137,7 +137,7 @@ export function retry(options: RetryOptions = {}): Middleware {
       name: "retrying",
       enter(call) {
         budget.deposit(call.startedOn(budget.clock));
-        const attempts: Attempts = { count: 0, tried: undefined, picked: undefined, instance: undefined };
+        const attempts: Attempts = { count: 0, first: undefined, tried: undefined, instance: undefined };
         return (call.ctx = withValue(call.ctx, attemptsKey, attempts));
       },
       recover: (call, ctx, error, again) => repeat(ctx, error, call, again),

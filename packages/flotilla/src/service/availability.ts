@@ -1,4 +1,4 @@
-import type { Balancer } from "../balance/balancer.ts";
+import type { Avoided, Balancer } from "../balance/balancer.ts";
 import { Ejection, type EjectionOptions } from "../balance/ejection.ts";
 import type { Clock } from "../clock/clock.ts";
 import type { Random } from "../clock/random.ts";
@@ -11,6 +11,21 @@ import type { Peer } from "./peer.ts";
 const PANIC = 0.5;
 /** While those in use have too much to do, one call in so long looks whether one that is out can serve, milliseconds. */
 const PROBE_MS = 1000;
+
+/** Those a call has tried, and those that are down until it is time to see whether they are back. */
+class Unavailable implements Avoided<Peer> {
+  tried: Avoided<Peer> | undefined;
+  nowMs = 0;
+  /** Whether the others have too much to do. */
+  needed = false;
+
+  has(peer: Peer): boolean {
+    if (this.tried?.has(peer) === true) return true;
+    const resting = this.nowMs < peer.avoidUntilMs;
+    // One call at a time finds out whether it answers again; but what is silent for having too much to do is needed.
+    return peer.silent ? !this.needed && (resting || peer.inFlight > 0) : resting;
+  }
+}
 
 /**
  * Which instances calls may go to. One that cannot be reached, or has not answered for long, is avoided for a moment, while it is
@@ -31,6 +46,8 @@ export class Availability {
   /** Out, and serving a call that shows whether it can. */
   #probed: Peer | undefined;
   #nextProbeMs = 0;
+  /** One for all picks: none outlasts its call. */
+  readonly #avoided = new Unavailable();
 
   constructor(balancer: Balancer<Peer>, ejection: EjectionOptions | false, clock: Clock, random: Random) {
     this.#balancer = balancer;
@@ -77,22 +94,15 @@ export class Availability {
     return undefined;
   }
 
-  /** What is not to be picked: what was tried, and those that are down; without these when no other is left. */
-  avoided(tried: ReadonlySet<Peer> | undefined): ReadonlySet<Peer> | undefined {
+  /** What a call is to avoid that is picked for now: what it has tried, and those that are down. */
+  avoided(tried: Avoided<Peer> | undefined): Avoided<Peer> | undefined {
     if (this.#ejection !== undefined && this.#ejection.out.size > 0 && this.#ejection.look()) this.#rebalance();
     if (this.#down.size === 0) return tried;
     const nowMs = this.#clock.now();
-    const avoided = new Set(tried);
-    for (const peer of this.#down) {
-      if (peer.silent) {
-        // One call at a time finds out whether it answers again; but what is silent for having too much to do is needed.
-        const avoid = nowMs < peer.avoidUntilMs || peer.inFlight > 0;
-        if (avoid && nowMs - this.#busyMs > PROBE_MS) avoided.add(peer);
-      } else if (nowMs < peer.avoidUntilMs) avoided.add(peer);
-      // Time to see whether it is back.
-      else this.#down.delete(peer);
-    }
-    return avoided.size < this.#peers.size ? avoided : tried;
+    this.#avoided.nowMs = nowMs;
+    this.#avoided.needed = nowMs - this.#busyMs <= PROBE_MS;
+    this.#avoided.tried = tried;
+    return this.#avoided;
   }
 
   /** A call has begun to be answered. */
@@ -100,6 +110,7 @@ export class Availability {
     peer.heard();
     if (peer.refusals > 0) {
       peer.refusals = 0;
+      peer.avoidUntilMs = 0;
       this.#down.delete(peer);
     }
   }
@@ -114,7 +125,7 @@ export class Availability {
     const shed = code === "resource_exhausted" || reason === OVERLOADED;
     const late = code === "deadline_exceeded" && reason !== DEADLINE_TOO_NEAR;
     if (!late) peer.heard();
-    else if (peer.late(this.#clock.now())) this.#silent(peer);
+    else if (peer.late(this.#clock.now())) this.#refused(peer);
     const ejection = this.#ejection;
     if (shed || late) this.#busy(peer, ejection?.out);
     if (ejection === undefined) return;
@@ -137,12 +148,6 @@ export class Availability {
 
   #refused(peer: Peer): void {
     // One outage, however many calls were on their way into it; and none of an instance that has gone.
-    if (this.#down.has(peer) || this.#peers.get(peer.instance.id) !== peer) return;
-    peer.refused(this.#clock.now());
-    this.#down.add(peer);
-  }
-
-  #silent(peer: Peer): void {
     const nowMs = this.#clock.now();
     if (nowMs < peer.avoidUntilMs || this.#peers.get(peer.instance.id) !== peer) return;
     peer.refused(nowMs);

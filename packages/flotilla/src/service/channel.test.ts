@@ -154,6 +154,24 @@ describe("an instance that is dead", () => {
 });
 
 describe("discovery", () => {
+  test("of none but such each attempt of a call goes to another", async () => {
+    const instances = ["fake://a", "fake://b", "fake://c"];
+    const retry = { maxAttempts: 3, baseMs: 0.001 };
+    const { calc, ctx, transport, clock } = bed({ instances, retry, throttle: false, ejection: false });
+    const asked: string[] = [];
+    transport.answer = (address) => {
+      asked.push(address);
+      throw new ServiceError("unavailable", "refused", { retry: { unprocessed: true } });
+    };
+    for (let i = 0; i < 3; i++) {
+      asked.length = 0;
+      const failed = failureOf(calc.get(ctx, one));
+      await clock.run(20);
+      await failed;
+      assert.deepEqual(asked.toSorted(), instances);
+    }
+  });
+
   test("survivors keep their connection across updates; who comes back gets a new one", async () => {
     const { calc, ctx, registry, transport, way } = bed({ instances: ["fake://a", "fake://b"] });
     await calc.get(ctx, one);
@@ -385,7 +403,31 @@ describe("the end", () => {
   });
 });
 
+test("an instance that joins others comes to its share little by little, unless told otherwise", async () => {
+  for (const slowStart of [undefined, false] as const) {
+    const { calc, ctx, registry, transport, clock } = bed({
+      instances: ["fake://a", "fake://b"],
+      ...(slowStart === false && { slowStart }),
+    });
+    await calc.get(ctx, one);
+    await clock.run(20_000);
+    registry.set(Calc.name, ["fake://a", "fake://b", "fake://new"]);
+    await turn();
+    const calls = async (): Promise<number> => {
+      const before = transport.calls["fake://new"] ?? 0;
+      for (let i = 0; i < 300; i++) await calc.get(ctx, one);
+      return transport.calls["fake://new"]! - before;
+    };
+    const first = await calls();
+    await clock.run(10_000);
+    const full = await calls();
+    assert.ok(slowStart === false ? first > 70 : first < 25, `${first} of 300 calls at first`);
+    assert.ok(full > 70 && full < 130, `${full} of 300 calls in the end`);
+  }
+});
+
 test("options that are not legal are refused, by name", () => {
+  assert.throws(() => channel({ discover: ["http://a"], slowStart: { windowMs: -1 } }), /slowStart: windowMs/);
   const transport = new FakeConnector();
   const discover = ["fake://a"];
   assert.throws(() => channel({ discover, transport, timeoutMs: 0 }), /timeoutMs/);

@@ -11,6 +11,7 @@ import { background, withTimeout } from "../context/with.ts";
 import { contract } from "../contract/contract.ts";
 import { unary } from "../contract/method.ts";
 import type { Middleware } from "../endpoint/endpoint.ts";
+import type { LifecycleEvent } from "../endpoint/lifecycle-event.ts";
 import { detailTypes, type ErrorInfo, errorInfo, findDetail } from "../errors/details.ts";
 import { ServiceError } from "../errors/service-error.ts";
 import { circuitBreaker } from "../resilience/breaker/circuit-breaker.ts";
@@ -104,8 +105,9 @@ describe("what stands around a call by default", () => {
     assert.equal(sent() - before, 100 - held);
   });
 
-  test("a host refuses what is too much, and the limit can be left out", async () => {
+  test("a host refuses what is too much, and says so; the limit can be left out", async () => {
     for (const limited of [true, false]) {
+      const warnings: string[] = [];
       const clock = new VirtualClock();
       const net = memory();
       const running = await host({
@@ -120,7 +122,7 @@ describe("what stands around a call by default", () => {
         use: serverDefaults({ clock, limit: limited && { limit: 1, maxQueued: 0 } }),
         admin: false,
         clock,
-        onEvent() {},
+        onEvent: ({ event, message }) => void (event === "warning" && warnings.push(message)),
       }).start();
       const calc = client(Calc, { discover: ["memory://calc"], transport: net, clock, retry: false });
       const ctx = background(clock);
@@ -128,6 +130,10 @@ describe("what stands around a call by default", () => {
       const [, second] = await pass(clock, outcomes);
       assert.equal(second.status, limited ? "rejected" : "fulfilled");
       if (second.status === "rejected") assert.match(String(second.reason), /overloaded: 1 calls are in flight/);
+      assert.deepEqual(
+        warnings,
+        limited ? ["overload: calls are refused with 1 allowed at a time: 1 calls are in flight and 0 wait"] : [],
+      );
       await pass(clock, running.stop());
       await calc[Symbol.asyncDispose]();
     }
@@ -251,7 +257,7 @@ describe("instances that fail", () => {
       calls++;
       calc.get(ctx, one).catch(() => errors++);
     };
-    for (let i = 0; i < 20_000; i++) {
+    for (let i = 0; i < 8000; i++) {
       call();
       await clock.run(1);
     }
@@ -265,7 +271,12 @@ describe("instances that fail", () => {
   });
 
   test("those that are out are counted as down, and come back", async () => {
-    const { clock, calc, ctx, transport, registry } = bed({ retry: false, ejection: { ejectionMs: 1000 } });
+    const events: LifecycleEvent[] = [];
+    const { clock, calc, ctx, transport, registry } = bed({
+      retry: false,
+      ejection: { ejectionMs: 1000 },
+      onEvent: (event) => events.push(event),
+    });
     transport.answer = (address, _ctx, request) => {
       if (address === "fake://0") throw new ServiceError("internal", "broken");
       return request;
@@ -288,6 +299,17 @@ describe("instances that fail", () => {
     for (let i = 0; i < 30; i++) await pass(clock, calc.get(ctx, one));
     assert.equal(transport.calls["fake://0"], before + 10);
     assert.equal(registry.instances(Calc.name).length, 3);
+    assert.deepEqual(
+      events.map((event) => ({ ...event, message: event.message.replace(/\d\.\d s/, "1 s") })),
+      [
+        {
+          event: "warning",
+          host: undefined,
+          message: "fake://0 of calc.v1.Calc is out of the balance for 1 s: 5 calls in a row failed",
+        },
+        { event: "notice", host: undefined, message: "fake://0 of calc.v1.Calc is back in the balance" },
+      ],
+    );
   });
 
   test("overload and quota are no fault of an instance, nor is what the caller did wrong", async () => {
@@ -328,7 +350,7 @@ describe("instances that fail", () => {
       call();
       await clock.advance(100);
     }
-    return transport.calls["fake://0"]! - 5;
+    return transport.calls["fake://0"] - 5;
   }
 
   test("one that is out is tried when the others have too much to do, and back at once when it is well", async () => {
@@ -389,8 +411,10 @@ describe("instances that fail", () => {
 
   test("a breaker an instance: what it refuses goes elsewhere", async () => {
     const breakers = new Map<string, ReturnType<typeof circuitBreaker>>();
+    const events: string[] = [];
     const { clock, calc, ctx, transport } = bed({
       ejection: false,
+      onEvent: ({ message }) => void events.push(message),
       perInstance: ({ address }) => {
         const breaker = circuitBreaker({ trip: consecutive(2), openMs: 60_000 });
         breakers.set(address, breaker);
@@ -405,5 +429,10 @@ describe("instances that fail", () => {
     assert.equal(breakers.size, 3);
     assert.equal(breakers.get("fake://0")!.breakers[0]!.state, "open");
     assert.equal(transport.calls["fake://0"], 2);
+    assert.equal(events.length, 1);
+    assert.match(
+      events[0]!,
+      /^fake:\/\/0: the circuit of calc\.v1\.Calc\/get opens: 2 calls in a row failed; next probe in /,
+    );
   });
 });

@@ -1,8 +1,8 @@
 import type { Ejected, EjectionOptions } from "../balance/ejection.ts";
 import type { Clock } from "../clock/clock.ts";
+import { Changes } from "../endpoint/changes.ts";
 import type { Instance } from "../endpoint/instance.ts";
 import type { Measure, Policy, PolicyMetric } from "../endpoint/policy.ts";
-import { Changes } from "../resilience/changes.ts";
 
 const OUT: PolicyMetric = {
   name: "flotilla.ejection.instances",

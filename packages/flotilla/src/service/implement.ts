@@ -63,12 +63,18 @@ function validating(handler: AnyHandler, info: MethodInfo): Endpoint {
       return handler(ctx, validEach(input, requests as AsyncIterable<unknown>, procedure));
     };
   }
-  return async function handle(ctx, request) {
-    let outcome = input.validate(request);
-    if (outcome instanceof Promise) outcome = await outcome;
+  const run = (ctx: unknown, outcome: Validated): unknown => {
     if ("violations" in outcome) throw invalid(procedure, outcome.violations);
-    // Awaited: a promise returned as it is costs three turns of the microtask queue instead of one.
-    return await handler(ctx, outcome.value);
+    return handler(ctx, outcome.value);
+  };
+  return function handle(ctx, request) {
+    try {
+      const outcome = input.validate(request);
+      // The handler's own promise, where it is one: one of ours around it would cost turns of the microtask queue.
+      return Promise.resolve(outcome instanceof Promise ? outcome.then((late) => run(ctx, late)) : run(ctx, outcome));
+    } catch (error) {
+      return Promise.reject(error);
+    }
   };
 }
 

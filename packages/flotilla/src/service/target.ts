@@ -8,13 +8,12 @@ import type { InstanceObserver, Instancer, Watch } from "../discovery/discovery.
 import { attemptsKey } from "../endpoint/attempt.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
 import type { Instance } from "../endpoint/instance.ts";
-import { LOAD_HEADER, type LoadReport, parseLoadReport } from "../endpoint/load-report.ts";
 import type { MethodInfo } from "../endpoint/method-info.ts";
 import { outgoingCallKey } from "../endpoint/observer.ts";
 import { observeCall } from "../endpoint/stream.ts";
 import { ServiceError } from "../errors/service-error.ts";
-import { responseObserver, withResponseObserver } from "../metadata/call.ts";
 import { Availability } from "./availability.ts";
+import { Heard } from "./heard.ts";
 import { type Connections, Peer, type Surroundings } from "./peer.ts";
 
 /** What an instance says of itself later than that is old. */
@@ -158,20 +157,25 @@ export class Target implements InstanceObserver {
       });
     }
     const attempts = ctx.value(attemptsKey);
-    if (attempts?.picked !== undefined) attempts.tried ??= new Set([attempts.picked]);
-    const tried = this.#available.avoided(attempts?.tried as ReadonlySet<Peer> | undefined);
-    const peer = this.#available.probe() ?? this.#balancer.pick(ctx, tried);
+    // Most calls are tried once: only a second attempt needs a set.
+    if (attempts !== undefined && attempts.count > 0) attempts.tried ??= new Set([attempts.first]);
+    const peer = this.#available.probe() ?? this.#pickOther(ctx, attempts?.tried as ReadonlySet<Peer> | undefined);
     if (peer === undefined) {
       const why = this.#unusable === undefined ? "no instance is known" : `no instance can be used: ${this.#unusable}`;
       throw new ServiceError("unavailable", `${this.#service}: ${why}`, { retry: { unprocessed: true } });
     }
     if (attempts !== undefined) {
-      attempts.count++;
+      if (attempts.count++ === 0) attempts.first = peer;
       attempts.instance = peer.instance;
-      if (attempts.tried === undefined) attempts.picked = peer;
-      else attempts.tried.add(peer);
+      attempts.tried?.add(peer);
     }
     return peer;
+  }
+
+  #pickOther(ctx: Context, tried: ReadonlySet<Peer> | undefined): Peer | undefined {
+    const picked = this.#balancer.pick(ctx, this.#available.avoided(tried));
+    // Where all are down, rather one that the call has not failed on yet.
+    return picked !== undefined && tried?.has(picked) === true ? this.#balancer.pick(ctx, tried) : picked;
   }
 
   #call(
@@ -184,35 +188,39 @@ export class Target implements InstanceObserver {
   ): Promise<unknown> {
     const observer = outer.value(outgoingCallKey);
     const attempt = observer === undefined ? outer : observer.attempt(outer, peer.instance);
-    const { clock } = this.#deps;
     const balancer = this.#balancer;
     const heard = balancer.report === undefined ? undefined : new Heard(attempt);
     const ctx = heard?.ctx ?? attempt;
-    const startedMs = balancer.done === undefined ? 0 : clock.now();
+    const startedMs = balancer.done === undefined ? 0 : this.#deps.clock.now();
     const pending = peer.endpoint(method, slot)(ctx, request);
     peer.inFlight++;
-    const done = (error: unknown): void => {
-      peer.inFlight--;
-      this.#available.ended(peer, error);
-      const load = heard?.load;
-      if (balancer.done === undefined && load === undefined) return;
-      const nowMs = clock.now();
-      balancer.done?.(peer, nowMs - startedMs, error === undefined ? undefined : ServiceError.from(error), nowMs);
-      if (load !== undefined) balancer.report!(peer, load, nowMs);
-    };
     return pending.then(
       (response) => {
         this.#available.answered(peer);
-        if (streams) return observeCall(ctx, response as AsyncIterable<unknown>, done);
-        done(undefined);
+        if (!streams) this.#ended(peer, startedMs, heard, undefined);
+        else {
+          const stream = response as AsyncIterable<unknown>;
+          return observeCall(ctx, stream, (error) => this.#ended(peer, startedMs, heard, error));
+        }
         return response;
       },
       (error: unknown) => {
         observer?.attemptFailed(error);
-        done(error);
+        this.#ended(peer, startedMs, heard, error);
         throw error;
       },
     );
+  }
+
+  #ended(peer: Peer, startedMs: number, heard: Heard | undefined, error: unknown): void {
+    peer.inFlight--;
+    this.#available.ended(peer, error);
+    const balancer = this.#balancer;
+    const load = heard?.load;
+    if (balancer.done === undefined && load === undefined) return;
+    const nowMs = this.#deps.clock.now();
+    balancer.done?.(peer, nowMs - startedMs, error === undefined ? undefined : ServiceError.from(error), nowMs);
+    if (load !== undefined) balancer.report!(peer, load, nowMs);
   }
 
   /** Whether the instance could be asked how busy it is; what it says reaches the balancer as from any answer. */
@@ -273,21 +281,5 @@ export class Target implements InstanceObserver {
     this.#peers = new Map();
     this.#available.stop();
     this.#wake();
-  }
-}
-
-/** Hears what the answer to a call says of how busy the instance is. */
-class Heard {
-  /** For the call. */
-  readonly ctx: Context;
-  load: LoadReport | undefined;
-
-  constructor(parent: Context) {
-    const other = responseObserver(parent);
-    this.ctx = withResponseObserver(parent, (headers, trailers) => {
-      const header = headers.get(LOAD_HEADER);
-      if (header !== undefined) this.load = parseLoadReport(header);
-      other?.(headers, trailers);
-    });
   }
 }

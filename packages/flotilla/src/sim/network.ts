@@ -63,6 +63,7 @@ export class Network {
   duplication: number;
   /** Added to every latency, milliseconds. May be changed while the simulation runs. */
   extraLatencyMs = 0;
+  #calls = 0;
   #carried = 0;
   #repeated = 0;
   #givenUp = 0;
@@ -90,9 +91,9 @@ export class Network {
     this.#retransmitMs = retransmitMs;
   }
 
-  /** Messages carried, repeated and given up so far. */
-  get counts(): { readonly carried: number; readonly repeated: number; readonly givenUp: number } {
-    return { carried: this.#carried, repeated: this.#repeated, givenUp: this.#givenUp };
+  /** Calls begun, every attempt of them; messages carried, repeated and given up so far. */
+  get counts(): Readonly<Record<"calls" | "carried" | "repeated" | "givenUp", number>> {
+    return { calls: this.#calls, carried: this.#carried, repeated: this.#repeated, givenUp: this.#givenUp };
   }
 
   /**
@@ -111,8 +112,9 @@ export class Network {
     return this.cut((from, to) => (a.has(from.name) && b.has(to.name)) || (b.has(from.name) && a.has(to.name)));
   }
 
-  /** Whether this request arrives twice. */
-  duplicates(): boolean {
+  /** A call begins. @returns whether its request arrives twice. */
+  begins(): boolean {
+    this.#calls++;
     return this.duplication > 0 && this.#random.next() < this.duplication;
   }
 

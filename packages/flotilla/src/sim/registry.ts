@@ -24,6 +24,8 @@ interface Entry {
 
 interface Follower {
   readonly end: End;
+  /** What it was told last. */
+  told: readonly Instance[] | undefined;
   readonly tell: (instances: readonly Instance[]) => void;
 }
 
@@ -150,14 +152,17 @@ export class SimRegistry {
     service.snapshot = undefined;
     service.telling ??= this.#clock.schedule(this.#batchMs, () => {
       service.telling = undefined;
-      if (this.#up) for (const follower of service.followers) this.#send(service, follower);
+      if (!this.#up) return;
+      // Who has begun to follow meanwhile knows already.
+      for (const follower of service.followers) if (follower.told !== service.snapshot) this.#send(service, follower);
     });
   }
 
   #send(service: Service, follower: Follower): void {
     // In order at once: else each follower would sort for itself.
-    service.snapshot ??= Array.from(service.entries.values(), ({ instance }) => instance).toSorted(byId);
+    service.snapshot ??= Object.freeze(Array.from(service.entries.values(), ({ instance }) => instance).sort(byId));
     const instances = service.snapshot;
+    follower.told = instances;
     const { end } = follower;
     if (!end.alive) return void service.followers.delete(follower);
     this.#network.send(this.place, end.place, 0, () => end.onLoop(0, () => follower.tell(instances)));
@@ -238,7 +243,7 @@ class RegistryView implements Discovery {
       if (lost) untold = instances;
       else broadcast.update(instances);
     };
-    const follower: Follower = { end, tell };
+    const follower: Follower = { end, told: undefined, tell };
     // Asks again and again whether the registry is there, and once it is, to be told.
     const ask = (): void => {
       if (!live || !end.alive) return;

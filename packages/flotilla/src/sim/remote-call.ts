@@ -42,11 +42,6 @@ export interface Destination {
   readonly receiveMs: number;
 }
 
-/** The way to an address: where it leads now. */
-export interface Route {
-  to: Destination;
-}
-
 /** What one call is made of. */
 export interface CallParts {
   readonly method: MethodInfo;
@@ -121,7 +116,7 @@ export class RemoteCall implements Accepted, Caller, Share {
   send(): void {
     const { request, headers } = this.#parts;
     this.#toServer(sizeOf(request), () => this.#arrive(headers, this));
-    if (this.#network.duplicates() && !(request instanceof Pipe)) {
+    if (this.#network.begins() && !(request instanceof Pipe)) {
       const copy = copyRecord(headers);
       this.#toServer(sizeOf(request), () => this.#arrive(copy, nobody));
     }

@@ -384,7 +384,7 @@ describe("a seed", () => {
         call: (ctx, n) => client.one(ctx, { n }),
         timeoutMs: 200,
       });
-      await world.run(20_000);
+      await world.run(5000);
       return JSON.stringify(traffic.intervals);
     });
 

@@ -1,10 +1,11 @@
+import { channel } from "node:diagnostics_channel";
 import { type Random, seededRandom } from "../clock/random.ts";
 import { VirtualClock } from "../clock/virtual-clock.ts";
 import { Machine, type MachineOptions, type Program } from "./machine.ts";
 import { Network, type NetworkOptions } from "./network.ts";
+import { Port } from "./port.ts";
 import type { Process, Surroundings } from "./process.ts";
 import { type RegistryOptions, SimRegistry } from "./registry.ts";
-import type { Route } from "./remote-call.ts";
 import { Traffic, type TrafficOptions } from "./traffic.ts";
 
 /** Options of {@link simulate}. */
@@ -37,7 +38,7 @@ export class World implements Surroundings {
   readonly intervalMs: number;
   readonly #options: WorldOptions;
   readonly #machines = new Map<string, Machine>();
-  readonly #routes = new Map<string, Route>();
+  readonly #ports = new Map<string, Port>();
   readonly #traffic: Traffic[] = [];
   readonly #samples: Sample[] = [];
   #failure: { readonly error: unknown } | undefined;
@@ -155,15 +156,10 @@ export class World implements Surroundings {
     });
   }
 
-  route(address: string): Route {
-    let route = this.#routes.get(address);
-    if (route === undefined) {
-      // Leads nowhere until something listens there.
-      const place = { name: address.slice(address.indexOf("://") + 3), zone: undefined };
-      route = { to: { place, process: () => undefined, acceptor: () => undefined, receiveMs: 0 } };
-      this.#routes.set(address, route);
-    }
-    return route;
+  port(address: string): Port {
+    let port = this.#ports.get(address);
+    if (port === undefined) this.#ports.set(address, (port = new Port(address)));
+    return port;
   }
 
   /** Lets time pass until something in it is done. */
@@ -181,6 +177,9 @@ export class World implements Surroundings {
 /** Time passes in such steps while a machine starts, milliseconds. */
 const STEP_MS = 10;
 
+const began = channel("flotilla.sim.began");
+const ended = channel("flotilla.sim.ended");
+
 /**
  * Runs a simulation.
  *
@@ -197,10 +196,14 @@ const STEP_MS = 10;
  * });
  * ```
  *
+ * The diagnostics channels `flotilla.sim.began` and `flotilla.sim.ended` are told of the {@link World}: for those who want to know how
+ * fast it goes, which is nothing that the result of a simulation may say.
+ *
  * @throws whatever the scenario throws, the seed said in its message.
  */
 export async function simulate<T>(options: WorldOptions, scenario: (world: World) => Promise<T>): Promise<T> {
   const world = new World(options);
+  began.publish(world);
   try {
     return await scenario(world);
   } catch (error) {
@@ -209,5 +212,7 @@ export async function simulate<T>(options: WorldOptions, scenario: (world: World
       error.message = `${error.message}\n(simulation with seed ${options.seed}, after ${at} s of virtual time)`;
     }
     throw error;
+  } finally {
+    ended.publish(world);
   }
 }

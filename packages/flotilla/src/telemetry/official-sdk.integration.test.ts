@@ -104,6 +104,12 @@ test("the official SDK in place of ours: the same tree, the same metrics, lines 
   assert.equal(failed.length, 4, "both sides of both hops");
 
   const metrics = measured.getMetrics().flatMap(({ scopeMetrics }) => scopeMetrics.flatMap((scope) => scope.metrics));
+  // What policies tell is known before they are first asked, and kept when their channel is closed.
+  const balance = metrics.find(({ descriptor }) => descriptor.name === "flotilla.retry.attempts");
+  assert.deepEqual(balance?.dataPoints.map(({ attributes, value }) => [attributes["rpc.service"], value]).sort(), [
+    ["test.v1.Back", 0],
+    ["test.v1.Front", 0],
+  ]);
   const served = metrics.find(({ descriptor }) => descriptor.name === "rpc.server.call.duration");
   const counts = served?.dataPoints.map(({ attributes, value }) => [
     attributes["rpc.method"],

@@ -67,8 +67,9 @@ const MAX_FAULTS = 100;
 const MIB = 1024 * 1024;
 
 /**
- * A TCP proxy for tests: what goes through it can be made slow, thin, corrupt, or silent, and its connections can be refused, closed and
- * reset, whenever the test likes; each way, for all connections or a share, those that are open or those to come. Any protocol will do.
+ * A TCP proxy for tests: what goes through it can be made slow, thin, corrupt, or silent, and its connections can be
+ * refused, closed and reset, whenever the test likes; each way, for all connections or a share, those that are open or those
+ * to come. Any protocol will do.
  *
  * ```ts
  * const proxy = await faultProxy({ to: "http://127.0.0.1:8080" });
@@ -81,8 +82,8 @@ const MIB = 1024 * 1024;
  * await proxy.close();
  * ```
  *
- * Nothing is lost by healing: what a blackhole held back arrives. A client whose server cannot be reached sees its connection reset,
- * since it was accepted before.
+ * Nothing is lost by healing: what a blackhole held back arrives. A client whose server cannot be reached sees its
+ * connection reset, since it was accepted before.
  *
  * @throws TypeError or RangeError when an option is not legal, naming it.
  * @returns when it listens; rejects when it cannot.

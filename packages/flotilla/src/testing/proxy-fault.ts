@@ -5,8 +5,8 @@ import type { InjectedFault } from "../resilience/faults/call-fault.ts";
 export type Direction = "toServer" | "toClient";
 
 /**
- * What goes wrong with connections: which of them, which way, and how. What is given goes wrong together; of `abort`, `reset`, `blackhole` and
- * `refuse` one can be given.
+ * What goes wrong with connections: which of them, which way, and how. What is given goes wrong together; of `abort`,
+ * `reset`, `blackhole` and `refuse` one can be given.
  */
 export interface ProxyFault {
   /** Which way. Default both. A blackhole in one direction makes a connection half open. */
@@ -19,9 +19,15 @@ export interface ProxyFault {
   readonly latencyMs?: number | Distribution;
   /** What a connection carries each way, bytes a second, above 0. Default: without limit. */
   readonly bytesPerSecond?: number;
-  /** Sends no more at once than so many bytes, a whole number above 0; the receiver may still find several such pieces together. Default: as they come. */
+  /**
+   * Sends no more at once than so many bytes, a whole number above 0; the receiver may still find several such pieces
+   * together. Default: as they come.
+   */
   readonly chunkBytes?: number;
-  /** Share of the pieces that arrive which are lost, and repeated after `retransmitMs`, as TCP does: they and all behind them stall. 0 to below 1. Default 0. */
+  /**
+   * Share of the pieces that arrive which are lost, and repeated after `retransmitMs`, as TCP does: they and all behind them
+   * stall. 0 to below 1. Default 0.
+   */
   readonly loss?: number;
   /** Wait before what was lost is repeated, milliseconds; doubles each time it is lost again, up to a minute. Default 200. */
   readonly retransmitMs?: number;
@@ -34,11 +40,14 @@ export interface ProxyFault {
   /** Connections are reset (RST) at both ends. */
   readonly reset?: boolean;
   /**
-   * So many bytes pass in the direction, counted from the injection, before `abort`, `reset` or `blackhole` strikes; 0: the first that
-   * comes does not. A whole number. Default: they strike at once.
+   * So many bytes pass in the direction, counted from the injection, before `abort`, `reset` or `blackhole` strikes; 0: the
+   * first that comes does not. A whole number. Default: they strike at once.
    */
   readonly afterBytes?: number;
-  /** Nobody listens: connecting is refused, which the proxy cannot count. Open connections stay. Another program could take the port meanwhile. */
+  /**
+   * Nobody listens: connecting is refused, which the proxy cannot count. Open connections stay. Another program could take
+   * the port meanwhile.
+   */
   readonly refuse?: boolean;
 }
 

@@ -52,8 +52,8 @@ const SLICE_MS = 20;
 const MAX_RETRANSMIT_MS = 60_000;
 
 /**
- * One direction of a connection. What arrives leaves complete and in order, unless a fault says otherwise. Once `maxBufferBytes` are
- * held the sender is not read any more, so that it has to wait as for a slow network.
+ * One direction of a connection. What arrives leaves complete and in order, unless a fault says otherwise. Once
+ * `maxBufferBytes` are held the sender is not read any more, so that it has to wait as for a slow network.
  */
 export class ProxyLane {
   readonly #ends: LaneEnds;

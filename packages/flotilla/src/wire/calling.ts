@@ -3,30 +3,35 @@ import type { Endpoint } from "../endpoint/endpoint.ts";
 import type { MethodInfo } from "../endpoint/method-info.ts";
 import type { Connection } from "../endpoint/transport.ts";
 import { ServiceError } from "../errors/service-error.ts";
-import { type ClientCall, SingleCall, StreamCall } from "./client-call.ts";
+import { type CallOwner, type ClientCall, SingleCall, StreamCall } from "./client-call.ts";
 import { InFlight } from "./in-flight.ts";
 import { callHeaders, JSON_TYPE, PROTO_TYPE, type Wire, writeMessage } from "./message.ts";
 import type { WireSettings } from "./options.ts";
 import { Pipe } from "./pipe.ts";
 import type { Acceptor } from "./served-call.ts";
 
+/** Where calls to one address go. */
+export interface Way {
+  /** What takes them in now; undefined when nothing does. */
+  acceptor(): Acceptor | undefined;
+}
+
 /**
  * Makes calls as messages: what stands between endpoints and a transport's frames. What takes the calls in is asked for at each call, since
- * there need not be one yet.
+ * there need not be anything yet.
  */
-export class Calling implements Connection {
+export class Calling implements Connection, CallOwner {
   readonly #address: string;
   readonly #settings: WireSettings;
-  readonly #find: () => Acceptor | undefined;
+  readonly #way: Way;
   readonly #calls = new InFlight<ClientCall>();
-  readonly #onEnd = (call: ClientCall): void => this.#ended(call);
   #closed = false;
-  #onIdle: (() => void)[] = [];
+  #onIdle: (() => void)[] | undefined;
 
-  constructor(address: string, settings: WireSettings, find: () => Acceptor | undefined) {
+  constructor(address: string, settings: WireSettings, way: Way) {
     this.#address = address;
     this.#settings = settings;
-    this.#find = find;
+    this.#way = way;
   }
 
   endpoint(method: MethodInfo): Endpoint {
@@ -34,7 +39,7 @@ export class Calling implements Connection {
     const type = format === "proto" && method.input.binary !== undefined ? PROTO_TYPE : JSON_TYPE;
     if (method.kind === "unary" || method.kind === "client_stream") {
       return (ctx, request) => {
-        const call = new SingleCall(ctx, method, maxMessageBytes, this.#onEnd);
+        const call = new SingleCall(ctx, method, maxMessageBytes, this);
         try {
           this.#begin(call, ctx, method, request, type);
         } catch (error) {
@@ -44,7 +49,7 @@ export class Calling implements Connection {
       };
     }
     return async (ctx, request) => {
-      const call = new StreamCall(ctx, method, maxMessageBytes, this.#onEnd, maxWaitingMessages);
+      const call = new StreamCall(ctx, method, maxMessageBytes, this, maxWaitingMessages);
       this.#begin(call, ctx, method, request, type);
       await call.opened;
       return call;
@@ -64,23 +69,24 @@ export class Calling implements Connection {
   }
 
   #reach(): Acceptor {
-    const listening = this.#closed ? undefined : this.#find();
+    const listening = this.#closed ? undefined : this.#way.acceptor();
     if (listening !== undefined) return listening;
     const why = this.#closed ? `the connection to ${this.#address} is closed` : `nothing listens at ${this.#address}`;
     throw new ServiceError("unavailable", why, { retry: { unprocessed: true } });
   }
 
-  #ended(call: ClientCall): void {
+  ended(call: ClientCall): void {
     this.#calls.delete(call);
-    if (!this.#calls.empty) return;
-    for (const resolve of this.#onIdle.splice(0)) resolve();
+    if (this.#onIdle === undefined || !this.#calls.empty) return;
+    for (const resolve of this.#onIdle) resolve();
+    this.#onIdle = undefined;
   }
 
   drain(): Promise<void> {
     this.#closed = true;
     if (this.#calls.empty) return Promise.resolve();
     return new Promise((resolve) => {
-      this.#onIdle.push(resolve);
+      (this.#onIdle ??= []).push(resolve);
     });
   }
 

@@ -10,6 +10,12 @@ import { readMessage, type Wire } from "./message.ts";
 import { Pipe } from "./pipe.ts";
 import type { Accepted, Caller } from "./served-call.ts";
 
+/** What calls are made over. */
+export interface CallOwner {
+  /** A call is over. */
+  ended(call: ClientCall): void;
+}
+
 /** One call at the client. */
 export abstract class ClientCall implements Caller, Listed {
   older: Listed | undefined = undefined;
@@ -18,17 +24,17 @@ export abstract class ClientCall implements Caller, Listed {
   readonly #ctx: Context;
   readonly #method: MethodInfo;
   readonly #maxMessageBytes: number;
-  readonly #onEnd: (call: ClientCall) => void;
+  readonly #owner: CallOwner;
   #server: Accepted | undefined;
   #stop: (() => boolean) | undefined;
   #headers: MetadataRecord | undefined;
   #over = false;
 
-  constructor(ctx: Context, method: MethodInfo, maxMessageBytes: number, onEnd: (call: ClientCall) => void) {
+  constructor(ctx: Context, method: MethodInfo, maxMessageBytes: number, owner: CallOwner) {
     this.#ctx = ctx;
     this.#method = method;
     this.#maxMessageBytes = maxMessageBytes;
-    this.#onEnd = onEnd;
+    this.#owner = owner;
   }
 
   /** The server has accepted; from here on the end of the context is the end of the call. */
@@ -77,7 +83,7 @@ export abstract class ClientCall implements Caller, Listed {
   #close(): void {
     this.#over = true;
     this.#stop?.();
-    this.#onEnd(this);
+    this.#owner.ended(this);
   }
 }
 
@@ -88,8 +94,8 @@ export class SingleCall extends ClientCall {
   #reject!: (error: unknown) => void;
   #wire: Wire | undefined;
 
-  constructor(ctx: Context, method: MethodInfo, maxMessageBytes: number, onEnd: (call: ClientCall) => void) {
-    super(ctx, method, maxMessageBytes, onEnd);
+  constructor(ctx: Context, method: MethodInfo, maxMessageBytes: number, owner: CallOwner) {
+    super(ctx, method, maxMessageBytes, owner);
     this.response = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
@@ -124,14 +130,8 @@ export class StreamCall extends ClientCall implements AsyncIterableIterator<unkn
   readonly #pipe: Pipe<Wire>;
   #outcome: { readonly error: string | undefined; readonly trailers: MetadataRecord } | undefined;
 
-  constructor(
-    ctx: Context,
-    method: MethodInfo,
-    maxMessageBytes: number,
-    onEnd: (call: ClientCall) => void,
-    maxWaitingMessages: number,
-  ) {
-    super(ctx, method, maxMessageBytes, onEnd);
+  constructor(ctx: Context, method: MethodInfo, maxMessageBytes: number, owner: CallOwner, maxWaitingMessages: number) {
+    super(ctx, method, maxMessageBytes, owner);
     this.#pipe = new Pipe(maxWaitingMessages);
     this.opened = new Promise((resolve, reject) => {
       this.#open = resolve;

@@ -124,30 +124,50 @@ export class ServedCall implements ServerCall, Accepted {
     return new Metadata((this.#trailersOut ??= newRecord()));
   }
 
-  /** Runs the call, in a later turn. Never rejects. */
-  async run(request: Wire | Pipe<Wire>, turn: Promise<void>): Promise<void> {
+  /** Begins the call: when `turn` has come, its handler runs. Never throws. */
+  begin(request: Wire | Pipe<Wire>, turn: Promise<void>): void {
     if (request instanceof Pipe) this.#requests = request;
-    await turn;
+    void turn.then(() => this.#run(request));
+  }
+
+  #run(request: Wire | Pipe<Wire>): void {
     if (this.#over) return this.#requests?.leave();
     // Out of time on arrival: no work is begun.
     const { err } = this.#scope;
     if (err !== undefined) return this.#fail(err);
     // The end of the context ends the call, whatever the handler does.
     this.#stopWatching = afterFunc(this.#scope, () => this.#fail(this.#scope.err));
+    const failed = (error: unknown): void => this.#fail(error);
     try {
-      const { info, endpoint, refuses } = this.#method;
+      const { endpoint, refuses } = this.#method;
       const refused = refuses?.(this.#scope);
-      if (refused !== undefined) throw refused;
+      if (refused !== undefined) return this.#fail(refused);
       const input = request instanceof Pipe ? this.#received(request) : this.#read(request);
-      const response = await endpoint(this.#scope, input);
-      if (info.kind === "unary" || info.kind === "client_stream") void this.#send(response);
-      else await this.#sendAll(response as AsyncIterable<unknown>);
-      if (this.#over) return;
-      this.#sendHead();
-      this.#end(undefined, this.#trailersOut, undefined);
+      endpoint(this.#scope, input).then((response) => this.#answered(response, failed), failed);
     } catch (error) {
-      this.#fail(error);
+      failed(error);
     }
+  }
+
+  #answered(response: unknown, failed: (error: unknown) => void): void {
+    const { kind } = this.#method.info;
+    if (kind === "server_stream" || kind === "bidi_stream") {
+      this.#sendAll(response as AsyncIterable<unknown>).then(() => this.#succeed(), failed);
+      return;
+    }
+    try {
+      void this.#send(response);
+      this.#succeed();
+    } catch (error) {
+      // It cannot be written.
+      failed(error);
+    }
+  }
+
+  #succeed(): void {
+    if (this.#over) return;
+    this.#sendHead();
+    this.#end(undefined, this.#trailersOut, undefined);
   }
 
   async *#received(requests: Pipe<Wire>): AsyncGenerator {

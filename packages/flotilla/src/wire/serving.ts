@@ -22,8 +22,8 @@ function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-function run(call: ServedCall, request: Wire | Pipe<Wire>, turn: Promise<void>): void {
-  void call.run(request, turn);
+function begin(call: ServedCall, request: Wire | Pipe<Wire>, turn: Promise<void>): void {
+  call.begin(request, turn);
 }
 
 /**
@@ -36,6 +36,8 @@ export class Serving implements Listening, Acceptor {
   readonly #state: ServerState;
   readonly #scope: CancelContext;
   readonly #methods = new Map<string, BoundMethod>();
+  /** The one called last: mostly the next one, too. */
+  #last: BoundMethod | undefined;
   readonly #onRefuse: () => void;
   /** Runs something where `listen` was called. */
   readonly #apart = AsyncLocalStorage.snapshot();
@@ -96,17 +98,18 @@ export class Serving implements Listening, Acceptor {
     if (this.#state.inFlight >= maxConcurrentCalls) {
       throw new ServiceError("unavailable", `the server is at its limit of ${maxConcurrentCalls} concurrent calls`);
     }
-    const method = this.#methods.get(called.procedure);
+    const method = called === this.#last?.info ? this.#last : this.#methods.get(called.procedure);
     if (method === undefined || method.info.kind !== called.kind) {
       throw new ServiceError("unimplemented", `${called.procedure} is not served at ${this.address} as ${called.kind}`);
     }
     if (headers["content-type"] === PROTO_TYPE && method.info.input.binary === undefined) {
       throw new ServiceError("unimplemented", `${called.procedure} has no protobuf form at ${this.address}`);
     }
+    this.#last = method;
     const call = new ServedCall(this.#state, method, headers, caller, peer);
     const yields = this.#state.settings.yields && ++this.#calls % CALLS_A_TURN === 0;
-    if (this.#state.settings.apart) this.#apart(run, call, request, yields ? nextTurn() : soon);
-    else run(call, request, soon);
+    if (this.#state.settings.apart) this.#apart(begin, call, request, yields ? nextTurn() : soon);
+    else begin(call, request, soon);
     return call;
   }
 

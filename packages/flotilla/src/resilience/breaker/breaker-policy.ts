@@ -1,5 +1,5 @@
+import { Changes } from "../../endpoint/changes.ts";
 import type { Measure, Policy, PolicyMetric } from "../../endpoint/policy.ts";
-import { Changes } from "../changes.ts";
 import type { Breaker, BreakerState } from "./breaker.ts";
 
 const BREAKERS: PolicyMetric = {

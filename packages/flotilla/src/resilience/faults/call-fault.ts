@@ -4,7 +4,10 @@ import type { MethodInfo } from "../../endpoint/method-info.ts";
 import { type Code, isCode } from "../../errors/code.ts";
 import type { ServiceError } from "../../errors/service-error.ts";
 
-/** What goes wrong with calls: which of them, where, and how. What is given goes wrong together: first they are late, then they end. */
+/**
+ * What goes wrong with calls: which of them, where, and how. What is given goes wrong together: first they are late, then
+ * they end.
+ */
 export interface CallFault {
   /** Methods by name (`book`) or procedure (`shop.v1.Shop/book`). Default: all that the middleware stands around. */
   readonly methods?: readonly string[];
@@ -13,9 +16,9 @@ export interface CallFault {
   /** Share of these calls, drawn by chance, 0 to 1. Default 1. */
   readonly share?: number;
   /**
-   * `request`: before the call goes on, so that nothing further in sees it while it waits, or ever. `response`: when it was answered, so
-   * that the work is done and the answer late or lost. A stream of responses has each message late, or ends in between. Default
-   * `request`.
+   * `request`: before the call goes on, so that nothing further in sees it while it waits, or ever. `response`: when it was
+   * answered, so that the work is done and the answer late or lost. A stream of responses has each message late, or ends in
+   * between. Default `request`.
    */
   readonly at?: "request" | "response";
   /** So many messages of a stream of responses pass before: a whole number, 0 or more. Only with `at: "response"`. Default 0. */
@@ -25,8 +28,8 @@ export interface CallFault {
   /** The call fails: with this code and the reason `FAULT_INJECTED`, or with what the function makes, anew for each call. */
   readonly error?: Code | ((method: MethodInfo) => ServiceError);
   /**
-   * The call fails as if its connection had broken: `unavailable`, and nobody knows whether it was processed. Around what is served
-   * (`faults({ serving: true })`) the connection does break, without an answer, where the transport can do that.
+   * The call fails as if its connection had broken: `unavailable`, and nobody knows whether it was processed. Around what is
+   * served (`faults({ serving: true })`) the connection does break, without an answer, where the transport can do that.
    */
   readonly abort?: boolean;
   /** The call is not answered until its context ends, or the fault is healed: then it goes on. */

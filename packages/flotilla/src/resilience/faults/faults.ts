@@ -7,7 +7,10 @@ import { LiveFault } from "./live-fault.ts";
 
 /** Options of {@link faults}. */
 export interface FaultsOptions {
-  /** Whether it stands around what is served, not around calls that are made: then `abort` breaks the caller's connection. Default false. */
+  /**
+   * Whether it stands around what is served, not around calls that are made: then `abort` breaks the caller's connection.
+   * Default false.
+   */
   readonly serving?: boolean;
   /** Draws shares and latencies. Default: the system's. */
   readonly random?: Random;
@@ -43,9 +46,10 @@ const MAX_FAULTS = 100;
  * slow.heal();
  * ```
  *
- * In `use` of a client it strikes calls, whatever retries they would have had; in `perInstance` it strikes attempts, of one instance
- * where the others go without. Faults strike in the order in which they were injected. A name in `methods` that is none strikes
- * nothing: `hits` tells. For what goes wrong below calls, on connections, see `faultProxy` of `flotilla/testing`.
+ * In `use` of a client it strikes calls, whatever retries they would have had; in `perInstance` it strikes attempts, of one
+ * instance where the others go without. Faults strike in the order in which they were injected. A name in `methods` that is
+ * none strikes nothing: `hits` tells. For what goes wrong below calls, on connections, see `faultProxy` of
+ * `flotilla/testing`.
  */
 export function faults(options: FaultsOptions = {}): Faults {
   const { serving = false, random = systemRandom } = options;

@@ -1,7 +1,7 @@
 import type { Clock } from "../../clock/clock.ts";
+import { Changes } from "../../endpoint/changes.ts";
 import type { Measure, Policy, PolicyMetric } from "../../endpoint/policy.ts";
 import { priorities } from "../../metadata/priority.ts";
-import { Changes } from "../changes.ts";
 import type { GateState } from "./gate.ts";
 
 const calls = (name: string, kind: PolicyMetric["kind"], description: string): PolicyMetric => ({

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { codePoint } from "../../../test/code-point.ts";
 import { batcher } from "./batcher.ts";
 import { otlpFromEnv } from "./env.ts";
 import { otlpExporter } from "./exporter.ts";
@@ -101,7 +102,7 @@ test("whatever the environment says, the settings are ones that exporter and bat
     (suffix) => `OTEL_BSP_${suffix}`,
   );
   const texts = fc.oneof(
-    fc.string({ unit: "binary" }),
+    fc.string({ unit: codePoint }),
     fc.constantFrom(
       "http://x",
       "https://x:1/?q=1",

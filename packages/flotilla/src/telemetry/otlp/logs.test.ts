@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ProtobufLogsSerializer } from "@opentelemetry/otlp-transformer";
 import fc from "fast-check";
+import { codePoint } from "../../../test/code-point.ts";
 import type { LogData } from "../model.ts";
 import { logEncoder } from "./logs.ts";
 import { decodeRequest } from "./test-fixtures/decode.ts";
@@ -13,7 +14,7 @@ const records: fc.Arbitrary<LogData> = fc.record({
   epochMs: fc.integer({ min: 0, max: 4e12 }),
   severityNumber: fc.integer({ min: 1, max: 24 }),
   severityText: fc.constantFrom("", "INFO", "ERROR"),
-  body: fc.string({ unit: "binary", maxLength: 5000 }),
+  body: fc.string({ unit: codePoint, maxLength: 5000 }),
   attributes: fc.constantFrom([], ["code.function.name", "sum", "n", 7]),
   scope: fc.constant(scope),
   traceId: fc.constantFrom(undefined, "0af7651916cd43dd8448eb211c80319c"),

@@ -24,8 +24,8 @@ export interface HttpClientOptions {
   /** How long an idle connection is kept, milliseconds. Keep it below the server's. Default 30000. */
   readonly idleTimeoutMs?: number;
   /**
-   * HTTP/2: how often a connection that carries calls is asked whether the other side is still there (PING), milliseconds. When it has not
-   * answered by the next time, its calls fail as `unavailable`. Default 10000.
+   * HTTP/2: how often a connection that carries calls is asked whether the other side is still there (PING), milliseconds.
+   * When it has not answered by the next time, its calls fail as `unavailable`. Default 10000.
    */
   readonly keepAliveMs?: number;
   /** TLS, as `node:tls` takes it: `ca`, `cert`, `key`, `servername`. */

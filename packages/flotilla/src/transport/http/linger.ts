@@ -30,7 +30,8 @@ export function linger(req: Request, clock: Clock): void {
 }
 
 /**
- * Keeps a connection that ends with this answer (`connection: close`) open for as long: Node would close it when the answer is out.
+ * Keeps a connection that ends with this answer (`connection: close`) open for as long: Node would close it when the answer
+ * is out.
  *
  * @returns what lets it close.
  */

@@ -8,9 +8,9 @@ export interface SessionWatchOptions {
 }
 
 /**
- * Closes a session that was idle for long, and gives up one whose other side is gone without a word: while it owes answers it is asked
- * now and then whether it is there (PING), and must have answered by the next time. Else every call would go to it, up to its deadline, for as long
- * as TCP tries.
+ * Closes a session that was idle for long, and gives up one whose other side is gone without a word: while it owes answers
+ * it is asked now and then whether it is there (PING), and must have answered by the next time. Else every call would go to
+ * it, up to its deadline, for as long as TCP tries.
  */
 export class SessionWatch {
   /** Streams that are open. */

@@ -31,7 +31,8 @@ export function sniff(server: Server, http2: Http2Server, unread: Set<Socket>, t
     const look = (): void => {
       const bytes = socket.read() as Buffer | null;
       if (bytes === null) return;
-      // Put back only at the end: the socket tells at once of what was put back, so that nothing else would get a turn until more comes.
+      // Put back only at the end: the socket tells at once of what was put back, so that nothing else would get a turn
+      // until more comes.
       seen = seen === undefined ? bytes : Buffer.concat([seen, bytes]);
       const known = Math.min(seen.byteLength, PREFACE.byteLength);
       const isPreface = seen.subarray(0, known).equals(PREFACE.subarray(0, known));

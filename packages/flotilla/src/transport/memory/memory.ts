@@ -55,7 +55,7 @@ export function memory(options: WireOptions = {}): MemoryNetwork {
       if (!address.startsWith("memory://") || !NAME.test(address.slice("memory://".length))) {
         throw new TypeError(`memory: address ${JSON.stringify(address)} must look like memory://name`);
       }
-      return new Calling(address, settings, () => listening.get(address));
+      return new Calling(address, settings, { acceptor: () => listening.get(address) });
     },
   };
 }

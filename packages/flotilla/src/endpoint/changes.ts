@@ -1,6 +1,6 @@
-import type { Policy, PolicyChange } from "../endpoint/policy.ts";
+import type { Policy, PolicyChange } from "./policy.ts";
 
-/** Those who want to be told of what changes. */
+/** Those who want to be told of what changes, for policies that have a `listen`. */
 export class Changes {
   readonly #listeners = new Set<(change: PolicyChange) => void>();
 
