@@ -16,14 +16,14 @@ const PROBE_MS = 1000;
 class Unavailable implements Avoided<Peer> {
   tried: Avoided<Peer> | undefined;
   nowMs = 0;
-  /** Whether those that answer have too much to do. */
-  scarce = false;
+  /** Whether the others have too much to do. */
+  needed = false;
 
   has(peer: Peer): boolean {
     if (this.tried?.has(peer) === true) return true;
-    if (!peer.silent) return this.nowMs < peer.avoidUntilMs;
-    // One call at a time finds out whether it answers again.
-    return !this.scarce && (this.nowMs < peer.avoidUntilMs || peer.inFlight > 0);
+    const resting = this.nowMs < peer.avoidUntilMs;
+    // One call at a time finds out whether it answers again; but what is silent for having too much to do is needed.
+    return peer.silent ? !this.needed && (resting || peer.inFlight > 0) : resting;
   }
 }
 
@@ -98,9 +98,9 @@ export class Availability {
   avoided(tried: Avoided<Peer> | undefined): Avoided<Peer> | undefined {
     if (this.#ejection !== undefined && this.#ejection.out.size > 0 && this.#ejection.look()) this.#rebalance();
     if (this.#down.size === 0) return tried;
-    this.#avoided.nowMs = this.#clock.now();
-    // What is silent for having too much to do is needed.
-    this.#avoided.scarce = this.#avoided.nowMs - this.#busyMs <= PROBE_MS;
+    const nowMs = this.#clock.now();
+    this.#avoided.nowMs = nowMs;
+    this.#avoided.needed = nowMs - this.#busyMs <= PROBE_MS;
     this.#avoided.tried = tried;
     return this.#avoided;
   }
@@ -125,7 +125,7 @@ export class Availability {
     const shed = code === "resource_exhausted" || reason === OVERLOADED;
     const late = code === "deadline_exceeded" && reason !== DEADLINE_TOO_NEAR;
     if (!late) peer.heard();
-    else if (peer.late(this.#clock.now())) this.#silent(peer);
+    else if (peer.late(this.#clock.now())) this.#refused(peer);
     const ejection = this.#ejection;
     if (shed || late) this.#busy(peer, ejection?.out);
     if (ejection === undefined) return;
@@ -148,13 +148,6 @@ export class Availability {
 
   #refused(peer: Peer): void {
     // One outage, however many calls were on their way into it; and none of an instance that has gone.
-    const nowMs = this.#clock.now();
-    if (nowMs < peer.avoidUntilMs || this.#peers.get(peer.instance.id) !== peer) return;
-    peer.refused(nowMs);
-    this.#down.add(peer);
-  }
-
-  #silent(peer: Peer): void {
     const nowMs = this.#clock.now();
     if (nowMs < peer.avoidUntilMs || this.#peers.get(peer.instance.id) !== peer) return;
     peer.refused(nowMs);
