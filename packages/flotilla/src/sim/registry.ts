@@ -238,7 +238,7 @@ class RegistryView implements Discovery {
       if (lost) untold = instances;
       else broadcast.update(instances);
     };
-    const follower: Follower = { end, told: undefined, tell };
+    const follower: Follower = { end, tell };
     // Asks again and again whether the registry is there, and once it is, to be told.
     const ask = (): void => {
       if (!live || !end.alive) return;
