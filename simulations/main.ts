@@ -1,4 +1,4 @@
-// `npm run sim [-- NAME] [--seed N] [--json] [--svg FILE]`: runs one scenario, or lists them all.
+// `npm run sim [-- NAME] [--seed N] [--full] [--json] [--svg FILE]`: runs one scenario, or lists them all.
 import { writeFileSync } from "node:fs";
 import { parseArgs, styleText } from "node:util";
 import { plot } from "flotilla/sim";
@@ -7,12 +7,17 @@ import { toJson, toTable } from "./lib/report.ts";
 import { holds } from "./lib/scenario.ts";
 import { scenarios } from "./scenarios.ts";
 
-const usage = "npm run sim -- NAME|all [--seed N] [--json] [--svg FILE]";
+const usage = "npm run sim -- NAME|all [--seed N] [--full] [--json] [--svg FILE]";
 
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { seed: { type: "string", default: "1" }, json: { type: "boolean" }, svg: { type: "string" } },
+    options: {
+      seed: { type: "string", default: "1" },
+      full: { type: "boolean" },
+      json: { type: "boolean" },
+      svg: { type: "string" },
+    },
   });
   const [name] = positionals;
   if (name === undefined) {
@@ -40,7 +45,7 @@ async function main(): Promise<number> {
       tell(what);
       sofar = meter.start();
     };
-    const result = await scenario.run({ seed, progress });
+    const result = await scenario.run({ seed, full: values.full === true, progress });
     if (sofar !== undefined) tell(`  ${sofar()}`);
     tell(`${inAll()} in all`);
     process.stdout.write(`${values.json ? toJson(scenario, seed, result) : toTable(scenario, seed, result)}\n\n`);

@@ -3,6 +3,7 @@ import { antagonists } from "./scenarios/antagonists.ts";
 import { clockSkew } from "./scenarios/clock-skew.ts";
 import { fleet } from "./scenarios/fleet.ts";
 import { hopeless } from "./scenarios/hopeless.ts";
+import { limits } from "./scenarios/limits.ts";
 import { metastability } from "./scenarios/metastability.ts";
 import { outage } from "./scenarios/outage.ts";
 import { overload } from "./scenarios/overload.ts";
@@ -17,6 +18,7 @@ import { thunderingHerd } from "./scenarios/thundering-herd.ts";
 /** Every scenario: one file each in scenarios/. */
 export const scenarios: readonly Scenario[] = [
   overload,
+  limits,
   hopeless,
   metastability,
   retryStorm,

@@ -25,6 +25,8 @@ export interface Result {
 /** What a scenario is run with. */
 export interface Run {
   readonly seed: number;
+  /** Whether all that could be tried is: what takes too long for every day. */
+  readonly full: boolean;
   /** Told of what is under way. */
   readonly progress: (what: string) => void;
 }

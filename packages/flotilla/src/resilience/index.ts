@@ -44,7 +44,7 @@ export {
   concurrencyLimit,
 } from "./overload/concurrency-limit.ts";
 export type { GateState } from "./overload/gate.ts";
-export type { Limit, LimitFactory } from "./overload/limit.ts";
+export type { Kind, Limit, LimitFactory } from "./overload/limit.ts";
 export { type EgressLimit, type EgressLimitOptions, egressLimit } from "./rate-limit/egress-limit.ts";
 export { gcra } from "./rate-limit/gcra.ts";
 export { byHeader, byPeer, type RateLimitKey } from "./rate-limit/keys.ts";

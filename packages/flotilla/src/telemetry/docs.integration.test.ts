@@ -15,6 +15,7 @@ import { rateLimit } from "../resilience/rate-limit/rate-limit.ts";
 import { responseCache } from "../resilience/reuse/response-cache.ts";
 import { singleFlight } from "../resilience/reuse/single-flight.ts";
 import { channel, client } from "../service/channel.ts";
+import { serverDefaults } from "../service/defaults.ts";
 import { host } from "../service/host.ts";
 import { implement } from "../service/implement.ts";
 import { failureOf } from "../testing/transport-bed.ts";
@@ -68,12 +69,13 @@ const running = await host({
       { use: [rateLimit({ perSecond: 1000 })] },
     ),
   ],
-  use: [loadReporting()],
+  use: [...serverDefaults(), loadReporting()],
   listen: [http()],
   telemetry: observed,
 }).start();
 const over = channel({
-  discover: running.addresses,
+  // Two, so that there is something to choose from, and to ask.
+  discover: running.addresses.flatMap((address) => [address, address.replace("127.0.0.1", "localhost")]),
   balance: prequal(),
   telemetry: observed,
   use: [fallback(Front, {}), responseCache({ ttlMs: 0 }), singleFlight(), egressLimit({ perSecond: 1000 })],

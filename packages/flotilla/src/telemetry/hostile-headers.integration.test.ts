@@ -51,7 +51,8 @@ async function send(headers: readonly (readonly [name: string, value: string])[]
   const body = '{"n":1}';
   const head = headers.map(([name, value]) => `${name}: ${value}\r\n`).join("");
   const socket = connect(Number(port), hostname);
-  socket.end(
+  // Not ended: to an HTTP/1.1 server a client that closes its side has gone.
+  socket.write(
     `POST /test.v1.Work/do HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nconnection: close\r\n${head}\r\n${body}`,
     "latin1",
   );

@@ -3,20 +3,24 @@ import { describe, test } from "node:test";
 import { VirtualClock } from "../../clock/virtual-clock.ts";
 import { adaptiveLimit } from "./adaptive-limit.ts";
 
-/** A server of so many cores under more calls than it can do, with nothing left to chance: what a call takes follows from the limit. */
+/** A server of so many cores, asked for more than it can do all the time: first in, first out, nothing left to chance. */
 function saturated(options: Parameters<typeof adaptiveLimit>[0] = {}) {
   const clock = new VirtualClock();
   const limit = adaptiveLimit(options)(clock);
+  const kind = limit.kind();
   const server = { cores: 1, serviceMs: 10 };
+  const inside: { readonly sinceMs: number; readonly found: number }[] = [];
   /** Goes on for so many calls; what the limit was at the end of each. */
   const go = async (calls: number): Promise<number[]> => {
     const limits: number[] = [];
     for (let i = 0; i < calls; i++) {
-      const { current } = limit;
-      const durationMs = server.serviceMs * Math.max(1, current / server.cores);
-      await clock.advance(durationMs / current);
-      limit.pressed();
-      limit.ended(clock.now(), durationMs, current);
+      while (inside.length < limit.current) inside.push({ sinceMs: clock.now(), found: ++kind.inFlight });
+      limit.pressed(clock.now());
+      await clock.advance(server.serviceMs / Math.min(server.cores, inside.length));
+      const { sinceMs, found } = inside.shift()!;
+      const durationMs = Math.max(server.serviceMs, clock.now() - sinceMs);
+      limit.ended(clock.now(), durationMs, found, found, kind, false);
+      kind.inFlight--;
       limits.push(limit.current);
     }
     return limits;
@@ -33,12 +37,11 @@ describe("under pressure from the first call on", () => {
     [50, 45, 110],
   ] as const) {
     test(`${cores} cores: what is of use is found, and kept`, async () => {
-      const { go, server, limit } = saturated();
+      const { go, server } = saturated();
       server.cores = cores;
       await go(6000);
       const settled = mean(await go(20_000));
       assert.ok(settled >= low && settled <= high, `the limit is ${settled} on average`);
-      assert.ok(Math.abs(limit.unloadedMs! - 10) < 5, `unloaded calls are said to take ${limit.unloadedMs} ms`);
     });
   }
 
@@ -53,37 +56,15 @@ describe("under pressure from the first call on", () => {
   });
 });
 
-describe("at ease", () => {
-  test("the limit stays, and the norm follows what calls take", async () => {
-    const { limit, clock } = saturated();
-    for (let i = 0; i < 200; i++) {
-      await clock.advance(50);
-      limit.ended(clock.now(), 30, 1);
-    }
-    assert.equal(limit.current, 100);
-    assert.equal(limit.unloadedMs, 30);
-  });
-
-  test("where calls take longer than they did it comes down, but holds back nobody yet", async () => {
-    const { limit, clock } = saturated();
-    for (let i = 0; i < 300; i++) {
-      await clock.advance(50);
-      limit.ended(clock.now(), i < 200 ? 10 : 35, 7);
-    }
-    assert.ok(limit.current > 7 && limit.current < 60, `the limit is ${limit.current}`);
-    for (let i = 0; i < 400; i++) {
-      await clock.run(1000 + 100 * i);
-      limit.ended(clock.now(), 1000 + 100 * i, 7);
-    }
-    assert.equal(limit.current, 7);
-  });
-
-  test("calls that began before the limit was set count for nothing", async () => {
-    const { limit, clock } = saturated();
-    await clock.advance(10);
-    for (let i = 0; i < 200; i++) limit.ended(clock.now(), 11, 1);
-    assert.equal(limit.unloadedMs, undefined);
-  });
+test("at ease the limit holds back nobody, whatever calls take", async () => {
+  const { limit, clock } = saturated();
+  const kind = limit.kind();
+  for (let i = 0; i < 600; i++) {
+    await clock.advance(50);
+    kind.inFlight = 7;
+    limit.ended(clock.now(), i < 300 ? 10 : 35, 7, 7, kind, false);
+    assert.ok(limit.current > 7, `the limit is ${limit.current}`);
+  }
 });
 
 test("bounds are kept", async () => {

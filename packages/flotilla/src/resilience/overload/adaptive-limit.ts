@@ -1,9 +1,12 @@
 import type { Clock } from "../../clock/clock.ts";
 import type { Limit, LimitFactory } from "./limit.ts";
+import { type Norm, Norms, rootOf } from "./norms.ts";
+import { LESS, Step } from "./step.ts";
+import { Throughput } from "./throughput.ts";
 
 /** Options of {@link adaptiveLimit}. */
 export interface AdaptiveLimitOptions {
-  /** Where it starts. `min` to `max`. Default 100. */
+  /** Where it starts. `min` to `max`. Default 50. */
   readonly initial?: number;
   /** 1 or more. Default 1: one call at a time is all that a busy single-threaded process can do. */
   readonly min?: number;
@@ -13,206 +16,237 @@ export interface AdaptiveLimitOptions {
   readonly tolerance?: number;
 }
 
-/** Calls that are judged together: as a rule, where a fall is to be judged, and where little is to be told from chance. */
-const CALLS = 20;
-const CALLS_AFTER_FALL = 40;
-const CALLS_OF_TRIAL = 160;
-/** So few will do where they take so many times what is tolerated: a sudden overload is met within some calls. */
-const PLAIN_CALLS = 5;
-const PLAIN = 2;
+/** Calls judged together: at least, and when they do not tell clearly. */
+const FEW = 8;
+const MANY = 200;
+/** How much few calls are doubted that speak for less, or for more: so many standard errors, roughly. */
+const DOUBT = 1.5;
+const DOUBT_OF_ROOM = 0.75;
+/** What is less than the rest of this share too much is let pass. */
+const PASS = 0.95;
+/** Where so much of the share is left, there is room for more. */
+const ROOM = 0.9;
 /** The limit is under pressure when one call in so many finds no room. */
 const PRESSURE = 4;
-/** The limit falls no further than to this share at once. */
+/** The limit falls no further than to this share at once, and rises no further. */
 const STEEPEST = 0.25;
-/** A fall to more than this share says nothing of what it was good for: chance says more. */
-const TELLING = 0.6;
-/** Under pressure that goes on, this often it is tried whether fewer calls in flight are faster, milliseconds. */
-const TRIAL_MS = 10_000;
+const RISE = 1.5;
+/** Without pressure it does not fall below so many times what was in flight: perhaps others are called now, which take longer. */
+const EASE = 2;
+/** What calls do can be laid to their number only where they are fewer than this share. */
+const FEWER = 0.6;
+/** Without calls that hardly wait it is tried this often whether half as many do as much, milliseconds; up to so many times more rarely. */
+const TRIAL_MS = 30_000;
+const RAREST = 4;
 /** But no more than this share of the time. */
 const TRIAL_SHARE = 0.1;
+const THOROUGH = 2.5;
+const AS_MUCH = 0.85;
+/** So many calls that hardly waited make a trial needless for a while. */
+const LONE = 20;
 
-/** How things stood before the limit fell. */
-interface Before {
-  readonly limit: number;
-  readonly meanMs: number;
-  readonly sinceMs: number;
-  /** Whether the mean is that of calls which all ran under this limit, and under pressure. */
-  readonly settled: boolean;
-  readonly trial: boolean;
-}
-
-class AdaptiveLimit implements Limit {
+class AdaptiveLimit implements Limit<Norm> {
   readonly #min: number;
   readonly #max: number;
-  readonly #tolerance: number;
+  /** How many times as long calls take: more is too long, less leaves room. */
+  readonly #slow: number;
+  readonly #fine: number;
+  readonly #norms = new Norms();
+  readonly #throughput = new Throughput();
   #limit: number;
-  /** The norm. */
-  #unloadedMs: number | undefined;
-  // The calls judged next: those that have begun since.
-  #startMs: number;
+  /** What began before the limit jumped tells of the limit before. */
+  #sinceMs: number;
+  /** And of what began since, those that end first are the shortest: so many do not count. */
+  #skip = 0;
+  // The calls judged next, and those that came meanwhile.
+  #judged = 0;
+  #nextLook = FEW;
+  #found = 0;
   #calls = 0;
-  #sumMs = 0;
   #pressed = 0;
-  /** The most in flight. */
   #peak = 0;
-  /** Whether the calls judged last ran under the same limit, and under pressure. */
-  #settled = false;
-  /** The limit is to fall for a trial, once there is a good mean to compare with. */
-  #trying = false;
-  #before: Before | undefined;
-  /** Where the limit stood before it fell, once or several times in a row. */
-  #top: number | undefined;
+  #pressedMs = -Infinity;
+  #lone = 0;
+  #step: Step | undefined;
   #nextTrialMs: number;
+  #trialMs = TRIAL_MS;
 
   constructor(clock: Clock, options: Required<AdaptiveLimitOptions>) {
     this.#min = options.min;
     this.#max = options.max;
-    this.#tolerance = options.tolerance;
+    this.#slow = options.tolerance;
+    this.#fine = (1 + options.tolerance) / 2;
     this.#limit = options.initial;
-    this.#startMs = clock.now();
-    this.#nextTrialMs = this.#startMs + TRIAL_MS;
+    this.#sinceMs = clock.now();
+    this.#nextTrialMs = this.#sinceMs;
   }
 
   get current(): number {
     return Math.round(this.#limit);
   }
 
-  get unloadedMs(): number | undefined {
-    return this.#unloadedMs;
+  kind(): Norm {
+    return this.#norms.kind();
   }
 
-  pressed(): void {
+  pressed(nowMs: number): void {
+    if (this.#step !== undefined) this.#weigh(nowMs, this.#step);
     this.#pressed++;
+    this.#pressedMs = nowMs;
   }
 
-  ended(nowMs: number, durationMs: number, inFlight: number): void {
-    this.#peak = Math.max(this.#peak, inFlight);
-    // What began before the limit was set tells of the limit before.
-    if (nowMs - durationMs < this.#startMs) return;
+  ended(nowMs: number, durationMs: number, found: number, alike: number, norm: Norm, late: boolean): void {
+    if (!late) this.#throughput.ended(nowMs);
+    const root = rootOf(durationMs);
+    const lone = this.#isLone(nowMs - durationMs, found, alike, norm);
+    if (!late && (lone || !norm.isKnown)) this.#learn(nowMs, root, alike, norm);
+    norm.among(alike);
+    if (this.#step !== undefined) {
+      if (!late) this.#step.ended();
+      this.#weigh(nowMs, this.#step);
+    }
+    if (!norm.isKnown || nowMs - durationMs < this.#sinceMs) return;
+    if (this.#skip > 0) {
+      this.#skip--;
+      return;
+    }
     this.#calls++;
-    this.#sumMs += durationMs;
-    if (this.#calls < this.#needed() && !this.#isPlain()) return;
-    this.#judge(nowMs, this.#sumMs / this.#calls, this.#pressed * PRESSURE > this.#calls);
-    this.#calls = 0;
-    this.#sumMs = 0;
-    this.#pressed = 0;
-    this.#peak = 0;
-    this.#startMs = nowMs;
+    this.#peak = Math.max(this.#peak, found);
+    if (lone && alike > 1) return;
+    this.#norms.judge(norm, root);
+    this.#found += found;
+    if (++this.#judged >= this.#nextLook) this.#look(nowMs);
   }
 
-  #needed(): number {
-    const long = this.#unloadedMs !== undefined;
-    if (this.#before !== undefined) return long && this.#before.trial ? CALLS_OF_TRIAL : CALLS_AFTER_FALL;
-    return long && this.#trying ? CALLS_OF_TRIAL : CALLS;
+  /** Whether a call hardly waited for others: it was one of few. What are few is told more strictly while others find no room. */
+  #isLone(sinceMs: number, found: number, alike: number, norm: Norm): boolean {
+    if (alike === 1) return true;
+    const share = sinceMs > this.#pressedMs ? 2 : 4;
+    return alike < norm.crowd && found * share <= this.#limit;
   }
 
-  #isPlain(): boolean {
-    if (this.#before !== undefined || this.#unloadedMs === undefined || this.#calls < PLAIN_CALLS) return false;
-    return this.#sumMs / this.#calls > PLAIN * this.#tolerance * this.#unloadedMs;
+  #learn(nowMs: number, root: number, alike: number, norm: Norm): void {
+    norm.learn(root, alike);
+    if (++this.#lone % LONE === 0) this.#nextTrialMs = nowMs + this.#trialMs;
   }
 
-  #judge(nowMs: number, meanMs: number, pressure: boolean): void {
-    const before = this.#before;
-    this.#before = undefined;
-    if (!pressure) return this.#judgeAtEase(meanMs);
-    // Calls were held up although there was room for more: as many as there were are the limit that was in force.
-    if (this.#peak < this.#limit) this.#limit = Math.max(this.#min, this.#peak);
-    if (before !== undefined) return this.#compare(nowMs, meanMs, before);
-    const settled = this.#settled;
-    this.#settled = true;
-    // Without a norm, or with one of long ago: do calls get faster with fewer?
-    if (this.#trying && settled) {
-      this.#trying = false;
-      return this.#fall(nowMs, meanMs, 0.5, settled, true);
+  /** Judges the calls, if they are enough. They are looked at ever more rarely: who looks often sees what he looks for. */
+  #look(nowMs: number): void {
+    const n = this.#judged;
+    this.#nextLook = Math.ceil(n * 1.25);
+    const pressure = this.#pressed * PRESSURE > this.#calls;
+    // A trial is judged by all of its calls.
+    if (this.#step?.trial === true) return;
+    if (this.#norms.share(this.#slow, DOUBT) < PASS) {
+      // What it has come to so far is weighed first.
+      if (this.#step?.weighed === false) return;
+      this.#fall(nowMs, pressure);
+    } else {
+      const found = this.#found / n;
+      const room = this.#norms.share(this.#fine, -DOUBT_OF_ROOM);
+      if (room > ROOM && n >= found) this.#rise(room);
+      else if (n < MANY || n < 2 * found) return;
+      else if (pressure && nowMs >= this.#nextTrialMs && this.current > this.#min)
+        this.#down(nowMs, this.#limit / 2, true);
     }
-    const known = this.#unloadedMs;
-    this.#trying = known === undefined || nowMs >= this.#nextTrialMs;
-    if (known === undefined) return;
-    const slowdown = meanMs / known;
-    if (slowdown > this.#tolerance) {
-      // Chance alone makes some calls slow: once more, unless it is plain.
-      if (settled || slowdown > PLAIN * this.#tolerance)
-        this.#fall(nowMs, meanMs, this.#tolerance / slowdown, settled, false);
+    this.#restart();
+  }
+
+  #rise(room: number): void {
+    if (this.#step?.weighed === true) this.#step = undefined;
+    if (this.#pressed > 0) this.#set(this.#limit * Math.min(RISE, 1 + (room - ROOM) * 5));
+  }
+
+  #fall(nowMs: number, pressure: boolean): void {
+    const wanted = this.#limit * Math.max(STEEPEST, this.#norms.share(this.#slow, 0));
+    if (!pressure) this.#set(Math.min(this.#limit, Math.max(EASE * this.#peak, wanted)));
+    // With the fewest there can be, this is what calls take.
+    else if (this.current <= this.#min) this.#norms.adoptJudged(1);
+    else this.#down(nowMs, wanted, false);
+  }
+
+  #down(nowMs: number, limit: number, trial: boolean): void {
+    if (this.#step === undefined || trial) {
+      this.#norms.remember();
+      this.#step = new Step(nowMs, this.#limit, this.#norms.inFlight, this.#throughput, trial);
+    } else this.#step.again(undefined, false);
+    this.#jump(nowMs, limit);
+  }
+
+  /** What has come of it that the limit went down? */
+  #weigh(nowMs: number, step: Step): void {
+    // Without pressure there is no telling.
+    if (step.isOver(this.#pressedMs, nowMs)) {
+      this.#step = undefined;
+      if (step.trial) this.#jump(nowMs, step.limit);
       return;
     }
-    this.#top = undefined;
-    if (slowdown < (1 + this.#tolerance) / 2) this.#set(this.#limit + Math.max(1, this.#limit / 10));
-  }
-
-  /** Few found no room: what calls take is what they take, but for those that wait for each other within. */
-  #judgeAtEase(meanMs: number): void {
-    this.#settled = false;
-    this.#trying = false;
-    this.#top = undefined;
-    const tolerated = this.#learn(meanMs) * this.#tolerance;
-    // As many as there were are not held back: perhaps others are called now, which take longer.
-    if (meanMs > tolerated) this.#set(Math.max(this.#peak, this.#limit * Math.max(STEEPEST, tolerated / meanMs)));
-  }
-
-  #fall(nowMs: number, meanMs: number, share: number, settled: boolean, trial: boolean): void {
-    if (this.current <= this.#min) {
-      // With the fewest there can be, this is what calls take.
-      if (settled) this.#unloadedMs = ((this.#unloadedMs ?? meanMs) + meanMs) / 2;
-      this.#nextTrialMs = nowMs + TRIAL_MS;
+    const { inFlight } = this.#norms;
+    if (step.isDraining) {
+      if (inFlight <= this.current) step.again(nowMs, false);
       return;
     }
-    const limit = this.#limit;
-    this.#top ??= limit;
-    this.#set(Math.floor(limit * Math.max(STEEPEST, share)));
-    if (this.current <= limit * TELLING) this.#before = { limit, meanMs, sinceMs: nowMs, settled, trial };
+    const share = step.share(nowMs, step.trial ? THOROUGH : 1);
+    if (share === undefined) return;
+    if (step.trial) this.#endTrial(nowMs, step, share >= AS_MUCH);
+    else if (share < LESS && this.current <= step.inFlight * FEWER) {
+      // Fewer do less: they did not wait for each other, or not that much. This is what calls take.
+      this.#norms.adopt(Math.max(1, (step.inFlight / this.current) * share));
+      this.#step = undefined;
+      this.#jump(nowMs, step.limit);
+    } else step.again(nowMs, true);
   }
 
-  /** What was the fall of the limit good for? */
-  #compare(nowMs: number, meanMs: number, before: Before): void {
-    this.#settled = true;
-    const unknown = this.#unloadedMs === undefined;
-    // The relief, as a share of what it would be if calls did nothing but wait for each other.
-    const relief = (1 - meanMs / before.meanMs) / (1 - this.current / Math.round(before.limit));
-    if (before.settled) {
-      if (before.trial) this.#nextTrialMs = nowMs + Math.max(TRIAL_MS, (nowMs - before.sinceMs) / TRIAL_SHARE);
-      if (relief < (before.trial ? 0.5 : 0.3)) {
-        // Fewer at a time are hardly faster: they do not wait for each other, this is what calls take.
-        this.#unloadedMs = meanMs;
-        this.#set(before.trial ? before.limit : (this.#top ?? before.limit));
-        this.#top = undefined;
-        return;
-      }
-    }
-    const norm = this.#learn(meanMs);
-    if (unknown || (before.trial && relief > 0.75)) this.#fall(nowMs, meanMs, 0.5, true, true);
-    else if (meanMs > norm * this.#tolerance) this.#fall(nowMs, meanMs, (norm * this.#tolerance) / meanMs, true, false);
+  #endTrial(nowMs: number, step: Step, asMuch: boolean): void {
+    this.#step = undefined;
+    if (asMuch) {
+      // The others only waited for them.
+      this.#norms.adoptJudged(this.#slow);
+      this.#trialMs = TRIAL_MS;
+      if (this.current > this.#min) return this.#down(nowMs, this.#limit / 2, true);
+    } else this.#trialMs = Math.min(RAREST * TRIAL_MS, this.#trialMs * 2);
+    this.#nextTrialMs = nowMs + Math.max(this.#trialMs, (nowMs - this.#sinceMs) / TRIAL_SHARE);
+    if (!asMuch) this.#jump(nowMs, step.limit);
   }
 
-  /** Takes down what calls take that hardly wait: good news at once, worse news slowly. */
-  #learn(meanMs: number): number {
-    const known = this.#unloadedMs ?? meanMs;
-    this.#unloadedMs = known + (meanMs - known) * (meanMs < known ? 0.3 : 0.05);
-    return this.#unloadedMs;
+  #jump(nowMs: number, limit: number): void {
+    this.#set(limit);
+    this.#sinceMs = nowMs;
+    this.#skip = this.current;
+    this.#restart();
   }
 
   #set(limit: number): void {
-    this.#settled = false;
     this.#limit = Math.max(this.#min, Math.min(this.#max, limit));
+    this.#norms.noMoreThan(this.#limit);
+  }
+
+  /** Forgets the calls judged. */
+  #restart(): void {
+    this.#judged = this.#found = this.#calls = this.#pressed = this.#peak = 0;
+    this.#nextLook = FEW;
+    this.#norms.restart();
   }
 }
 
 /**
  * A limit that finds out how many calls at a time are of use: more only wait for each other.
  *
- * What calls take while there is room is the norm. The limit falls as calls take more than `tolerance` times as long, and rises
- * under pressure while they do not. Under pressure the norm is not touched, so that a load that goes on for long does not become
- * the norm. Every 10 s then, and as long as there is no norm, the limit falls to half for a trial: if calls get faster in
- * proportion, they did wait for each other, and half is tried again; if they do not, what they take is the new norm, and the
- * limit is restored.
+ * What calls of a method take while hardly any others are in flight is its norm. When calls take more than `tolerance` times their
+ * norm the limit falls, and rises when it is in the way while they do not. Whether that was right is told by what calls do: when
+ * fewer in flight get less done, those before did not wait for each other but were slower in themselves, a downstream perhaps, and
+ * that is the new norm. Where overload lasts, so that no call is ever alone, it is tried from time to time whether half as many get
+ * as much done; then they stay.
  *
- * After the gradient limiters (Netflix concurrency-limits, Envoy adaptive concurrency), whose norm drifts or needs idle times;
- * the trial stands for what failsafe-go does by correlation of throughput and latency. `npm run sim -- overload` shows what it does.
+ * After the gradient limiters (Netflix concurrency-limits, Envoy adaptive concurrency), whose norm drifts with the load or needs
+ * idle times, and the Universal rule of queues (Little, 1961): what is in flight is throughput times latency. `npm run sim -- limits`
+ * shows it beside the others of its family.
  *
  * @throws RangeError when an option is not legal, naming it.
  */
 export function adaptiveLimit(options: AdaptiveLimitOptions = {}): LimitFactory {
   const { min = 1, max = 1000, tolerance = 2 } = options;
-  const { initial = Math.min(max, Math.max(min, 100)) } = options;
+  const { initial = Math.min(max, Math.max(min, 50)) } = options;
   if (!(min >= 1)) throw new RangeError(`adaptiveLimit: min must be 1 or more, got ${min}`);
   if (!(max >= min)) throw new RangeError(`adaptiveLimit: max must not be below min, got ${max}`);
   if (!(initial >= min && initial <= max)) {

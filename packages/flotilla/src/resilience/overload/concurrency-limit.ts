@@ -6,7 +6,7 @@ import type { MethodInfo } from "../../endpoint/method-info.ts";
 import type { ServiceError } from "../../errors/service-error.ts";
 import { OVERLOADED, refusal } from "../refusal.ts";
 import { adaptiveLimit } from "./adaptive-limit.ts";
-import { Gate, type GateState } from "./gate.ts";
+import { Gate, type GateState, type Stay } from "./gate.ts";
 import { fixedLimit, type LimitFactory } from "./limit.ts";
 import { LimitPolicy } from "./limit-policy.ts";
 
@@ -14,11 +14,11 @@ import { LimitPolicy } from "./limit-policy.ts";
 export interface ConcurrencyLimitOptions {
   /** Calls in flight at once: a number for a bulkhead, or what finds it out. Default `adaptiveLimit()`. */
   readonly limit?: number | LimitFactory;
-  /** Calls that may wait for room, all priorities together. 0 or more. Default 100. */
+  /** Calls that may wait for room, all priorities together. 0 or more; in overload no more than 30 that are not critical. Default 1000. */
   readonly maxQueued?: number;
-  /** How long a call may wait while the queue stands, milliseconds, or half of it; at least what an unloaded call takes. Default 20. */
+  /** How long what arrives may wait for the event loop on average, while that is never idle, before fewer are let in, milliseconds. Default 20. */
   readonly targetMs?: number;
-  /** How long the queue may stand before it is taken for overload, milliseconds. Default 100. */
+  /** Who has waited for less is not refused for waiting, milliseconds. Default 100. */
   readonly intervalMs?: number;
   /** Whether streams count, from their beginning to their end. Default false: one that is open for hours says nothing of the load. */
   readonly streams?: boolean;
@@ -42,7 +42,7 @@ export interface ConcurrencyLimit extends Middleware {
  * @throws RangeError when an option is not legal, naming it.
  */
 export function concurrencyLimit(options: ConcurrencyLimitOptions = {}): ConcurrencyLimit {
-  const { limit = adaptiveLimit(), maxQueued = 100, targetMs = 20, intervalMs = 100 } = options;
+  const { limit = adaptiveLimit(), maxQueued = 1000, targetMs = 20, intervalMs = 100 } = options;
   const { side = "server", clock = systemClock } = options;
   if (!(maxQueued >= 0)) throw new RangeError(`concurrencyLimit: maxQueued must be 0 or more, got ${maxQueued}`);
   if (!(targetMs > 0)) throw new RangeError(`concurrencyLimit: targetMs must be above 0, got ${targetMs}`);
@@ -54,21 +54,25 @@ export function concurrencyLimit(options: ConcurrencyLimitOptions = {}): Concurr
     return refusal("unavailable", OVERLOADED, `overloaded: ${why}`, retry);
   };
   const factory = typeof limit === "number" ? fixedLimit(limit) : limit;
-  const gate = new Gate({ clock, limit: factory(clock), maxQueued, targetMs, intervalMs, refusal: refuse });
+  const made = factory(clock);
+  const gate = new Gate({ clock, limit: made, maxQueued, targetMs, intervalMs, refusal: refuse });
 
   const middleware = <Req, Res>(next: Endpoint<Req, Res>, method: MethodInfo): Endpoint<Req, Res> => {
     const streams = method.kind !== "unary";
     if (streams && options.streams !== true) return next;
-    const guard: Guard = {
+    const kind = made.kind();
+    const begin = (): Stay => gate.begin(kind);
+    const guard: Guard<Stay> = {
       name: "limited",
       enter(call) {
         if (policy.overloaded) policy.look();
-        return gate.tryEnter(call.startedOn(clock)) ? undefined : call.wait(gate.enter(call.ctx));
+        return gate.tryEnter(call.startedOn(clock)) ? begin() : call.wait(gate.enter(call.ctx).then(begin));
       },
-      leave(call, _token, error) {
+      leave(call, stay, error) {
         // Out of its own time: what failed at once because a call it made could not be in time tells nothing.
-        const tells = !streams && (error === undefined || call.ctx.err?.code === "deadline_exceeded");
-        gate.leave(tells ? call.durationMs : undefined, call.endedOn(clock));
+        const late = !streams && call.ctx.err?.code === "deadline_exceeded";
+        const tells = late || (!streams && error === undefined);
+        gate.leave(call.endedOn(clock), stay, tells ? call.durationMs : undefined, late);
       },
     };
     return guarded(guard, next, method);

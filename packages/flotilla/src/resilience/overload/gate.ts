@@ -1,12 +1,11 @@
 import type { Clock } from "../../clock/clock.ts";
 import type { Context } from "../../context/context.ts";
-import { afterFunc, remainingMs } from "../../context/with.ts";
+import { afterFunc } from "../../context/with.ts";
 import { outgoingCallKey } from "../../endpoint/observer.ts";
 import type { ServiceError } from "../../errors/service-error.ts";
 import { type Priority, priorities, priorityOf } from "../../metadata/priority.ts";
-import type { Limit } from "./limit.ts";
+import type { Kind, Limit } from "./limit.ts";
 import { LOOK_MS, LoopLag } from "./loop-lag.ts";
-import { Rate } from "./rate.ts";
 import { Place, WaitingLine } from "./waiting-line.ts";
 
 /** What a {@link Gate} is made with. */
@@ -30,32 +29,47 @@ export interface GateState {
   readonly refused: Readonly<Record<Priority, number>>;
 }
 
+/** It is overload when a call has waited while so many others ended; until as many have ended without anybody being refused. */
+const PATIENCE = 60;
+/** A line that is longer is no burst any more, critical calls apart: the newest goes first. In overload it gets no longer. */
+const LONG = 30;
+const CRITICAL = priorities.indexOf("critical");
+
+/** A call in flight: what it found. */
+export interface Stay {
+  readonly kind: Kind;
+  /** Calls in flight, itself included, and of these those of its kind. */
+  readonly found: number;
+  readonly alike: number;
+}
+
 /**
- * Lets so many calls in at a time. What comes on top waits for a moment, the most important first, and is refused when the wait
- * would not be for a moment.
+ * Lets so many calls in at a time. What comes on top waits, the most important first.
  *
- * Algorithm: controlled delay with adaptive LIFO. A queue that was empty within the last `intervalMs` takes up a burst: first in,
- * first out. One that has stood for longer is a sign of overload: the newest goes first, whose caller is the least likely to have
- * given up, and what has waited longer than twice the target is refused. While the event loop itself is late nobody is let in: what a
- * handler computes in one piece is in flight for no one to see, and the calls that it holds up are in the kernel. After CoDel (Nichols and Jacobson, ACM Queue 10(5),
- * 2012) and its form for servers in folly (Maurer, "Fail at Scale", ACM Queue 13(8), 2015).
+ * Algorithm: adaptive LIFO (Maurer, "Fail at Scale", ACM Queue 13(8), 2015). A short line is a burst: first in, first out. It is overload when
+ * somebody has waited for long, told by how many others were served meanwhile, so that it needs no measure of what is long; then the newest goes first,
+ * whose caller is the least likely to have given up, the line gets no longer, and who has waited for long is refused.
+ *
+ * While the event loop itself is late nobody is let in: what a handler computes in one piece is in flight for no one to see, and the calls
+ * that it holds up are in the kernel.
  */
 export class Gate {
   readonly #settings: GateSettings;
   readonly #limit: Limit;
   readonly #line = new WaitingLine();
   readonly #lag: LoopLag;
-  readonly #left = new Rate();
   readonly #refused: Record<Priority, number> = { critical: 0, default: 0, sheddable: 0 };
   #inFlight = 0;
-  /** When it was last seen that nobody, or only who came lately, waits. */
-  #relaxedMs: number;
-  #refusedMs = -Infinity;
+  /** Calls that have ended so far. */
+  #ended = 0;
+  #overloaded = false;
+  // When somebody was refused last: in time, and in calls.
+  #refusedMs = 0;
+  #refusedAt = 0;
 
   constructor(settings: GateSettings) {
     this.#settings = settings;
     this.#limit = settings.limit;
-    this.#relaxedMs = settings.clock.now();
     this.#lag = new LoopLag(
       settings.clock,
       settings.targetMs,
@@ -78,10 +92,11 @@ export class Gate {
   }
 
   #hasRoom(nowMs: number): boolean {
-    return this.#inFlight < this.#limit.current && this.#inFlight < this.#lag.limit && !this.#isLate(nowMs);
+    return this.#inFlight < this.#limit.current && this.#inFlight < this.#lag.limit && !this.#isBusy(nowMs);
   }
 
-  #isLate(nowMs: number): boolean {
+  /** Whether the event loop has not come round in time. */
+  #isBusy(nowMs: number): boolean {
     return this.#lag.lateMs(nowMs) > LOOK_MS;
   }
 
@@ -91,42 +106,18 @@ export class Gate {
    * @returns the refusal.
    */
   refuses(ctx: Context): ServiceError | undefined {
-    const { clock, maxQueued } = this.#settings;
-    if (this.#line.size === 0 && this.#inFlight < this.#limit.current && this.#inFlight < this.#lag.limit)
-      return undefined;
-    const nowMs = clock.now();
-    if (this.#line.size === 0) this.#relax(nowMs);
-    else if (!this.#hasRoom(nowMs) && !this.#isLate(nowMs)) this.#refuseLate(nowMs);
-    const priority = priorityOf(ctx);
-    const rank = priorities.indexOf(priority);
-    const ahead = this.#line.sizeUpTo(rank);
-    if (rank > 0 && ahead >= this.#useful(nowMs)) {
-      return this.#turnAway(priority, nowMs, `${ahead} calls wait already, more than can be served in time`);
-    }
-    if (this.#line.size >= maxQueued && (maxQueued === 0 || this.#line.leastImportant(rank) === undefined)) {
-      return this.#turnAway(priority, nowMs, `${this.#inFlight} calls are in flight and ${this.#line.size} wait`);
-    }
-    if (remainingMs(ctx) < (this.#limit.unloadedMs ?? 0) / 4) {
-      return this.#turnAway(priority, undefined, "too little time is left to wait");
-    }
-    return undefined;
+    if (this.#line.size < this.#settings.maxQueued && !this.#overloaded) return undefined;
+    const nowMs = this.#settings.clock.now();
+    if (this.#line.size === 0 && this.#hasRoom(nowMs)) return undefined;
+    const rank = priorities.indexOf(priorityOf(ctx));
+    return this.#isFull(rank) && this.#victim(rank) === undefined ? this.#turnAway(rank, nowMs) : undefined;
   }
 
-  /** @param refusedMs - when it is for want of room. */
-  #turnAway(priority: Priority, refusedMs: number | undefined, why: string): ServiceError {
-    if (refusedMs !== undefined) {
-      this.#refusedMs = refusedMs;
-      this.#limit.pressed();
-      this.#lag.press(refusedMs);
-    }
-    this.#refused[priority]++;
-    return this.#settings.refusal(why);
-  }
-
-  /** While the queue stands: so many of those that wait will be served before they have waited too long. */
-  #useful(nowMs: number): number {
-    if (!this.#standing(nowMs)) return Infinity;
-    return Math.max(2, Math.ceil(2 * this.#targetMs() * this.#left.perMs(nowMs)));
+  #turnAway(rank: number, nowMs: number): ServiceError {
+    this.#limit.pressed(nowMs);
+    this.#lag.press(nowMs);
+    this.#count(rank, nowMs);
+    return this.#settings.refusal(`${this.#inFlight} calls are in flight and ${this.#line.size} wait`);
   }
 
   /**
@@ -135,19 +126,20 @@ export class Gate {
    * @throws the refusal, or the context's error when it ends before.
    */
   enter(ctx: Context): Promise<void> {
-    const refused = this.refuses(ctx);
-    if (refused !== undefined) return Promise.reject(refused);
-    const { clock, maxQueued } = this.#settings;
     const priority = priorityOf(ctx);
-    const nowMs = clock.now();
-    this.#limit.pressed();
-    this.#lag.press(nowMs);
-    if (this.#line.size >= maxQueued) {
-      this.#refuse(this.#line.leastImportant(priorities.indexOf(priority))!, "others that matter more took its place");
+    const rank = priorities.indexOf(priority);
+    const nowMs = this.#settings.clock.now();
+    if (!this.#hasRoom(nowMs) && !this.#isBusy(nowMs)) this.#refuseLate(nowMs);
+    if (this.#isFull(rank)) {
+      const victim = this.#victim(rank);
+      if (victim === undefined) return Promise.reject(this.#turnAway(rank, nowMs));
+      this.#refuse(victim, nowMs, "others that matter more or came later took its place");
     }
+    this.#limit.pressed(nowMs);
+    this.#lag.press(nowMs);
     const waited = ctx.value(outgoingCallKey)?.waits("concurrency limit");
     return new Promise((resolve, reject) => {
-      const place = new Place(priority, nowMs, (error) => {
+      const place = new Place(priority, nowMs, this.#ended, (error) => {
         stop();
         waited?.(error);
         if (error === undefined) resolve();
@@ -155,22 +147,30 @@ export class Gate {
       });
       const stop = afterFunc(ctx, () => {
         this.#line.remove(place);
+        this.#gaveUp(place, ctx);
         place.leave(ctx.err);
       });
       this.#line.add(place);
     });
   }
 
+  /** A call of this kind that was let in begins. */
+  begin(kind: Kind): Stay {
+    return { kind, found: this.#inFlight, alike: ++kind.inFlight };
+  }
+
   /**
    * A call that was let in has ended.
    *
-   * @param durationMs - undefined when it tells nothing of the load: it failed at once, or was not for the handler.
+   * @param durationMs - since it was let in; undefined when it tells nothing of the load: it failed at once, or was not for the handler.
+   * @param late - whether it ran out of time.
    */
-  leave(durationMs: number | undefined, nowMs: number): void {
+  leave(nowMs: number, stay: Stay, durationMs: number | undefined, late: boolean): void {
     this.#lag.ended(this.#inFlight);
-    this.#left.add(nowMs);
-    if (durationMs !== undefined) this.#limit.ended(nowMs, durationMs, this.#inFlight);
+    if (durationMs !== undefined) this.#limit.ended(nowMs, durationMs, stay.found, stay.alike, stay.kind, late);
+    stay.kind.inFlight--;
     this.#inFlight--;
+    this.#ended++;
     this.#admit(nowMs);
   }
 
@@ -180,12 +180,11 @@ export class Gate {
    */
   #admit(nowMs: number): void {
     if (this.#line.size === 0) {
-      if (this.#inFlight < this.#limit.current) this.#relax(nowMs);
+      if (this.#overloaded) this.#relax(nowMs);
       return;
     }
     if (!this.#hasRoom(nowMs)) return this.#refuseLate(nowMs);
     const place = this.#line.first(this.#newestFirst(nowMs))!;
-    if (nowMs - place.sinceMs < this.#targetMs()) this.#relax(nowMs);
     this.#line.remove(place);
     this.#inFlight++;
     place.leave(undefined);
@@ -194,47 +193,69 @@ export class Gate {
 
   readonly #admitNext = (): void => this.#admit(this.#settings.clock.now());
 
+  #isFull(rank: number): boolean {
+    if (this.#line.size >= this.#settings.maxQueued) return true;
+    return this.#overloaded && rank !== CRITICAL && this.#others >= LONG;
+  }
+
+  /** The one to refuse for one of this rank; undefined when all that wait matter more. */
+  #victim(rank: number): Place | undefined {
+    return this.#settings.maxQueued === 0 ? undefined : this.#line.leastImportant(rank);
+  }
+
+  /** How many wait that are not critical. */
+  get #others(): number {
+    return this.#line.size - this.#line.count(CRITICAL);
+  }
+
   /** What is critical is let in in its order for longer: all of it is to be served, unless even that is too much. */
   #newestFirst(nowMs: number): boolean {
-    const critical = this.#line.oldest(0);
-    return this.#standing(nowMs) && (critical === undefined || nowMs - critical.sinceMs > this.#intervalMs());
+    if (!this.#overloaded && this.#others <= LONG) return false;
+    const critical = this.#line.oldest(CRITICAL);
+    return critical === undefined || this.#isLate(critical, nowMs);
   }
 
-  /** Nobody waits for long; that counts when nobody had to be refused for it. */
+  #isLate(place: Place, nowMs: number): boolean {
+    return this.#ended - place.since > PATIENCE && nowMs - place.sinceMs > this.#settings.intervalMs;
+  }
+
+  /** Nobody waits: it is over if nobody was refused for that. */
   #relax(nowMs: number): void {
-    if (nowMs - this.#refusedMs > this.#intervalMs()) this.#relaxedMs = nowMs;
-  }
-
-  /** Whether the queue has stood for longer than a burst takes. */
-  #standing(nowMs: number): boolean {
-    return nowMs - this.#relaxedMs > this.#intervalMs();
+    if (this.#ended - this.#refusedAt <= PATIENCE || nowMs - this.#refusedMs <= this.#settings.intervalMs) return;
+    this.#overloaded = false;
   }
 
   /** Refuses those that have waited too long, the oldest first. What is critical waits as long as its caller does. */
   #refuseLate(nowMs: number): void {
-    const bound = this.#standing(nowMs) ? 2 * this.#targetMs() : this.#intervalMs();
-    for (let rank = priorities.indexOf("default"); rank < priorities.length; rank++) {
+    for (let rank = CRITICAL + 1; rank < priorities.length; rank++) {
       for (let place = this.#line.oldest(rank); place !== undefined; place = this.#line.oldest(rank)) {
-        const waitedMs = nowMs - place.sinceMs;
-        if (waitedMs <= bound) break;
-        this.#refuse(place, `it has waited ${waitedMs.toFixed(0)} ms`);
+        if (!this.#isLate(place, nowMs)) break;
+        this.#refuse(place, nowMs, `it has waited ${(nowMs - place.sinceMs).toFixed(0)} ms`);
       }
     }
   }
 
-  #targetMs(): number {
-    return Math.max(this.#settings.targetMs, this.#limit.unloadedMs ?? 0);
-  }
-
-  /** At least thirty calls' time: what is short is told by what calls take. */
-  #intervalMs(): number {
-    return Math.max(this.#settings.intervalMs, 30 * (this.#limit.unloadedMs ?? 0));
-  }
-
-  #refuse(place: Place, why: string): void {
+  #refuse(place: Place, nowMs: number, why: string): void {
     this.#line.remove(place);
-    this.#refusedMs = this.#settings.clock.now();
-    this.#refused[priorities[place.rank]!]++;
+    this.#count(place.rank, nowMs);
     place.leave(this.#settings.refusal(why));
+  }
+
+  /** A caller whose time is up has waited in vain, if it has waited at all. */
+  #gaveUp(place: Place, ctx: Context): void {
+    const nowMs = this.#settings.clock.now();
+    if (ctx.err?.code === "deadline_exceeded" && nowMs - place.sinceMs > this.#settings.intervalMs)
+      this.#overload(nowMs);
+  }
+
+  #count(rank: number, nowMs: number): void {
+    this.#overload(nowMs);
+    this.#refused[priorities[rank]!]++;
+  }
+
+  #overload(nowMs: number): void {
+    this.#overloaded = true;
+    this.#refusedMs = nowMs;
+    this.#refusedAt = this.#ended;
   }
 }

@@ -19,7 +19,7 @@ test("agrees with plain lists, whatever is added and removed", () => {
         const rank = priorities.indexOf(priority);
         let place: Place | undefined;
         if (act === "add") {
-          place = new Place(priority, 0, () => {});
+          place = new Place(priority, 0, 0, () => {});
           line.add(place);
           model.push(place);
           continue;

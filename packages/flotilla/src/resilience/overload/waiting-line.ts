@@ -5,49 +5,50 @@ import { priorities } from "../../metadata/priority.ts";
 export class Place {
   readonly rank: number;
   readonly sinceMs: number;
+  /** Calls that had ended when it began to wait. */
+  readonly since: number;
   /** Called once, when the wait is over: without an error to go on. */
   readonly leave: (error: unknown) => void;
   older: Place | undefined = undefined;
   newer: Place | undefined = undefined;
   waiting = true;
 
-  constructor(priority: Priority, sinceMs: number, leave: (error: unknown) => void) {
+  constructor(priority: Priority, sinceMs: number, since: number, leave: (error: unknown) => void) {
     this.rank = priorities.indexOf(priority);
     this.sinceMs = sinceMs;
+    this.since = since;
     this.leave = leave;
   }
 }
 
 /** Those of one priority, a doubly linked list. */
 interface Line {
-  size: number;
   oldest: Place | undefined;
   newest: Place | undefined;
+  size: number;
 }
 
 /** Calls that wait, by priority, then by age. Every operation takes constant time. */
 export class WaitingLine {
-  readonly #lines: readonly Line[] = priorities.map(() => ({ size: 0, oldest: undefined, newest: undefined }));
+  readonly #lines: readonly Line[] = priorities.map(() => ({ oldest: undefined, newest: undefined, size: 0 }));
   #size = 0;
 
   get size(): number {
     return this.#size;
   }
 
-  /** How many wait of this rank and of those that matter more. */
-  sizeUpTo(rank: number): number {
-    let sum = 0;
-    for (let i = 0; i <= rank; i++) sum += this.#lines[i]!.size;
-    return sum;
+  /** How many of one rank wait. */
+  count(rank: number): number {
+    return this.#lines[rank]!.size;
   }
 
   add(place: Place): void {
     const line = this.#lines[place.rank]!;
-    line.size++;
     place.older = line.newest;
     if (line.newest === undefined) line.oldest = place;
     else line.newest.newer = place;
     line.newest = place;
+    line.size++;
     this.#size++;
   }
 
@@ -56,11 +57,11 @@ export class WaitingLine {
     if (!place.waiting) return;
     place.waiting = false;
     const line = this.#lines[place.rank]!;
-    line.size--;
     if (place.older === undefined) line.oldest = place.newer;
     else place.older.newer = place.newer;
     if (place.newer === undefined) line.newest = place.older;
     else place.newer.older = place.older;
+    line.size--;
     this.#size--;
   }
 

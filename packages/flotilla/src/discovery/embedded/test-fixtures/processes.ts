@@ -64,6 +64,6 @@ export function startProcess(t: TestContext, args: readonly string[], options: P
 export async function makeFolder(t: TestContext): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "flotilla-faults-"));
   await chmod(folder, 0o755);
-  atEnd(t, () => rm(folder, { recursive: true, force: true }));
+  atEnd(t, () => rm(folder, { recursive: true, force: true, maxRetries: 5 }));
   return folder;
 }
