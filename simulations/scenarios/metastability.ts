@@ -1,5 +1,7 @@
+import type { EjectionOptions } from "flotilla/balance";
+import type { Middleware } from "flotilla/endpoint";
 import { serverDefaults } from "flotilla/service";
-import { type Grid, type Interval, simulate, uniform } from "flotilla/sim";
+import { type Grid, type Interval, type Line, type Panel, type Process, simulate, uniform } from "flotilla/sim";
 import { naive } from "../lib/naive.ts";
 import { recovery } from "../lib/recovery.ts";
 import type { Expectation, Result, Row, Run, Scenario } from "../lib/scenario.ts";
@@ -38,16 +40,37 @@ interface Cell {
   readonly load: number;
 }
 
-/** Callers without a channel's policies and hosts without a limit, or all defaults; what became of the calls, second by second. */
-function play(seed: number, ours: boolean, { trigger, seconds, load }: Cell): Promise<readonly Interval[]> {
+/** Second by second. */
+interface Outcome {
+  readonly intervals: readonly Interval[];
+  /** Calls that wait for a processor or have it, on all machines. */
+  readonly queued: readonly number[];
+  /** Calls that may be in flight, on all machines. */
+  readonly limits: readonly number[];
+  /** Instances out of the balance. */
+  readonly ejected: readonly number[];
+}
+
+/** Callers without a channel's policies and hosts without a limit, or all defaults. */
+function play(seed: number, ours: boolean, { trigger, seconds, load }: Cell): Promise<Outcome> {
   return simulate({ seed }, async (world) => {
-    const machines = await openShop(world, {
-      n: MACHINES,
-      cost: uniform(0.5 * COST, 1.5 * COST),
-      use: (process) => (ours ? serverDefaults({ clock: process.clock }) : []),
-    });
+    const limiters: { readonly state: { readonly limit: number } }[] = [];
+    const use = (process: Process): readonly Middleware[] => {
+      if (!ours) return [];
+      const stack = serverDefaults({ clock: process.clock });
+      limiters.push(stack.find((middleware) => "state" in middleware) as unknown as (typeof limiters)[number]);
+      return stack;
+    };
+    const machines = await openShop(world, { n: MACHINES, cost: uniform(0.5 * COST, 1.5 * COST), use });
     const caller = await world.caller("caller");
-    const shop = caller.client(Shop, ours ? { timeoutMs: TIMEOUT_MS } : naive(4, TIMEOUT_MS));
+    let out = 0;
+    const ejection: EjectionOptions = { onEject: () => void out++, onReturn: () => void out-- };
+    const shop = caller.client(Shop, ours ? { timeoutMs: TIMEOUT_MS, ejection } : naive(4, TIMEOUT_MS));
+    const queued = world.sample("queued", () =>
+      machines.reduce((sum, { process }) => sum + process!.cpu.queued + process!.cpu.busy, 0),
+    );
+    const limits = world.sample("limits", () => limiters.reduce((sum, { state }) => sum + state.limit, 0));
+    const ejected = world.sample("ejected", () => out);
     const base = load * CAPACITY;
     const peak = trigger.times === undefined ? base : trigger.times * CAPACITY;
     const endMs = (CALM_S + seconds) * 1000;
@@ -63,12 +86,12 @@ function play(seed: number, ours: boolean, { trigger, seconds, load }: Cell): Pr
     await world.run(AFTER_S * 1000);
     traffic.stop();
     await world.run(4 * TIMEOUT_MS);
-    return traffic.intervals;
+    return { intervals: traffic.intervals, queued: queued.values, limits: limits.values, ejected: ejected.values };
   });
 }
 
 /** The cell that is drawn over time. */
-const shown: Cell = { trigger: triggers[1]!, seconds: 10, load: 0.7 };
+const shown: Cell = { trigger: triggers[0]!, seconds: 10, load: 0.9 };
 
 export const metastability: Scenario = {
   name: "metastability",
@@ -77,7 +100,7 @@ export const metastability: Scenario = {
     const rows: Row[] = [];
     const grids: Grid[] = [];
     const expectations: Expectation[] = [];
-    const lines = [];
+    const drawn: { readonly name: string; readonly outcome: Outcome }[] = [];
     const columns = triggers.flatMap(({ name }) => lengths.map((seconds) => `${name} ${seconds} s`));
     for (const ours of [true, false]) {
       const who = ours ? "flotilla" : "naive";
@@ -88,10 +111,10 @@ export const metastability: Scenario = {
         for (const trigger of triggers) {
           for (const seconds of lengths) {
             progress(`${name}, ${trigger.name} for ${seconds} s`);
-            const intervals = await play(seed, ours, { trigger, seconds, load });
-            figures[`${trigger.name} ${seconds} s`] = recovery(intervals, CALM_S + seconds, 5);
+            const outcome = await play(seed, ours, { trigger, seconds, load });
+            figures[`${trigger.name} ${seconds} s`] = recovery(outcome.intervals, CALM_S + seconds, 5);
             if (trigger === shown.trigger && seconds === shown.seconds && load === shown.load)
-              lines.push({ name: who, values: Array.from(intervals, (interval) => interval?.ok ?? 0) });
+              drawn.push({ name: who, outcome });
           }
         }
         rows.push({ name, figures });
@@ -106,19 +129,35 @@ export const metastability: Scenario = {
       const title = ours ? "flotilla, all defaults" : "naive: 3 retries, first in first out, no limit";
       grids.push({ title: `Seconds to recovery: ${title}`, unit: "s", columns, rows: values, limit: 10 });
     }
-    const { trigger, seconds, load } = shown;
-    return {
-      rows,
-      expectations,
-      panels: [
-        ...grids,
-        {
-          title: `Served, at ${load * 100} % load with ${trigger.name} the capacity asked for ${seconds} s`,
-          unit: "calls/s",
-          mark: { name: "capacity", at: CAPACITY },
-          lines,
-        },
-      ],
-    };
+    return { rows, expectations, panels: [...grids, ...overTime(drawn)] };
   },
 };
+
+/** The cell that is drawn, from the calm to the end of the traffic. */
+function overTime(drawn: readonly { readonly name: string; readonly outcome: Outcome }[]): Panel[] {
+  const { trigger, seconds, load } = shown;
+  const until = CALM_S + seconds + AFTER_S;
+  const lines = (of: (outcome: Outcome) => readonly number[]): Line[] =>
+    drawn.map(({ name, outcome }) => ({ name, values: of(outcome).slice(0, until) }));
+  const ours = (of: (outcome: Outcome) => readonly number[]): Line[] => lines(of).slice(0, 1);
+  return [
+    {
+      title: `Served, at ${load * 100} % load with ${trigger.name} the capacity asked for ${seconds} s`,
+      unit: "calls/s",
+      mark: { name: "capacity", at: CAPACITY },
+      lines: lines(({ intervals }) => Array.from(intervals, (interval) => interval?.ok ?? 0)),
+    },
+    {
+      title: "p99 of what is served",
+      unit: "ms",
+      lines: lines(({ intervals }) => Array.from(intervals, (interval) => interval?.latency.quantile(0.99) ?? 0)),
+    },
+    { title: "Work that waits on all machines", unit: "calls", max: 500, lines: lines(({ queued }) => queued) },
+    {
+      title: "Calls in flight allowed on all machines",
+      unit: "calls",
+      lines: ours(({ limits }) => limits),
+    },
+    { title: "Instances out of the balance", unit: "", max: MACHINES, lines: ours(({ ejected }) => ejected) },
+  ];
+}

@@ -58,6 +58,14 @@ describe("a call that arrives again", () => {
     assert.deepEqual(await pay("other"), { n: 1, made: 2 });
     const { entries, repeated, evicted } = once.state;
     assert.deepEqual({ entries, repeated, evicted }, { entries: 2, repeated: 1, evicted: 0 });
+    const told: Record<string, number> = {};
+    once.policies![0]!.measure(({ name }, value) => (told[name] = value));
+    assert.deepEqual(told, {
+      "flotilla.at_most_once.repeated": 1,
+      "flotilla.at_most_once.entries": 2,
+      "flotilla.at_most_once.evicted": 0,
+    });
+    assert.deepEqual(once.policies![0]!.describe(), [once.state]);
   });
 
   test("while the first is under way waits for it", async () => {

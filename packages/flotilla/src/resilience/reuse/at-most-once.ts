@@ -1,8 +1,9 @@
 import type { Clock } from "../../clock/clock.ts";
 import { type Random, randomInt, systemRandom } from "../../clock/random.ts";
 import { systemClock } from "../../clock/system-clock.ts";
-import type { Endpoint, Middleware } from "../../endpoint/endpoint.ts";
+import { type Endpoint, type Middleware, withPolicies } from "../../endpoint/endpoint.ts";
 import type { MethodInfo } from "../../endpoint/method-info.ts";
+import type { Policy, PolicyMetric } from "../../endpoint/policy.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { outgoingHeaders, serverCall, withHeaders } from "../../metadata/call.ts";
 import { type CallKeyOptions, callKeyOf } from "./call-key.ts";
@@ -70,6 +71,25 @@ export interface AtMostOnceState {
 export interface AtMostOnce extends Middleware {
   readonly state: AtMostOnceState;
 }
+
+const REPEATED: PolicyMetric = {
+  name: "flotilla.at_most_once.repeated",
+  kind: "counter",
+  unit: "{call}",
+  description: "Calls that had been made before and were not made again.",
+};
+const ENTRIES: PolicyMetric = {
+  name: "flotilla.at_most_once.entries",
+  kind: "sum",
+  unit: "{entry}",
+  description: "Calls whose end is kept.",
+};
+const EVICTED: PolicyMetric = {
+  name: "flotilla.at_most_once.evicted",
+  kind: "counter",
+  unit: "{entry}",
+  description: "Ends that gave way before their time.",
+};
 
 /** A call that was made, and what it came to. */
 interface Made {
@@ -148,9 +168,24 @@ export function atMostOnce(options: AtMostOnceOptions = {}): AtMostOnce {
       return outcome;
     };
   };
-  return Object.defineProperty(middleware, "state", {
-    get: (): AtMostOnceState => ({ entries: ended.size, bytes: ended.bytes, repeated, evicted: ended.evicted }),
-  }) as unknown as AtMostOnce;
+  const state = (): AtMostOnceState => ({
+    entries: ended.size,
+    bytes: ended.bytes,
+    repeated,
+    evicted: ended.evicted,
+  });
+  const policy: Policy = {
+    name: "at_most_once",
+    metrics: [REPEATED, ENTRIES, EVICTED],
+    measure(to) {
+      to(REPEATED, repeated);
+      to(ENTRIES, ended.size);
+      to(EVICTED, ended.evicted);
+    },
+    describe: () => [{ ...state() }],
+  };
+  const guarded = Object.defineProperty(middleware, "state", { get: state }) as unknown as AtMostOnce;
+  return withPolicies(guarded, [policy]);
 }
 
 /** What throws at once fails like what throws later. */
