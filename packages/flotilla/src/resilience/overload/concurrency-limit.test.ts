@@ -63,7 +63,7 @@ describe("room", () => {
   });
 
   test("an endpoint that throws at once gives its room back", async () => {
-    const limit = concurrencyLimit({ limit: 1 });
+    const limit = concurrencyLimit({ limit: 1, clock: new VirtualClock() });
     const broken: Endpoint = () => {
       throw new Error("at once");
     };
