@@ -12,6 +12,7 @@ import { fallback } from "../resilience/fallback.ts";
 import { loadReporting } from "../resilience/load-reporting.ts";
 import { egressLimit } from "../resilience/rate-limit/egress-limit.ts";
 import { rateLimit } from "../resilience/rate-limit/rate-limit.ts";
+import { atMostOnce } from "../resilience/reuse/at-most-once.ts";
 import { responseCache } from "../resilience/reuse/response-cache.ts";
 import { singleFlight } from "../resilience/reuse/single-flight.ts";
 import { channel, client } from "../service/channel.ts";
@@ -66,7 +67,7 @@ const running = await host({
           throw new Error("broken");
         },
       },
-      { use: [rateLimit({ perSecond: 1000 })] },
+      { use: [rateLimit({ perSecond: 1000 }), atMostOnce()] },
     ),
   ],
   use: [...serverDefaults(), loadReporting()],
