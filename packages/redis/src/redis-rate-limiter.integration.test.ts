@@ -100,14 +100,15 @@ describe("keys in Redis", { skip }, () => {
 
   test("a server whose clock was set back, as after a failover, neither blocks a key nor forgives it", async (t) => {
     const client = await inspector(t);
-    const limiter = await connected(t, { limit: 10, burst: 5, prefix: "back:" });
+    // One unit a second: a machine that stands still for less gives none back.
+    const limiter = await connected(t, { limit: 1, burst: 5, prefix: "back:" });
     for (let i = 0; i < 5; i++) await limiter.take("a");
     // As if written an hour from now.
     const [at, debt] = (await client.get("back:a"))!.split(" ");
     await client.set("back:a", `${BigInt(at!) + 3_600_000_000n} ${debt}`);
     const { allowed, retryAfterMs } = await limiter.take("a");
     assert.equal(allowed, false);
-    assert.ok(retryAfterMs <= 100.1, `${retryAfterMs}`);
+    assert.ok(retryAfterMs <= 1000.1, `${retryAfterMs}`);
     await pause(retryAfterMs);
     assert.equal((await limiter.take("a")).allowed, true);
   });
