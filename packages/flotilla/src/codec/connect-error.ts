@@ -1,5 +1,6 @@
 import { codeFromHttp, codes, isCode } from "../errors/code.ts";
 import { ServiceError } from "../errors/service-error.ts";
+import { withoutStack } from "../errors/without-stack.ts";
 import { decodeDetail, encodeDetail, type WireDetail } from "./error-details.ts";
 import { splitRetry, withRetryDetails } from "./retry-details.ts";
 
@@ -46,7 +47,8 @@ export function fromConnectError(
   const { code, message, details } = json as Record<string, unknown>;
   const decoded = Array.isArray(details) ? details.slice(0, MAX_DETAILS).map(decodeDetail) : [];
   const { kept, retry } = splitRetry(decoded);
-  return new ServiceError(isCode(code) ? code : fallback, typeof message === "string" ? message : "", {
+  // It arose elsewhere: a trace from here would show where answers are read.
+  return withoutStack(isCode(code) ? code : fallback, typeof message === "string" ? message : "", {
     ...options,
     details: kept,
     ...(retry !== undefined && { retry }),
