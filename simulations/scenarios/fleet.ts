@@ -90,7 +90,8 @@ const kinds: readonly Kind[] = [
   // Ten of them: all would have ten million connections.
   { name: "10 clients, no subset", clients: 10, seconds: 1, balance: leastRequest(), see: (all) => all },
   { name: "subset, least request", clients: CLIENTS, seconds: 2, balance: leastRequest(), see: some },
-  { name: "subset, round robin", clients: CLIENTS, seconds: 2, balance: roundRobin(), see: some },
+  // Longer: some clients know 19 and some 20, and with few calls what is left over of whole ones would be most of the difference.
+  { name: "subset, round robin", clients: CLIENTS, seconds: 5, balance: roundRobin(), see: some },
 ];
 
 export const fleet: Scenario = {

@@ -3,9 +3,31 @@ import { describe, test } from "node:test";
 import fc from "fast-check";
 import { background } from "../context/with.ts";
 import { outgoingHeaders, withHeaders } from "./call.ts";
-import { Metadata, type MetadataRecord } from "./metadata.ts";
+import { copyRecord, Metadata, type MetadataRecord, newRecord } from "./metadata.ts";
 
 const hostile = ["__proto__", "constructor", "valueof", "hasownproperty", "tostring"];
+
+describe("records", () => {
+  test("inherit nothing, and hold any name", () => {
+    const record = newRecord();
+    for (const name of hostile) assert.equal(record[name], undefined);
+    for (const name of hostile) record[name] = name;
+    assert.deepEqual(Object.keys(record), hostile);
+    assert.equal(newRecord()["constructor"], undefined);
+  });
+
+  test("a copy shares nothing with the original", () => {
+    const original = newRecord();
+    original["__proto__"] = "odd";
+    original["set-cookie"] = ["a", "b"];
+    const copy = copyRecord(original);
+    assert.deepEqual({ ...copy }, { ...original });
+    (copy["set-cookie"] as string[]).push("c");
+    copy["x-new"] = "1";
+    assert.deepEqual(original["set-cookie"], ["a", "b"]);
+    assert.equal(original["x-new"], undefined);
+  });
+});
 
 describe("Metadata", () => {
   test("names are case-insensitive, values kept in order", () => {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { describe, test } from "node:test";
 import { z } from "zod";
 import { constant, exponential } from "../clock/distribution.ts";
@@ -162,6 +163,74 @@ describe("calls", () => {
       const caller = await world.caller("caller");
       assert.deepEqual(await after(world, 1000, caller.client(Notes).add(caller.ctx, { n: 0 })), { n: 1 });
       assert.equal(served, 2);
+    });
+  });
+
+  test("what becomes of the second copy is nothing to the caller", async () => {
+    let sent = 0;
+    // To the server: the first at once, the second when it takes in no more.
+    const latency: NetworkOptions["latency"] = (from, to) =>
+      from.name === "caller" && to.name === "notes" ? constant(sent++ % 2 === 0 ? 1 : 20) : constant(1);
+    await simulate(at({ latency, duplication: 1 }), async (world) => {
+      const slow = implement(Notes, { ...notes, add: (ctx, request) => sleep(ctx, 100).then(() => request) });
+      const machine = await world.machine("notes", async (process) => {
+        await process.host({ serve: [slow], drainDelayMs: 0 });
+      });
+      const caller = await world.caller("caller");
+      const client = caller.client(Notes, plain);
+      await world.run(100);
+      const call = client.add(caller.ctx, { n: 7 });
+      world.at(world.clock.now() + 10, () => machine.stop());
+      assert.deepEqual(await after(world, 500, call), { n: 7 });
+      assert.equal(sent, 2);
+    });
+  });
+
+  test("are counted, attempts and all, and whoever is interested is told of the world", async () => {
+    const told: string[] = [];
+    const onBegin = (world: unknown): void => void told.push(`began ${(world as World).seed}`);
+    const onEnd = (world: unknown): void => void told.push(`${(world as World).network.counts.calls} calls`);
+    subscribe("flotilla.sim.began", onBegin);
+    subscribe("flotilla.sim.ended", onEnd);
+    try {
+      const failing = simulate(at(), async (world) => {
+        await world.machine("notes", serving({ one: () => Promise.reject(new Error("broken")) }));
+        const caller = await world.caller("caller");
+        const client = caller.client(Notes, plain);
+        await after(world, 500, client.one(caller.ctx, { n: 1 }));
+        await after(world, 500, client.add(caller.ctx, { n: 1 }));
+        throw new Error("that is all");
+      });
+      await assert.rejects(failing, /that is all/);
+    } finally {
+      unsubscribe("flotilla.sim.began", onBegin);
+      unsubscribe("flotilla.sim.ended", onEnd);
+    }
+    assert.deepEqual(told, ["began 1", "2 calls"]);
+  });
+
+  test("of one stream of traffic may come from many processes", async () => {
+    await simulate(at(), async (world) => {
+      await world.machine("notes", serving());
+      const callers = [await world.caller("one"), await world.caller("two")];
+      const clients = callers.map((caller) => caller.client(Notes, plain));
+      const clocks: unknown[] = [];
+      let next = 0;
+      const traffic = world.traffic("t", {
+        perSecond: 100,
+        arrivals: "even",
+        ctx: () => callers[next++ % 2]!.ctx,
+        call: (ctx, n) => {
+          clocks.push(ctx.clock);
+          return clients[n % 2]!.one(ctx, { n });
+        },
+      });
+      await world.run(1000);
+      assert.ok(traffic.between().ok > 90);
+      assert.deepEqual(
+        clocks.slice(0, 4).map((clock) => callers.findIndex((caller) => caller.clock === clock)),
+        [0, 1, 0, 1],
+      );
     });
   });
 });
