@@ -8,7 +8,7 @@ export interface RetryBudgetOptions {
   readonly ratio?: number;
   /** So many retries in 10 s are allowed however few the requests, so that a quiet client can retry at all. 0 or more. Default 10. */
   readonly floor?: number;
-  /** What is earned is kept for so long, milliseconds, above 0: so much may be retried at once. Default 2000. */
+  /** What is earned is kept for so long, milliseconds, above 0: so much may be retried at once. Default 1000. */
   readonly windowMs?: number;
   readonly clock?: Clock;
 }
@@ -37,7 +37,7 @@ export class RetryBudget {
 
   /** @throws RangeError when an option is not legal, naming it. */
   constructor(options: RetryBudgetOptions = {}) {
-    const { ratio = 0.2, floor = 10, windowMs = 2000, clock = systemClock } = options;
+    const { ratio = 0.2, floor = 10, windowMs = 1000, clock = systemClock } = options;
     if (!(ratio >= 0 && ratio <= 1)) throw new RangeError(`RetryBudget: ratio must be from 0 to 1, got ${ratio}`);
     if (!(floor >= 0)) throw new RangeError(`RetryBudget: floor must be 0 or more, got ${floor}`);
     if (!(windowMs > 0)) throw new RangeError(`RetryBudget: windowMs must be above 0, got ${windowMs}`);
