@@ -12,7 +12,7 @@ const main = join(import.meta.dirname, "main.ts");
 /** A process of its own: the test runner follows every promise, which makes a simulation several times slower. */
 async function play(name: string, seed: number): Promise<string> {
   const args = ["--conditions=@flotilla/source", main, name, "--seed", String(seed), "--json"];
-  const outcome = await run(process.execPath, args, { maxBuffer: 64 * 1024 * 1024, timeout: 110_000 }).catch(
+  const outcome = await run(process.execPath, args, { maxBuffer: 64 * 1024 * 1024, timeout: 300_000 }).catch(
     (error: unknown) => error as { readonly stdout?: string; readonly stderr?: string },
   );
   assert.ok(outcome.stdout, `${name} printed nothing: ${outcome.stderr}`);
