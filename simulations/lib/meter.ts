@@ -37,5 +37,7 @@ export class Meter {
 function rate(calls: number, ms: number, cpuMs: number): string {
   const number = (value: number): string => Math.round(value).toLocaleString("en");
   const seconds = (value: number): string => `${(value / 1000).toFixed(1)} s`;
-  return `${number(calls)} calls in ${seconds(ms)} (${seconds(cpuMs)} of processor time), ${number((calls / ms) * 1000)} a second`;
+  const time = `${seconds(ms)} (${seconds(cpuMs)} of processor time)`;
+  // Some scenarios play a policy alone, without a network.
+  return calls === 0 ? time : `${number(calls)} calls in ${time}, ${number((calls / ms) * 1000)} a second`;
 }

@@ -32,7 +32,7 @@ const PRESSURE = 4;
 const STEEPEST = 0.25;
 const RISE = 1.5;
 /** Without pressure it does not fall below so many times what was in flight: perhaps others are called now, which take longer. */
-const EASE = 2;
+const EASE = 1.5;
 /** What calls do can be laid to their number only where they are fewer than this share. */
 const FEWER = 0.6;
 /** Without calls that hardly wait it is tried this often whether half as many do as much, milliseconds; up to so many times more rarely. */
@@ -239,7 +239,7 @@ class AdaptiveLimit implements Limit<Norm> {
  * as much done; then they stay.
  *
  * After the gradient limiters (Netflix concurrency-limits, Envoy adaptive concurrency), whose norm drifts with the load or needs
- * idle times, and the Universal rule of queues (Little, 1961): what is in flight is throughput times latency. `npm run sim -- limits`
+ * idle times, and Little's law (Little, 1961): what is in flight is throughput times latency. `npm run sim -- limits`
  * shows it beside the others of its family.
  *
  * @throws RangeError when an option is not legal, naming it.

@@ -29,7 +29,10 @@ export interface GateState {
   readonly refused: Readonly<Record<Priority, number>>;
 }
 
-/** It is overload when a call has waited while so many others ended; until as many have ended without anybody being refused. */
+/**
+ * It is overload when a call has waited while so many others ended, half of them from then on; until as many have ended without
+ * anybody being refused.
+ */
 const PATIENCE = 60;
 /** A line that is longer is no burst any more, critical calls apart: the newest goes first. In overload it gets no longer. */
 const LONG = 30;
@@ -117,6 +120,8 @@ export class Gate {
     this.#limit.pressed(nowMs);
     this.#lag.press(nowMs);
     this.#count(rank, nowMs);
+    // That nobody found room may have been what the limit waited for.
+    if (this.#hasRoom(nowMs)) this.#admit(nowMs);
     return this.#settings.refusal(`${this.#inFlight} calls are in flight and ${this.#line.size} wait`);
   }
 
@@ -151,6 +156,7 @@ export class Gate {
         place.leave(ctx.err);
       });
       this.#line.add(place);
+      if (this.#hasRoom(nowMs)) this.#admit(nowMs);
     });
   }
 
@@ -216,7 +222,10 @@ export class Gate {
   }
 
   #isLate(place: Place, nowMs: number): boolean {
-    return this.#ended - place.since > PATIENCE && nowMs - place.sinceMs > this.#settings.intervalMs;
+    return (
+      this.#ended - place.since > (this.#overloaded ? PATIENCE / 2 : PATIENCE) &&
+      nowMs - place.sinceMs > this.#settings.intervalMs
+    );
   }
 
   /** Nobody waits: it is over if nobody was refused for that. */
