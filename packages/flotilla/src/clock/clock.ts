@@ -23,8 +23,8 @@ export interface EventLoop {
   /** How long it has been idle so far, milliseconds from an arbitrary origin. */
   idleMs(): number;
   /**
-   * Calls `callback` when it has come round and has read what had arrived by then, connections to be accepted included; at the
-   * latest some milliseconds after it came round, when ever more arrives. Keeps the process alive for no longer than that.
+   * Calls `callback` when it has come round and has read what had arrived by then, connections to be accepted included; when ever more
+   * arrives after reading for as long as it did something else before, and some milliseconds at least. Keeps the process alive for no longer than that.
    */
   whenRound(callback: () => void): void;
 }

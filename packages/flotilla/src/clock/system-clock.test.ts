@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { type AddressInfo, createServer } from "node:net";
 import { describe, mock, test } from "node:test";
 import { systemClock } from "./system-clock.ts";
 
@@ -93,6 +96,31 @@ test("a loop that has nothing else to do comes round all the same", async () => 
   // One without reference does not wake a loop that sleeps.
   assert.ok(process.getActiveResourcesInfo().includes("Immediate"));
   await round;
+});
+
+test("what has arrived while the loop was held up is read before it is said to have come round: every connection", async () => {
+  const connections = 40;
+  let read = 0;
+  const server = createServer((socket) => {
+    socket.on("data", () => read++);
+    socket.on("error", () => {});
+  });
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  try {
+    const { port } = server.address() as AddressInfo;
+    const caller = `let sent = 0;
+      for (let i = 0; i < ${connections}; i++) {
+        const socket = require("node:net").connect(${port}, "127.0.0.1", () => {
+          socket.write("x", () => ++sent === ${connections} && process.exit());
+        });
+      }`;
+    assert.equal(spawnSync(process.execPath, ["-e", caller]).status, 0);
+    assert.equal(read, 0);
+    await new Promise<void>((resolve) => systemClock.loop!.whenRound(resolve));
+    assert.equal(read, connections);
+  } finally {
+    server.close();
+  }
 });
 
 /** setTimeout and performance.now go together, by hand: Node's own mock timers leave performance.now alone. */

@@ -6,6 +6,7 @@ import type { ServiceError } from "../../errors/service-error.ts";
 import { type Priority, priorities, priorityOf } from "../../metadata/priority.ts";
 import type { Kind, Limit } from "./limit.ts";
 import { LOOK_MS, LoopLag } from "./loop-lag.ts";
+import { Thinning } from "./thinning.ts";
 import { Place, WaitingLine } from "./waiting-line.ts";
 
 /** What a {@link Gate} is made with. */
@@ -61,6 +62,7 @@ export class Gate {
   readonly #limit: Limit;
   readonly #line = new WaitingLine();
   readonly #lag: LoopLag;
+  readonly #thinning = priorities.map(() => new Thinning());
   readonly #refused: Record<Priority, number> = { critical: 0, default: 0, sheddable: 0 };
   #inFlight = 0;
   /** Calls that have ended so far. */
@@ -113,7 +115,11 @@ export class Gate {
     const nowMs = this.#settings.clock.now();
     if (this.#line.size === 0 && this.#hasRoom(nowMs)) return undefined;
     const rank = priorities.indexOf(priorityOf(ctx));
-    return this.#isFull(rank) && this.#victim(rank) === undefined ? this.#turnAway(rank, nowMs) : undefined;
+    if (!this.#isFull(rank)) return undefined;
+    const victim = this.#victim(rank);
+    if (victim !== undefined && (victim.rank > rank || !this.#thinning[rank]!.refuses())) return undefined;
+    this.#thinning[rank]!.asked();
+    return this.#turnAway(rank, nowMs);
   }
 
   #turnAway(rank: number, nowMs: number): ServiceError {
@@ -134,6 +140,7 @@ export class Gate {
     const priority = priorityOf(ctx);
     const rank = priorities.indexOf(priority);
     const nowMs = this.#settings.clock.now();
+    this.#thinning[rank]!.asked();
     if (!this.#hasRoom(nowMs) && !this.#isBusy(nowMs)) this.#refuseLate(nowMs);
     if (this.#isFull(rank)) {
       const victim = this.#victim(rank);
@@ -192,6 +199,7 @@ export class Gate {
     if (!this.#hasRoom(nowMs)) return this.#refuseLate(nowMs);
     const place = this.#line.first(this.#newestFirst(nowMs))!;
     this.#line.remove(place);
+    this.#thinning[place.rank]!.letIn();
     this.#inFlight++;
     place.leave(undefined);
     if (this.#line.size > 0) queueMicrotask(this.#admitNext);
