@@ -9,6 +9,8 @@ import { serverStream, unary } from "../../contract/method.ts";
 import type { Endpoint } from "../../endpoint/endpoint.ts";
 import { findDetail } from "../../errors/details.ts";
 import { ServiceError } from "../../errors/service-error.ts";
+import { RATE_LIMITED } from "../rate-limit/rate-limit.ts";
+import { DEADLINE_TOO_NEAR, OVERLOADED, refusal } from "../refusal.ts";
 import type { BreakerState } from "./breaker.ts";
 import { type CircuitBreakerOptions, circuitBreaker } from "./circuit-breaker.ts";
 import { consecutive, countWindow, timeWindow } from "./trip.ts";
@@ -79,6 +81,23 @@ describe("opening", () => {
     await fail("canceled");
     await fail("deadline_exceeded");
     assert.equal(state().state, "open");
+  });
+
+  test("what is refused because it is overloaded, over a quota or out of time tells nothing", async () => {
+    const { call, ctx, fail, state } = bed();
+    const refuse = (reason: string): Promise<unknown> =>
+      call(ctx, async () => {
+        throw refusal("unavailable", reason, "not now", {});
+      }).catch(() => {});
+    for (const reason of [OVERLOADED, RATE_LIMITED, DEADLINE_TOO_NEAR]) {
+      for (let i = 0; i < 20; i++) await refuse(reason);
+      assert.equal(state().state, "closed", reason);
+    }
+    for (let i = 0; i < 4; i++) await fail();
+    await refuse(OVERLOADED);
+    assert.equal(state().state, "closed");
+    await fail();
+    assert.equal(state().state, "open", "they end no row either");
   });
 
   test("by count: the share of the last calls, once there are enough", async () => {

@@ -6,7 +6,8 @@ import { type Guard, guarded } from "../../endpoint/guard.ts";
 import type { MethodInfo } from "../../endpoint/method-info.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { isFailure } from "../failure.ts";
-import { DEADLINE_TOO_NEAR, refusal, refusalReason } from "../refusal.ts";
+import { RATE_LIMITED } from "../rate-limit/rate-limit.ts";
+import { DEADLINE_TOO_NEAR, OVERLOADED, refusal, refusalReason } from "../refusal.ts";
 import { Breaker, type BreakerState } from "./breaker.ts";
 import { BreakerPolicy } from "./breaker-policy.ts";
 import { consecutive, type TripFactory } from "./trip.ts";
@@ -42,7 +43,8 @@ export const CIRCUIT_OPEN = "CIRCUIT_OPEN";
 
 /**
  * Refuses calls at once, as `unavailable` with the reason `CIRCUIT_OPEN`, while those before them failed. Refusals count for
- * nothing, late answers of an earlier state neither; what the caller did wrong is no failure. A stream has succeeded when it has
+ * nothing, late answers of an earlier state neither; what the caller did wrong is no failure, and neither is what the one called refuses
+ * because it is overloaded or a quota is used up. A stream has succeeded when it has
  * ended well.
  *
  * For one instance of many put it into the channel's `perInstance`: a refusal then goes to another instance.
@@ -101,12 +103,21 @@ function breaking(
       const nowMs = call.endedOn(clock);
       // A stream that went well was not slow, however long it was.
       if (error === undefined) breaker.record(entered, false, streams ? 0 : call.durationMs, nowMs);
-      // Who gave up, or asked too late, tells nothing; who asked for what cannot be got an answer, and the one called is well.
-      else if (ServiceError.from(error).code === "canceled" || refusalReason(error) === DEADLINE_TOO_NEAR)
-        breaker.dismiss(entered);
+      // Who asked for what cannot be got an answer, and the one called is well.
+      else if (tellsNothing(error)) breaker.dismiss(entered);
       else breaker.record(entered, fails(error), call.durationMs, nowMs);
     },
   };
+}
+
+/**
+ * Refusals that say nothing of whether the one called is well. One that is overloaded refuses most calls and serves as many as it can:
+ * a breaker would stop these, too, of every instance in turn. The client throttle holds back what is too much.
+ */
+const wellMeant: ReadonlySet<string | undefined> = new Set([DEADLINE_TOO_NEAR, OVERLOADED, RATE_LIMITED]);
+
+function tellsNothing(error: unknown): boolean {
+  return ServiceError.from(error).code === "canceled" || wellMeant.has(refusalReason(error));
 }
 
 /** Nothing was sent, so another instance may be asked. */
