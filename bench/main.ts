@@ -5,7 +5,7 @@ import { type Options, parseOptions, planRun, rowsOf, usage } from "./lib/option
 import { studyToJson, studyToTable, toJson, toTable } from "./lib/report.ts";
 import { runScenario } from "./lib/run.ts";
 import type { Scenario, Study } from "./lib/scenario.ts";
-import { runSoak, soakSummary } from "./lib/soak.ts";
+import { runSoak, soaks } from "./lib/soak.ts";
 import { balance } from "./scenarios/balance.ts";
 import { chain } from "./scenarios/chain.ts";
 import { client } from "./scenarios/client.ts";
@@ -48,7 +48,8 @@ function listScenarios(): string {
     const names = Object.keys(rows).map((row) => (row === reference ? `${row} (reference)` : row));
     return `  ${styleText("bold", name.padEnd(19), { stream: process.stdout })} ${summary}\n                      rows: ${names.join(", ")}`;
   });
-  lines.push(`  ${styleText("bold", "soak".padEnd(19), { stream: process.stdout })} ${soakSummary}`);
+  for (const [name, { summary }] of Object.entries(soaks))
+    lines.push(`  ${styleText("bold", name.padEnd(19), { stream: process.stdout })} ${summary}`);
   return `${usage}\n\nScenarios\n${lines.join("\n")}\n`;
 }
 
@@ -57,13 +58,15 @@ async function main(options: Options): Promise<number> {
     process.stdout.write(listScenarios());
     return 0;
   }
-  if (options.scenario === "soak") {
+  const soak = soaks[options.scenario];
+  if (soak !== undefined) {
     if (options.build) buildFlotilla(progress);
-    return runSoak(options.quick);
+    return runSoak(soak, options.quick);
   }
   const scenario = scenarios.find(({ name }) => name === options.scenario);
   if (scenario === undefined) {
-    throw new Error(`no scenario ${options.scenario}; there are ${scenarios.map(({ name }) => name).join(", ")}, soak`);
+    const names = [...scenarios.map(({ name }) => name), ...Object.keys(soaks)];
+    throw new Error(`no scenario ${options.scenario}; there are ${names.join(", ")}`);
   }
   if ("run" in scenario) return study(scenario, options);
   const plan = planRun(scenario, options);

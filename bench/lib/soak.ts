@@ -1,17 +1,40 @@
 import { spawn } from "node:child_process";
 import { join } from "node:path";
 
-const CALLS_A_ROUND = 1_000_000;
-const file = join(import.meta.dirname, "..", "loops", "soak", "many-calls.ts");
+const folder = join(import.meta.dirname, "..", "loops", "soak");
+const ROUNDS = 10;
 
-/** What the list of scenarios says of it. */
-export const soakSummary =
-  "ten million calls with trouble among them, in process: the heap after each million (--quick: a tenth)";
+/** What runs for long to see whether memory is flat and nothing is left: the file, its arguments, and calls a round. */
+interface Soak {
+  readonly summary: string;
+  readonly file: string;
+  readonly args: readonly string[];
+  readonly calls: number;
+}
+
+const overNetwork = (transport: string): Soak => ({
+  summary: `a million calls over ${transport}, on a connection that breaks ten thousand times: the heap (--quick: a tenth)`,
+  file: "reconnects.ts",
+  args: [transport],
+  calls: 100_000,
+});
+
+export const soaks: Readonly<Record<string, Soak>> = {
+  soak: {
+    summary: "ten million calls with trouble among them, in process: the heap after each million (--quick: a tenth)",
+    file: "many-calls.ts",
+    args: [],
+    calls: 1_000_000,
+  },
+  "soak-grpc": overNetwork("grpc"),
+  "soak-http": overNetwork("http"),
+  "soak-http2": overNetwork("http2"),
+};
 
 /** Runs it in a process of its own. @returns 0 when memory stayed flat and nothing was left. */
-export function runSoak(quick: boolean): Promise<number> {
-  const args = ["--expose-gc", file, "10", String(quick ? CALLS_A_ROUND / 10 : CALLS_A_ROUND)];
-  const child = spawn(process.execPath, args, {
+export function runSoak({ file, args, calls }: Soak, quick: boolean): Promise<number> {
+  const command = ["--expose-gc", join(folder, file), ...args, String(ROUNDS), String(quick ? calls / 10 : calls)];
+  const child = spawn(process.execPath, command, {
     stdio: ["ignore", "inherit", "inherit"],
     env: { ...process.env, NODE_ENV: "production" },
   });
