@@ -58,9 +58,10 @@ test("of a foreign server's error the number tells what it can, and a detail kee
   for (const [number, code] of known) assert.equal(read(number).code, code);
   assert.deepEqual(findDetail(read(3, { why: ["x"] }), FOREIGN_ERROR), { code: 3, data: { why: ["x"] } });
   assert.deepEqual(findDetail(read(3), FOREIGN_ERROR), { code: 3 });
+  assert.equal(readError({ code: 1 }, {})?.message, "");
   assert.equal(read(-32_000, { code: "no such code" }).code, "unknown");
   for (const data of [null, 1, "x", [], { code: 1 }, { code: "aborted", details: "x", message: 5 }]) read(1, data);
-  for (const object of [undefined, null, 1, "x", [], {}, { code: "1", message: "x" }, { code: 1 }]) {
+  for (const object of [undefined, null, 1, "x", [], {}, { code: "1", message: "x" }, { code: 1, message: 2 }]) {
     assert.equal(readError(object, {}), undefined);
   }
 });

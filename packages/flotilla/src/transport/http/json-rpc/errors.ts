@@ -68,7 +68,8 @@ export function failure(id: string, error: string): string {
 /** The ServiceError in an error object; undefined when it is no such object. What a foreign server says is kept in a detail. */
 export function readError(object: unknown, metadata: Readonly<Record<string, string>>): ServiceError | undefined {
   if (typeof object !== "object" || object === null) return undefined;
-  const { code, message, data } = object as Record<string, unknown>;
+  // Some leave the message out.
+  const { code, message = "", data } = object as Record<string, unknown>;
   if (typeof code !== "number" || typeof message !== "string") return undefined;
   const own = (typeof data === "object" && data !== null ? data : {}) as Record<string, unknown>;
   if (isCode(own["code"])) {

@@ -133,7 +133,10 @@ export class Exchange implements RpcCallOwner, OnSocket, Watchable {
     if (encoding === undefined) return this.#serve(body);
     decompress(encoding, body, this.#state.settings.maxBodyBytes).then(
       (plain) => this.#serve(plain),
-      (error: ServiceError) => this.#refuse(error.code === "resource_exhausted" ? 413 : 400, error),
+      (thrown: unknown) => {
+        const error = ServiceError.from(thrown);
+        this.#refuse(error.code === "resource_exhausted" ? 413 : 400, error);
+      },
     );
   }
 
