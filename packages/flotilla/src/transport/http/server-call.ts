@@ -257,10 +257,10 @@ export function flatten(record: MetadataRecord, prefix: string, into: string[]):
   }
 }
 
-/** Who calls, `host:port`. */
-export function peerOf(req: Request): string {
-  const { remoteAddress, remotePort } = req.socket;
-  return remoteAddress?.includes(":") ? `[${remoteAddress}]:${remotePort}` : `${remoteAddress}:${remotePort}`;
+/** Who calls, `host:port`; the host alone where the port is not known. */
+export function peerOf({ socket: { remoteAddress, remotePort } }: Request): string {
+  const host = remoteAddress?.includes(":") ? `[${remoteAddress}]` : String(remoteAddress);
+  return remotePort === undefined ? host : `${host}:${remotePort}`;
 }
 
 /** Breaks off an answer, and with HTTP/1.1 the connection. */
