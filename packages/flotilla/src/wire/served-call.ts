@@ -259,7 +259,7 @@ export class ServedCall implements ServerCall, Accepted {
       method: this.#method.info,
       protocol: this.protocol,
       code: error?.code ?? "ok",
-      status: 0,
+      status: this.#headSent ? state.settings.status : 0,
       requestBytes: this.#requestBytes,
       responseBytes: this.#responseBytes,
       durationMs: state.root.clock.now() - this.#startedMs,

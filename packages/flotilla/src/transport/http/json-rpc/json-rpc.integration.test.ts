@@ -393,8 +393,8 @@ test("telemetry hears of each call, and of what was none", async (t) => {
   assert.deepEqual(
     finished.map(({ method, protocol, code, status }) => [method?.name, protocol, code, status]),
     [
-      ["sum", "jsonrpc", "ok", 0],
-      ["fail", "jsonrpc", "aborted", 0],
+      ["sum", "jsonrpc", "ok", 200],
+      ["fail", "jsonrpc", "aborted", 200],
       [undefined, "jsonrpc", "unimplemented", 200],
       [undefined, "jsonrpc", "invalid_argument", 200],
       [undefined, "jsonrpc", "unimplemented", 415],

@@ -29,7 +29,13 @@ export class MountedJsonRpc implements MountedProtocol {
       root,
       parts,
       // Each call comes from the event loop: there is nothing of a caller's to keep apart, and no endless loop of calls.
-      serving: new Serving(settings.path, { ...wire, apart: false, yields: false }, services, root, () => {}),
+      serving: new Serving(
+        settings.path,
+        { ...wire, apart: false, yields: false, status: 200 },
+        services,
+        root,
+        () => {},
+      ),
       methods: named(services, settings),
       observer: root.value(serverObserverKey)?.method(undefined),
       young: new WatchList(root.clock),

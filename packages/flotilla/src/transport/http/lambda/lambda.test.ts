@@ -312,7 +312,9 @@ describe("invoked by itself", () => {
     assert.deepEqual([type, code, message, details?.length], ["not_found", "not_found", "gone", 1]);
     await assert.rejects(work, ({ stack }: Error) => !stack!.includes("    at "));
     assert.equal((await failureOf(invoke({ method: "test.v1.Freight/none" }))).type, "unimplemented");
-    assert.equal((await failureOf(invoke({ method: "test.v1.Freight/count", input: {} }))).type, "unimplemented");
+    const streams = await failureOf(invoke({ method: "test.v1.Freight/count", input: {} }));
+    assert.equal(streams.type, "unimplemented");
+    assert.match(streams.message, /^test\.v1\.Freight\/count streams/);
     assert.equal((await failureOf(invoke({ method: "a b?c#d/ü" }))).type, "unimplemented");
     const invalid = await failureOf(invoke({ method: "test.v1.Freight/sum", input: { a: "1", b: 2 } }));
     assert.deepEqual([invalid.type, invalid.details?.length], ["invalid_argument", 1]);
@@ -489,6 +491,7 @@ test("middlewares and telemetry stand around what is served", async () => {
       }),
     },
     onError: (error: ServiceError) => void seen.push(`reported ${(error.cause as Error).message}`),
+    flush: async () => void seen.push("flushed"),
   } as unknown as TelemetryPort;
   const handler = handlerOf({}, { use: [use], telemetry });
   await handler({ method: "test.v1.Freight/root" });
@@ -497,10 +500,13 @@ test("middlewares and telemetry stand around what is served", async () => {
   assert.deepEqual(seen, [
     "use root",
     "root ok 200",
+    "flushed",
     "use fail",
     "reported secret",
     "fail internal 500",
+    "flushed",
     "undefined unimplemented 404",
+    "flushed",
   ]);
 });
 

@@ -70,8 +70,12 @@ class Invocations {
   readonly #settings: LambdaSettings;
   readonly #answering: Answering;
   readonly #root: Context;
+  /** Methods that stream. */
+  readonly #streams: ReadonlySet<string>;
 
   constructor(settings: LambdaSettings, answering: Answering, root: Context) {
+    const methods = settings.serve.flatMap((service) => service.methods);
+    this.#streams = new Set(methods.flatMap(({ info }) => (info.kind === "unary" ? [] : [info.procedure])));
     this.#settings = settings;
     this.#answering = answering;
     this.#root = root;
@@ -104,6 +108,10 @@ class Invocations {
   }
 
   async #invoke(event: InvokeEvent, leftMs: number): Promise<InvokeResult> {
+    if (this.#streams.has(event.method)) {
+      const message = `${event.method} streams: a function is invoked by itself with unary methods only`;
+      throw new InvokeError(toConnectError(new ServiceError("unimplemented", message)));
+    }
     const response = await this.#answer(new LambdaRequest(fromInvoke(event), leftMs), leftMs);
     const result = toInvoke(response);
     if (this.#isTooLarge(response, result)) throw new InvokeError(toConnectError(this.#tooLarge()));
@@ -118,7 +126,7 @@ class Invocations {
     const ending = this.#ending(response, leftMs);
     this.#answering.serve(request.asRequest(), response.asResponse());
     const how = await ending;
-    if (this.#settings.flush !== undefined) await this.#flush(this.#settings.flush, endsAtMs);
+    await this.#flush(endsAtMs);
     if (how === "complete") return response;
     if (how === "too large") return this.#instead(request, this.#tooLarge());
     if (how === "late") {
@@ -144,14 +152,14 @@ class Invocations {
   }
 
   /** What goes wrong here does not cost the answer, nor does what takes too long: there is a quarter of the margin left, then. */
-  async #flush(flush: () => Promise<void>, endsAtMs: number): Promise<void> {
-    const { clock, marginMs } = this.#settings;
+  async #flush(endsAtMs: number): Promise<void> {
+    const { clock, marginMs, telemetry, flush } = this.#settings;
+    if (telemetry?.flush === undefined && flush === undefined) return;
     let why: ServiceError | undefined;
-    const flushed = Promise.resolve()
-      .then(flush)
-      .catch((cause: unknown) => {
-        why = new ServiceError("internal", "lambda: flush failed", { cause });
-      });
+    const both = async (): Promise<unknown> => Promise.all([telemetry?.flush?.(), flush?.()]);
+    const flushed = both().catch((cause: unknown) => {
+      why = new ServiceError("internal", "lambda: flush failed", { cause });
+    });
     const inTime = await within(clock, endsAtMs + 0.75 * marginMs - clock.now(), flushed);
     if (!inTime) why = new ServiceError("internal", "lambda: flush took longer than the invocation has");
     if (why !== undefined) reportError(this.#root, why);

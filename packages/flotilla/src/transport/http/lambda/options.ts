@@ -27,11 +27,11 @@ export interface LambdaOptions extends ServerOptions {
   readonly marginMs?: number;
   /** Largest answer as the platform takes it, bytes: JSON, with a body that is not text as base64. Default 6291556, the platform's own limit. */
   readonly maxResponseBytes?: number;
-  /** Tracing, metrics and logs of all calls that are served: `telemetry()`. Default none. */
+  /** Tracing, metrics and logs of all calls that are served: `telemetry()`. Flushed before each answer is given. Default none. */
   readonly telemetry?: TelemetryPort;
   /**
-   * Awaited before each answer is given. What is to go out (spans, metrics) must go now: the process is frozen until the next
-   * invocation. Default nothing.
+   * Awaited before each answer is given: what else must go out now, since the process is frozen until the next invocation. Default
+   * nothing.
    */
   readonly flush?: () => Promise<void>;
   /** Told of failures whose cause the caller must not see. Default: the log of `telemetry`, else a JSON line to standard error. */
