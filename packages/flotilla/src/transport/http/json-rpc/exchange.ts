@@ -6,18 +6,15 @@ import { reportError } from "../../../endpoint/report.ts";
 import { ServiceError } from "../../../errors/service-error.ts";
 import type { MetadataRecord } from "../../../metadata/metadata.ts";
 import { ParsedMessage } from "../../../wire/message.ts";
-import { malformation } from "../dispatch.ts";
 import type { Request, Response } from "../http-message.ts";
 import { RequestHead } from "../request-head.ts";
 import { cutResponse, flatten, peerOf } from "../server-call.ts";
 import { type OnSocket, unwatchClose, watchClose } from "../socket-calls.ts";
 import { RpcCall, type RpcCallOwner } from "./call.ts";
 import { errorText, failure, protocolErrors, type RpcErrorKind } from "./errors.ts";
+import { type Refusal, refusalOf, tooLarge } from "./refusal.ts";
 import { type RpcBody, type RpcRequest, readRequests } from "./request.ts";
 import { inFlight, type RpcState } from "./state.ts";
-
-/** RFC 8259: JSON is UTF-8. */
-const JSON_UTF8 = /^application\/json\s*(?:;\s*charset\s*=\s*"?(?:utf-?8|us-ascii)"?\s*)?;?$/i;
 
 /** One HTTP request and its answer: the body is read, its calls are served, what they answer is put together. */
 export class Exchange implements RpcCallOwner, OnSocket, Watchable {
@@ -68,37 +65,18 @@ export class Exchange implements RpcCallOwner, OnSocket, Watchable {
     this.#req.on("end", () => this.#end());
   }
 
-  /** What is wrong with the request as far as its head tells: a status of HTTP, the error, and headers to go with it. */
-  #refusal(): [status: number, error: ServiceError, headers?: string[]] | undefined {
+  #refusal(): Refusal | undefined {
     const { settings } = this.#state;
-    const req = this.#req;
-    const head = this.#head;
-    const malformed = malformation(req, head);
-    if (malformed !== undefined) {
-      return [400, new ServiceError("invalid_argument", malformed), ["connection", "close"]];
-    }
+    const refused = refusalOf(this.#req, this.#head, settings);
+    if (refused !== undefined) return refused;
     if (inFlight(this.#state) >= settings.maxConcurrentRequests) {
       const limit = `the server is at its limit of ${settings.maxConcurrentRequests} concurrent calls`;
       return [503, new ServiceError("unavailable", limit)];
     }
-    if (req.method !== "POST") {
-      const message = `${req.method} is not allowed at ${settings.path}: use POST`;
-      return [405, new ServiceError("unimplemented", message), ["allow", "POST"]];
-    }
-    if (head.contentType === undefined || !JSON_UTF8.test(head.contentType)) {
-      const message = `content-type ${JSON.stringify(head.contentType?.slice(0, 64) ?? "")} is not supported: send application/json`;
-      return [415, new ServiceError("unimplemented", message), ["accept-post", "application/json"]];
-    }
-    if (Number(head.contentLength ?? 0) > settings.maxBodyBytes) return tooLarge(settings.maxBodyBytes);
     try {
-      parseEncoding(head.contentEncoding);
+      if (this.#head.timeout !== undefined) this.#timeoutMs = parseConnectTimeout(this.#head.timeout);
     } catch (error) {
-      return [415, error as ServiceError, ["accept-encoding", "br, gzip"]];
-    }
-    try {
-      if (head.timeout !== undefined) this.#timeoutMs = parseConnectTimeout(head.timeout);
-    } catch (error) {
-      return [400, error as ServiceError];
+      return [400, ServiceError.from(error)];
     }
     return undefined;
   }
@@ -277,7 +255,13 @@ export class Exchange implements RpcCallOwner, OnSocket, Watchable {
     const res = this.#res;
     if (body !== undefined) headers.push("content-length", String(Buffer.byteLength(body)));
     parts.mark(headers, this.#req);
-    res.writeHead(status, headers);
+    try {
+      res.writeHead(status, headers);
+    } catch (error) {
+      // What a handler or an error of its own brought with it is no header: nothing is left but to cut the connection.
+      reportError(this.#state.root, ServiceError.from(error));
+      return cutResponse(this.#req, res);
+    }
     if (body === undefined) res.end();
     else res.end(body);
     if (!this.#req.complete) parts.linger(this.#req);
@@ -290,10 +274,6 @@ export class Exchange implements RpcCallOwner, OnSocket, Watchable {
     unwatchClose(this.#req, this);
     if (--this.#state.exchanges === 0) this.#state.onIdle?.();
   }
-}
-
-function tooLarge(limit: number): [status: number, error: ServiceError] {
-  return [413, new ServiceError("resource_exhausted", `the request body is over the limit of ${limit} bytes`)];
 }
 
 function ignore(): void {}

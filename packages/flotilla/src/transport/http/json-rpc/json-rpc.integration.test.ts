@@ -7,6 +7,7 @@ import { afterFunc, background, withCancel, withTimeout, withValue } from "../..
 import type { Implementation } from "../../../contract/contract.ts";
 import type { FinishedCall } from "../../../endpoint/finished-call.ts";
 import { serverObserverKey } from "../../../endpoint/observer.ts";
+import { ServiceError } from "../../../errors/service-error.ts";
 import { serverCall } from "../../../metadata/call.ts";
 import { implement } from "../../../service/implement.ts";
 import { stub } from "../../../service/stub.ts";
@@ -236,6 +237,7 @@ test("what is wrong with the HTTP request is said by its status, and as JSON-RPC
     [415, "unimplemented", body, { "content-type": "text/plain" }],
     [415, "unimplemented", body, { "content-type": "application/json; charset=utf-16" }],
     [415, "unimplemented", body, { "content-type": "application/jsonx" }],
+    [415, "unimplemented", body, { "content-type": 'application/json; v=1; charset="latin1"' }],
     [415, "unimplemented", body, { "content-encoding": "zstd" }],
     [413, "resource_exhausted", large, {}],
     [413, "resource_exhausted", gzipSync(large), { "content-encoding": "gzip" }],
@@ -253,7 +255,12 @@ test("what is wrong with the HTTP request is said by its status, and as JSON-RPC
     assert.deepEqual([answer.statusCode, answer.headers["allow"]], [405, "POST"]);
     await answer.body.dump();
   }
-  for (const type of ["application/json", "Application/JSON; charset=UTF-8", 'application/json;charset="utf-8"']) {
+  for (const type of [
+    "application/json",
+    "Application/JSON; charset=UTF-8",
+    'application/json;charset="utf-8"',
+    "application/json; v=1",
+  ]) {
     assert.equal((await post(address, body, { "content-type": type })).status, 200, type);
   }
 });
@@ -312,6 +319,22 @@ test("headers and trailers of a handler come with a single answer, and not with 
   assert.deepEqual([headers["x-many"], headers["trailer-x-after"]], [["1", "2"], "3"]);
   const batch = await post(address, JSON.stringify([call("echo", { text: "" }, 1)]));
   assert.deepEqual([batch.headers["x-many"], batch.headers["trailer-x-after"]], [undefined, undefined]);
+});
+
+test("what cannot be a header costs the answer, and nothing else", async (t) => {
+  const { address, reported, listening } = await serve(
+    t,
+    {},
+    {
+      fail() {
+        throw new ServiceError("aborted", "no", { metadata: { "x-two-lines": "a\nb" } });
+      },
+    },
+  );
+  await assert.rejects(post(address, JSON.stringify(call("fail", { code: "" }, 1))), { code: "UND_ERR_SOCKET" });
+  assert.match((reported[0]!.cause as Error).message, /x-two-lines/);
+  assert.deepEqual((await ask(address, call("sum", { a: 1, b: 2 }, 2))).result, { v: 3 });
+  assert.equal(listening.inFlight, 0);
 });
 
 test("the caller's deadline counts from the request, for all of a batch", async (t) => {

@@ -11,7 +11,7 @@ import type { Implementation } from "../../../contract/contract.ts";
 import type { Middleware } from "../../../endpoint/endpoint.ts";
 import type { FinishedCall } from "../../../endpoint/finished-call.ts";
 import type { TelemetryPort } from "../../../endpoint/telemetry-port.ts";
-import type { ServiceError } from "../../../errors/service-error.ts";
+import { ServiceError } from "../../../errors/service-error.ts";
 import { serverCall } from "../../../metadata/call.ts";
 import { currentTrace } from "../../../metadata/trace.ts";
 import { faults } from "../../../resilience/faults/faults.ts";
@@ -516,6 +516,16 @@ test("a call that is cut off fails the invocation", async () => {
   const handler = handlerOf({}, { use: [chaos] });
   const event = httpApiEvent({ path: "/test.v1.Freight/sum", headers: json, body: '{"a":1,"b":2}' });
   await assert.rejects(handler(event), /lambda: the answer to POST \/test\.v1\.Freight\/sum was cut off/);
+});
+
+test("what cannot be a header fails the invocation, as it would cost the connection", async () => {
+  const errors: ServiceError[] = [];
+  const fail = (): never => {
+    throw new ServiceError("aborted", "no", { metadata: { "x-two-lines": "a\nb" } });
+  };
+  const handler = handlerOf({ fail }, { onError: (error) => void errors.push(error) });
+  await assert.rejects(handler({ method: "test.v1.Freight/fail", input: { code: "" } }), /was cut off/);
+  assert.match((errors[0]!.cause as Error).message, /x-two-lines/);
 });
 
 test("options are checked", () => {

@@ -1,4 +1,5 @@
 import { isUtf8 } from "node:buffer";
+import { validateHeaderName, validateHeaderValue } from "node:http";
 import { Writable } from "node:stream";
 import type { Response } from "../http-message.ts";
 import type { ApiGatewayResultV1, ApiGatewayResultV2 } from "./events.ts";
@@ -36,7 +37,12 @@ export class LambdaResponse extends Writable {
     });
   }
 
+  /** @throws TypeError as node's own, for what cannot be a header. */
   writeHead(status: number, headers: readonly string[] = []): this {
+    for (let i = 0; i < headers.length; i += 2) {
+      validateHeaderName(headers[i]!);
+      validateHeaderValue(headers[i]!, headers[i + 1]!);
+    }
     this.statusCode = status;
     this.headersSent = true;
     for (let i = 0; i < headers.length; i += 2) {
