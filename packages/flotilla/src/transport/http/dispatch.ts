@@ -102,7 +102,7 @@ function verbOf(req: Request): string {
  * Path and query of a request target that names the server too (`GET http://host/path`), as a client sends it to a proxy and
  * every server must take it (RFC 9112, section 3.2.2). What is no such target is left as it is and found nowhere.
  */
-function originForm(target: string): string {
+export function originForm(target: string): string {
   const url = /^https?:\/\//i.test(target) ? URL.parse(target) : null;
   return url === null ? target : url.pathname + url.search;
 }
@@ -111,7 +111,7 @@ function originForm(target: string): string {
  * What Node's parser lets through and no server should answer: each is a way to make two servers on the path see two different
  * requests (RFC 9112, sections 3.2 and 6.1).
  */
-function malformation(req: Request, head: RequestHead): string | undefined {
+export function malformation(req: Request, head: RequestHead): string | undefined {
   if (req.httpVersionMajor === 1) {
     if (req.httpVersionMinor === 0 && head.transferEncoding !== undefined) {
       return "an HTTP/1.0 request cannot have header transfer-encoding";
