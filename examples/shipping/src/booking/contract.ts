@@ -32,7 +32,7 @@ export const Booking = contract("shipping.booking.v1.Booking", {
     input: z.object({ trackingId }),
     output: z.discriminatedUnion("kind", [z.object({ kind: z.literal("found"), cargo }), unknownCargo]),
     failed: failedUnless("found"),
-    idempotent: true,
+    safe: true,
     doc: "A cargo as it was booked and routed.",
   }),
   assignRoute: unary({

@@ -38,7 +38,7 @@ export const Routing = contract("shipping.routing.v1.Routing", {
       z.object({ kind: z.literal("unknown-location"), location: z.string() }),
     ]),
     failed: failedUnless("routes"),
-    idempotent: true,
+    safe: true,
     doc: "Itineraries that arrive in time, the earliest arrival first; none if no ship makes it.",
   }),
   offers: serverStream({
@@ -47,7 +47,7 @@ export const Routing = contract("shipping.routing.v1.Routing", {
       z.object({ kind: z.literal("route"), legs }),
       z.object({ kind: z.literal("unknown-location"), location: z.string() }),
     ]),
-    idempotent: true,
+    safe: true,
     doc: "The same, one after the other: the caller leaves when it has seen enough.",
   }),
   verify: unary({
@@ -57,7 +57,7 @@ export const Routing = contract("shipping.routing.v1.Routing", {
       z.object({ kind: z.literal("not-sailed"), reason: z.string() }),
     ]),
     failed: failedUnless("sailed"),
-    idempotent: true,
+    safe: true,
     doc: "Whether every leg is a stretch of a voyage, at the times it says.",
   }),
   voyage: unary({
@@ -67,13 +67,13 @@ export const Routing = contract("shipping.routing.v1.Routing", {
       z.object({ kind: z.literal("unknown-voyage"), number: z.string() }),
     ]),
     failed: failedUnless("found"),
-    idempotent: true,
+    safe: true,
     doc: "The schedule of a voyage.",
   }),
   ports: unary({
     input: portQuery,
     output: z.object({ ports: z.array(port) }),
-    idempotent: true,
+    safe: true,
     doc: "Ports that are served, by name, code or country.",
   }),
 });

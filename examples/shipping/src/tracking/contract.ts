@@ -36,7 +36,7 @@ export const Tracking = contract("shipping.tracking.v1.Tracking", {
       z.object({ kind: z.literal("unknown-cargo"), trackingId }),
     ]),
     failed: failedUnless("tracked"),
-    idempotent: true,
+    safe: true,
     doc: "Where a cargo is and how it fares.",
   }),
   cargoChanged: unary({

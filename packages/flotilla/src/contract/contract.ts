@@ -70,7 +70,7 @@ const IDEMPOTENT_VERBS: ReadonlySet<string> = new Set(["GET", "PUT", "DELETE"]);
  *
  * ```ts
  * export const Calculator = contract("calc.v1.Calculator", {
- *   sum: unary({ input: z.object({ a: z.number(), b: z.number() }), output: z.object({ v: z.number() }), idempotent: true }),
+ *   sum: unary({ input: z.object({ a: z.number(), b: z.number() }), output: z.object({ v: z.number() }), safe: true }),
  * });
  * ```
  *
@@ -136,7 +136,7 @@ function repeatable(
   const verb = rest?.method;
   const idempotent =
     spec.options.idempotent ?? (spec.options.safe === true || (verb !== undefined && IDEMPOTENT_VERBS.has(verb)));
-  const safe = spec.options.safe ?? (verb === undefined ? idempotent : verb === "GET");
+  const safe = spec.options.safe ?? verb === "GET";
   if (verb === "GET" && !(idempotent && safe)) {
     throw new TypeError(
       `${procedure}: a GET route must be idempotent and safe, for caches and browsers repeat it: use POST`,

@@ -16,5 +16,5 @@ const nothing: Schema<object> = {
  * `loadReporting()` serve it, balancers that probe call it.
  */
 export const Load = contract("flotilla.balance.v1.Load", {
-  report: unary({ input: nothing, output: nothing, idempotent: true }),
+  report: unary({ input: nothing, output: nothing, safe: true }),
 });

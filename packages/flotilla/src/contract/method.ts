@@ -7,14 +7,12 @@ import { SchemaType } from "./schema-type.ts";
 /** What every kind of method can say of itself. */
 export interface MethodOptions<Res> {
   /**
-   * Whether calling twice is the same as calling once. Makes retries and hedges lawful, and HTTP GET unless `safe` says
-   * otherwise. Default: true for a method that is `safe` or whose REST route is GET, PUT or DELETE, else false.
+   * Whether calling twice is the same as calling once. Makes retries and hedges lawful. Default: true for a method that is `safe` or whose REST route is GET, PUT or DELETE, else false.
    */
   readonly idempotent?: boolean;
   /**
-   * Whether the method changes nothing, so that it may be called with HTTP GET: by caches, crawlers, and any link or image on
-   * any page. Say `false` for an idempotent method that changes something. Default: with a REST route, true for GET and
-   * false for the other verbs; without one, as `idempotent`.
+   * Whether the method changes nothing: a query. Its answers may be kept (`responseCache`) and shared (`singleFlight`), and it may be
+   * called with HTTP GET, by caches, crawlers, and any link or image on any page. Default: true for a REST route that is GET, else false.
    */
   readonly safe?: boolean;
   /** What a call may take when its caller sets no earlier deadline, milliseconds, above 0. Default: the server's. */

@@ -3,12 +3,14 @@ import { describe, test } from "node:test";
 import { z } from "zod";
 import { seededRandom } from "../clock/random.ts";
 import { VirtualClock } from "../clock/virtual-clock.ts";
+import type { Context } from "../context/context.ts";
 import { background } from "../context/with.ts";
 import { contract } from "../contract/contract.ts";
 import { unary } from "../contract/method.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
 import { findDetail } from "../errors/details.ts";
 import { ServiceError } from "../errors/service-error.ts";
+import { priorities, priorityOf, withPriority } from "../metadata/priority.ts";
 import { type ClientThrottleOptions, clientThrottle } from "./client-throttle.ts";
 import { rateLimit } from "./rate-limit/rate-limit.ts";
 
@@ -66,8 +68,30 @@ describe("what is held back", () => {
     await go(30_000);
     const { calls, sent } = await go(30_000);
     assert.ok(sent > calls * 0.07 && sent < calls * 0.13, `${sent} of ${calls} were sent`);
-    assert.ok(throttle.services[0]!.refusing >= 0.9);
-    assert.ok(throttle.services[0]!.refused > 3000);
+    const { refusing, refused } = throttle.services.find(({ priority }) => priority === "default")!;
+    assert.ok(refusing >= 0.9);
+    assert.ok(refused > 3000);
+  });
+
+  test("nothing of what matters more than what the service refuses", async () => {
+    const clock = new VirtualClock();
+    const ctx = background(clock);
+    const throttle = clientThrottle({ clock, random: seededRandom(3) });
+    // What is critical is served, of the others one call in ten, as an overloaded server has it.
+    const random = seededRandom(4);
+    const call = throttle(async (callCtx: Context) => {
+      if (priorityOf(callCtx) === "critical" || random.next() < 0.1) return "ok";
+      throw new ServiceError("unavailable", "overloaded", { retry: { afterMs: 10 } });
+    }, method);
+    const failed = { critical: 0, default: 0, sheddable: 0 };
+    for (let i = 0; i < 3000; i++) {
+      for (const priority of priorities) await call(withPriority(ctx, priority), {}).catch(() => failed[priority]++);
+      await clock.run(5);
+    }
+    assert.equal(failed.critical, 0);
+    const held = Object.fromEntries(throttle.services.map(({ priority, refused }) => [priority, refused]));
+    assert.equal(held["critical"], 0);
+    assert.ok(held["default"]! > 1500 && held["sheddable"]! > 1500, JSON.stringify(held));
   });
 
   test("of one with a fixed capacity so much that it is asked for about twice what it can do, and does it", async () => {

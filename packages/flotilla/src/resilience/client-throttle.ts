@@ -6,6 +6,7 @@ import { type Guard, guarded } from "../endpoint/guard.ts";
 import type { MethodInfo } from "../endpoint/method-info.ts";
 import type { Policy, PolicyMetric } from "../endpoint/policy.ts";
 import { ServiceError } from "../errors/service-error.ts";
+import { type Priority, priorities, priorityOf } from "../metadata/priority.ts";
 import { RATE_LIMITED } from "./rate-limit/rate-limit.ts";
 import { OVERLOADED, refusal, refusalReason } from "./refusal.ts";
 import { SlidingCounts } from "./sliding-counts.ts";
@@ -27,9 +28,10 @@ export interface ClientThrottleOptions {
   readonly random?: Random;
 }
 
-/** How a throttle stands towards one service. */
+/** How a throttle stands towards one service, with calls of one priority. */
 export interface ThrottleState {
   readonly service: string;
+  readonly priority: Priority;
   /** Chance of a call to be refused here and now, 0 to 1. */
   readonly refusing: number;
   /** Calls refused so far. */
@@ -38,7 +40,7 @@ export interface ThrottleState {
 
 /** A middleware that tells how it stands. */
 export interface ClientThrottle extends Middleware {
-  /** One a service. */
+  /** One a service and priority. */
   readonly services: readonly ThrottleState[];
 }
 
@@ -58,9 +60,10 @@ const REFUSED: PolicyMetric = {
   description: "Calls that were held back.",
 };
 
-/** One service as the throttle sees it. */
+/** One service as the throttle sees it through calls of one priority. */
 class Tally {
   readonly service: string;
+  readonly priority: Priority;
   refused = 0;
   readonly #ratio: number;
   readonly #floor: number;
@@ -69,9 +72,10 @@ class Tally {
   readonly #accepted: SlidingCounts;
   readonly #clock: Clock;
 
-  constructor(service: string, options: Required<ClientThrottleOptions>) {
+  constructor(service: string, priority: Priority, options: Required<ClientThrottleOptions>) {
     const { ratio, floor, windowMs, maxRefusing, clock } = options;
     this.service = service;
+    this.priority = priority;
     this.#ratio = ratio;
     this.#floor = floor;
     this.#max = maxRefusing;
@@ -86,6 +90,11 @@ class Tally {
     if (accepted) this.#accepted.add(1, nowMs);
   }
 
+  get state(): ThrottleState {
+    const { service, priority, refused } = this;
+    return { service, priority, refusing: this.refusing(), refused };
+  }
+
   refusing(nowMs: number = this.#clock.now()): number {
     const asked = this.#asked.total(nowMs);
     const excess = (asked - this.#floor - this.#ratio * this.#accepted.total(nowMs)) / (asked + 1);
@@ -96,7 +105,8 @@ class Tally {
 /**
  * Holds calls back by chance when the service refuses many: as `unavailable` with the reason `CLIENT_THROTTLED`, without asking
  * it. The more it refuses the more is held back, so that what it can do it is asked for, and refusing does not use it up.
- * Unlike a circuit breaker it never stops asking.
+ * Unlike a circuit breaker it never stops asking. Priorities count apart: a service that refuses what matters least holds back
+ * nothing that it would serve.
  *
  * What counts as refused is what the service says it cannot do now: `resource_exhausted`, the reason `OVERLOADED`, and
  * `unavailable` with a time to wait. A quota does not (the reason `RATE_LIMITED`): it is one caller's, and the others are not to be
@@ -126,41 +136,42 @@ export function clientThrottle(options: ClientThrottleOptions = {}): ClientThrot
     throw new RangeError(`clientThrottle: maxRefusing must be from 0 to below 1, got ${maxRefusing}`);
   }
   const settings = { ratio, windowMs, floor, maxRefusing, clock, random };
-  const tallies = new Map<string, Tally>();
+  const tallies = new Map<string, Tally[]>();
 
   const middleware = <Req, Res>(next: Endpoint<Req, Res>, method: MethodInfo): Endpoint<Req, Res> => {
     const { service } = method;
-    let tally = tallies.get(service);
-    if (tally === undefined) tallies.set(service, (tally = new Tally(service, settings)));
-    const guard: Guard = {
+    let ranks = tallies.get(service);
+    if (ranks === undefined) {
+      ranks = priorities.map((priority) => new Tally(service, priority, settings));
+      tallies.set(service, ranks);
+    }
+    const guard: Guard<Tally> = {
       name: "throttled",
       // Told when it is over: what is still on its way has been neither accepted nor refused.
       atAnswer: true,
       enter(call) {
+        const tally = ranks[priorities.indexOf(priorityOf(call.ctx))]!;
         const nowMs = call.startedOn(clock);
         const refusing = tally.refusing(nowMs);
-        if (refusing === 0 || random.next() >= refusing) return;
+        if (refusing === 0 || random.next() >= refusing) return tally;
         tally.ended(false, nowMs);
         tally.refused++;
         return call.refuse(heldBack(service, refusing));
       },
-      leave: (call, _token, error) => tally.ended(error === undefined || !isOverload(error), call.endedOn(clock)),
+      leave: (call, tally, error) => tally.ended(error === undefined || !isOverload(error), call.endedOn(clock)),
     };
     return guarded(guard, next, method);
   };
   const services = (): readonly ThrottleState[] =>
-    Array.from(tallies.values(), (tally) => ({
-      service: tally.service,
-      refusing: tally.refusing(),
-      refused: tally.refused,
-    }));
+    [...tallies.values()].flatMap((ranks) => ranks.map(({ state }) => state));
   const policy: Policy = {
     name: "throttle",
     metrics: [REFUSING, REFUSED],
     measure(to) {
-      for (const { service, refusing, refused } of services()) {
-        to(REFUSING, refusing, { "rpc.service": service });
-        to(REFUSED, refused, { "rpc.service": service });
+      for (const { service, priority, refusing, refused } of services()) {
+        const about = { "rpc.service": service, "flotilla.priority": priority };
+        to(REFUSING, refusing, about);
+        to(REFUSED, refused, about);
       }
     },
     describe: () => services().map((state) => ({ ...state })),

@@ -11,6 +11,7 @@ import { unary } from "../contract/method.ts";
 import type { Endpoint, Middleware } from "../endpoint/endpoint.ts";
 import type { PolicyChange } from "../endpoint/policy.ts";
 import { ServiceError } from "../errors/service-error.ts";
+import { priorities } from "../metadata/priority.ts";
 import { circuitBreaker } from "./breaker/circuit-breaker.ts";
 import { consecutive } from "./breaker/trip.ts";
 import { clientThrottle } from "./client-throttle.ts";
@@ -213,9 +214,13 @@ describe("hedges", () => {
 describe("a throttle", () => {
   test("tells the chance to be held back, and how often it came to that", async () => {
     const { middleware, call } = bed((c) => clientThrottle({ clock: c, random: half, floor: 0 }));
-    assert.deepEqual(numbers(middleware), { "throttle.refusing a.B": 0, "throttle.refused a.B": 0 });
+    const none = priorities.flatMap((priority) => [
+      [`throttle.refusing a.B ${priority}`, 0],
+      [`throttle.refused a.B ${priority}`, 0],
+    ]);
+    assert.deepEqual(numbers(middleware), Object.fromEntries(none));
     for (let i = 0; i < 9; i++) await call(Infinity, new ServiceError("resource_exhausted", "no more"));
-    const { "throttle.refusing a.B": refusing, "throttle.refused a.B": refused } = numbers(middleware);
+    const { "throttle.refusing a.B default": refusing, "throttle.refused a.B default": refused } = numbers(middleware);
     assert.equal(refusing, 0.9);
     assert.ok(refused! > 0);
   });

@@ -61,7 +61,9 @@ export interface RetryOptions {
  */
 export function retry(options: RetryOptions = {}): Middleware {
   const { maxAttempts = 3, baseMs = 20, maxMs = 1000, random = systemRandom, clock = systemClock } = options;
-  if (!(maxAttempts >= 1)) throw new RangeError(`retry: maxAttempts must be 1 or more, got ${maxAttempts}`);
+  if (!(Number.isInteger(maxAttempts) && maxAttempts >= 1)) {
+    throw new RangeError(`retry: maxAttempts must be a whole number, 1 or more, got ${maxAttempts}`);
+  }
   if (!(baseMs >= 0)) throw new RangeError(`retry: baseMs must be 0 or more, got ${baseMs}`);
   if (!(maxMs >= 0)) throw new RangeError(`retry: maxMs must be 0 or more, got ${maxMs}`);
   const codes: ReadonlySet<Code> = new Set(options.codes ?? ["unavailable"]);

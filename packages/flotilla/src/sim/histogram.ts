@@ -37,8 +37,14 @@ export class Histogram {
     if (value > this.#max) this.#max = value;
   }
 
-  /** @param q - 0 to 1. 0 when nothing was recorded. */
+  /**
+   * The value below which so large a share of all values lies; 0 when nothing was recorded.
+   *
+   * @param q - 0 to 1.
+   * @throws RangeError when it is not.
+   */
   quantile(q: number): number {
+    if (!(q >= 0 && q <= 1)) throw new RangeError(`quantile: q must be from 0 to 1, got ${q}`);
     let left = Math.ceil(q * this.#count);
     if (left === 0) left = 1;
     for (let i = 0; i < this.#counts.length; i++) {

@@ -63,13 +63,15 @@ export class Network {
   duplication: number;
   /** Added to every latency, milliseconds. May be changed while the simulation runs. */
   extraLatencyMs = 0;
+  readonly #names: () => readonly string[];
   #calls = 0;
   #carried = 0;
   #repeated = 0;
   #givenUp = 0;
 
   /** @throws RangeError when an option is not legal, naming it. */
-  constructor(clock: Clock, random: Random, options: NetworkOptions = {}) {
+  constructor(clock: Clock, random: Random, options: NetworkOptions = {}, names: () => readonly string[] = () => []) {
+    this.#names = names;
     const { latency = lognormal({ median: 0.25, p99: 1 }), loss = 0, duplication = 0, retransmitMs = 200 } = options;
     const { bytesPerSecond = Infinity } = options;
     if (!(loss >= 0 && loss < 1)) throw new RangeError(`network: loss must be from 0 to below 1, got ${loss}`);
@@ -105,8 +107,24 @@ export class Network {
     return () => void this.#cuts.delete(between);
   }
 
-  /** Parts two groups of machines by name, both ways. @returns what heals it. */
+  /**
+   * Parts two groups by the names of machines, or `registry`, both ways.
+   *
+   * @throws TypeError when there is no machine of such a name.
+   * @returns what heals it.
+   */
   partition(one: readonly string[], other: readonly string[]): () => void {
+    const known = this.#names();
+    for (const names of [one, other]) {
+      const wrong = Array.isArray(names) ? names.find((name) => !known.includes(name)) : names;
+      if (wrong !== undefined) {
+        const there =
+          known.length > 10 ? `${known.slice(0, 10).join(", ")} and ${known.length - 10} more` : known.join(", ");
+        throw new TypeError(
+          `partition: two arrays of names of machines are needed; ${JSON.stringify(String(wrong))} is none of ${there}`,
+        );
+      }
+    }
     const a = new Set(one);
     const b = new Set(other);
     return this.cut((from, to) => (a.has(from.name) && b.has(to.name)) || (b.has(from.name) && a.has(to.name)));

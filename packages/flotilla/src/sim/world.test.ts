@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { describe, test } from "node:test";
+import { inspect } from "node:util";
 import { z } from "zod";
 import { constant, exponential } from "../clock/distribution.ts";
 import type { Context } from "../context/context.ts";
@@ -502,5 +503,40 @@ test("options that are not legal are refused, by name", async () => {
       world.machine("n", () => {}),
       /there is a machine "n" already/,
     );
+  });
+});
+
+describe("what goes wrong in a simulation", () => {
+  const message = /12 of 100 failed\n\(simulation with seed 7, after 3\.000 s of virtual time\)/;
+  const failing = (error: unknown) =>
+    simulate({ seed: 7 }, async (world) => {
+      world.at(3000, () => {
+        throw error;
+      });
+      await world.run(60_000);
+    });
+
+  test("tells its seed and when it was, in what is printed of it too, and ends the run", async () => {
+    for (const error of [new Error("12 of 100 failed"), new assert.AssertionError({ message: "12 of 100 failed" })]) {
+      const thrown = await failing(error).catch((reason: unknown) => reason as Error);
+      assert.equal(thrown, error);
+      assert.match(error.message, message);
+      assert.match(inspect(error), message);
+    }
+  });
+
+  test("does so when it is no error, or one that cannot be changed", async () => {
+    for (const error of ["12 of 100 failed", Object.freeze(new Error("12 of 100 failed"))]) {
+      await assert.rejects(failing(error), (thrown: Error) => message.test(inspect(thrown)) && thrown.cause === error);
+    }
+  });
+
+  test("a partition of machines that are none is told at once", async () => {
+    await simulate({ seed: 1 }, async (world) => {
+      await world.machine("shop", () => {});
+      assert.throws(() => world.network.partition(["shap"], ["registry"]), /"shap" is none of shop, registry/);
+      assert.throws(() => world.network.partition(["shop"], "shop" as never), /two arrays of names/);
+      world.network.partition(["shop"], ["registry"])();
+    });
   });
 });

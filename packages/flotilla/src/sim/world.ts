@@ -41,7 +41,7 @@ export class World implements Surroundings {
   readonly #ports = new Map<string, Port>();
   readonly #traffic: Traffic[] = [];
   readonly #samples: Sample[] = [];
-  #failure: { readonly error: unknown } | undefined;
+  #failure: { readonly error: unknown; readonly atMs: number } | undefined;
 
   /** @throws RangeError when an option is not legal, naming it. */
   constructor(options: WorldOptions) {
@@ -51,7 +51,10 @@ export class World implements Surroundings {
     this.seed = seed;
     this.intervalMs = intervalMs;
     this.#options = options;
-    this.network = new Network(this.clock, this.random("network"), options.network);
+    this.network = new Network(this.clock, this.random("network"), options.network, () => [
+      ...this.#machines.keys(),
+      this.registry.place.name,
+    ]);
     this.registry = new SimRegistry(this.clock, this.network, options.registry);
   }
 
@@ -151,9 +154,16 @@ export class World implements Surroundings {
       Promise.resolve()
         .then(act)
         .catch((error: unknown) => {
-          this.#failure ??= { error };
+          this.#failure ??= { error, atMs: this.clock.now() };
+          this.clock.schedule(0, () => this.#check());
         });
     });
+  }
+
+  /** When this was thrown, milliseconds: by an act before now, or just now. */
+  thrownAtMs(error: unknown): number {
+    const failure = this.#failure;
+    return failure !== undefined && failure.error === error ? failure.atMs : this.clock.now();
   }
 
   port(address: string): Port {
@@ -199,7 +209,7 @@ const ended = channel("flotilla.sim.ended");
  * The diagnostics channels `flotilla.sim.began` and `flotilla.sim.ended` are told of the {@link World}: for those who want to know how
  * fast it goes, which is nothing that the result of a simulation may say.
  *
- * @throws whatever the scenario throws, the seed said in its message.
+ * @throws whatever the scenario throws, the seed said in its message; what is no error, or frozen, as the cause of one.
  */
 export async function simulate<T>(options: WorldOptions, scenario: (world: World) => Promise<T>): Promise<T> {
   const world = new World(options);
@@ -207,12 +217,20 @@ export async function simulate<T>(options: WorldOptions, scenario: (world: World
   try {
     return await scenario(world);
   } catch (error) {
-    if (error instanceof Error) {
-      const at = (world.clock.now() / 1000).toFixed(3);
-      error.message = `${error.message}\n(simulation with seed ${options.seed}, after ${at} s of virtual time)`;
-    }
-    throw error;
+    const at = (world.thrownAtMs(error) / 1000).toFixed(3);
+    throw telling(error, `(simulation with seed ${options.seed}, after ${at} s of virtual time)`);
   } finally {
     ended.publish(world);
   }
+}
+
+/** The error with a line more, in its stack too: that is what is printed of it, made before anybody could say so. */
+function telling(error: unknown, line: string): unknown {
+  if (!(error instanceof Error) || Object.isFrozen(error)) {
+    return new Error(`${error instanceof Error ? error.message : String(error)}\n${line}`, { cause: error });
+  }
+  const { message, stack = "" } = error;
+  error.message = `${message}\n${line}`;
+  if (!stack.includes(line)) error.stack = stack.replace(message, () => error.message);
+  return error;
 }

@@ -15,7 +15,7 @@ describe("openapi: Connect paths", () => {
     const document = await documentOf(
       contract(
         "calc.v1.Calculator",
-        { sum: unary({ ...sum, idempotent: true, doc: "Adds." }), store: unary(sum) },
+        { sum: unary({ ...sum, safe: true, doc: "Adds." }), store: unary(sum) },
         { doc: "Calculates." },
       ),
     );

@@ -31,7 +31,8 @@ export class RateLimitFields {
       );
     }
     const { limit, windowMs } = limiter;
-    const seconds = Math.ceil(windowMs / 1000);
+    // Long enough for a whole unit: a quota of none would tell callers to stay away.
+    const seconds = Math.ceil(Math.max(windowMs, windowMs / limit) / 1000);
     const quota = Math.floor((limit * seconds * 1000) / windowMs + 1e-9);
     this.#name = `"${name}"`;
     this.#secondsPerUnit = windowMs / limit / 1000;

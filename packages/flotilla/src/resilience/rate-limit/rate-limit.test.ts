@@ -228,7 +228,7 @@ describe("headers", () => {
     assert.equal(await told(50, 500), '"default";q=100;w=1');
     assert.equal(await told(100, 1500), '"default";q=133;w=2');
     assert.equal(await told(1, 10_000), '"default";q=1;w=10');
-    assert.equal(await told(0.5, 1000), '"default";q=0;w=1');
+    assert.equal(await told(0.5, 1000), '"default";q=1;w=2');
   });
 
   test("several policies stand side by side, the outer first", async () => {
