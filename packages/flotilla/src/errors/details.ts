@@ -1,4 +1,4 @@
-import type { ErrorDetail, ServiceError } from "./service-error.ts";
+import { type ErrorDetail, ServiceError } from "./service-error.ts";
 
 /** One field that was wrong: the dotted path of the field, and what was expected of it. */
 export interface FieldViolation {
@@ -41,6 +41,13 @@ export function badRequest(fieldViolations: readonly FieldViolation[]): ErrorDet
 /** A detail that gives a machine-readable reason. */
 export function errorInfo(info: ErrorInfo): ErrorDetail<ErrorInfo> {
   return { type: detailTypes.errorInfo, value: info };
+}
+
+/** The reason a policy of Flotilla gave for refusing a call; undefined for all other errors. */
+export function refusalReason(error: unknown): string | undefined {
+  if (!(error instanceof ServiceError)) return undefined;
+  const info = findDetail<ErrorInfo>(error, detailTypes.errorInfo);
+  return info?.domain === FLOTILLA_DOMAIN ? info.reason : undefined;
 }
 
 /** The value of the first detail of the given type, or undefined. */

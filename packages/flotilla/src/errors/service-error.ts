@@ -80,6 +80,12 @@ export class ServiceError extends Error {
     if (options?.attempts !== undefined) this.attempts = options.attempts;
   }
 
+  /** The reason for programs, such as `OUT_OF_STOCK`: that of its first ErrorInfo (`errorInfo`). Undefined without one. */
+  get reason(): string | undefined {
+    const info = this.details.find(({ type }) => type === "google.rpc.ErrorInfo");
+    return (info?.value as { readonly reason?: string } | undefined)?.reason;
+  }
+
   get [brand](): true {
     return true;
   }

@@ -5,10 +5,11 @@ import { type Endpoint, type Middleware, withPolicies } from "../endpoint/endpoi
 import { type Guard, guarded } from "../endpoint/guard.ts";
 import type { MethodInfo } from "../endpoint/method-info.ts";
 import type { Policy, PolicyMetric } from "../endpoint/policy.ts";
+import { refusalReason } from "../errors/details.ts";
 import { ServiceError } from "../errors/service-error.ts";
 import { type Priority, priorities, priorityOf } from "../metadata/priority.ts";
 import { RATE_LIMITED } from "./rate-limit/rate-limit.ts";
-import { OVERLOADED, refusal, refusalReason } from "./refusal.ts";
+import { OVERLOADED, refusal } from "./refusal.ts";
 import { SlidingCounts } from "./sliding-counts.ts";
 
 /** Options of {@link clientThrottle}. */

@@ -9,9 +9,9 @@ import { contract } from "../contract/contract.ts";
 import { serverStream, unary } from "../contract/method.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
 import type { PolicyMetric } from "../endpoint/policy.ts";
+import { refusalReason } from "../errors/details.ts";
 import { ServiceError } from "../errors/service-error.ts";
 import { type DeadlineCheckOptions, deadlineCheck } from "./deadline-check.ts";
-import { refusalReason } from "./refusal.ts";
 
 const io = { input: z.object({}), output: z.object({}) };
 const { methods } = contract("a.B", { one: unary(io), other: unary(io), many: serverStream(io) });

@@ -1,6 +1,6 @@
 import type { Code } from "../errors/code.ts";
-import { detailTypes, type ErrorInfo, errorInfo, FLOTILLA_DOMAIN, findDetail } from "../errors/details.ts";
-import { type ErrorDetail, type RetryInfo, ServiceError } from "../errors/service-error.ts";
+import { errorInfo, FLOTILLA_DOMAIN } from "../errors/details.ts";
+import type { ErrorDetail, RetryInfo, ServiceError } from "../errors/service-error.ts";
 import { withoutStack } from "../errors/without-stack.ts";
 
 /** The reason in the error detail of calls refused because too many are in flight. */
@@ -24,11 +24,4 @@ function detailsOf(reason: string): readonly ErrorDetail[] {
     known.set(reason, details);
   }
   return details;
-}
-
-/** The reason a policy of Flotilla gave for refusing a call; undefined for all other errors. */
-export function refusalReason(error: unknown): string | undefined {
-  if (!(error instanceof ServiceError)) return undefined;
-  const info = findDetail<ErrorInfo>(error, detailTypes.errorInfo);
-  return info?.domain === FLOTILLA_DOMAIN ? info.reason : undefined;
 }

@@ -10,9 +10,10 @@ import { type Middleware, withPolicies } from "../endpoint/endpoint.ts";
 import { type Guard, type GuardedCall, guarded } from "../endpoint/guard.ts";
 import type { MethodInfo } from "../endpoint/method-info.ts";
 import { type Code, isCode } from "../errors/code.ts";
+import { refusalReason } from "../errors/details.ts";
 import { type FailedAttempt, ServiceError } from "../errors/service-error.ts";
 import { isPerTryTimeout, perTry } from "./per-try.ts";
-import { DEADLINE_TOO_NEAR, refusalReason } from "./refusal.ts";
+import { DEADLINE_TOO_NEAR } from "./refusal.ts";
 import { RetryBudget } from "./retry-budget.ts";
 import { RetryPolicy } from "./retry-policy.ts";
 

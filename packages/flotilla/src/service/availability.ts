@@ -2,9 +2,10 @@ import type { Avoided, Balancer } from "../balance/balancer.ts";
 import { Ejection, type EjectionOptions } from "../balance/ejection.ts";
 import type { Clock } from "../clock/clock.ts";
 import type { Random } from "../clock/random.ts";
+import { refusalReason } from "../errors/details.ts";
 import { ServiceError } from "../errors/service-error.ts";
 import { isFailure } from "../resilience/failure.ts";
-import { DEADLINE_TOO_NEAR, OVERLOADED, refusalReason } from "../resilience/refusal.ts";
+import { DEADLINE_TOO_NEAR, OVERLOADED } from "../resilience/refusal.ts";
 import type { Peer } from "./peer.ts";
 
 /** Below this share of instances that are not ejected all are used: better to fail some calls than to drown the few. */

@@ -51,6 +51,11 @@ export interface ChannelOptions {
   readonly deadlineCheck?: DeadlineCheckOptions | false;
   /** How an instance that joins others comes to its share; `false` for at once. Default: see {@link SlowStartOptions}. */
   readonly slowStart?: SlowStartOptions | false;
+  /**
+   * Middlewares around each attempt, before an instance is picked for it, the first outermost: `egressLimit`, where each attempt
+   * counts, and waits within the deadline of the call. Default none.
+   */
+  readonly perAttempt?: readonly Middleware[];
   /** How instances that fail are taken out of the balance; `false` for never. Default: see {@link EjectionOptions}. */
   readonly ejection?: EjectionOptions | false;
   /**
@@ -83,8 +88,8 @@ export interface Channel extends AsyncDisposable {
 }
 
 /**
- * Opens a channel. The stack of each call, outermost first: telemetry, `use`, deadline, throttle, retry, hedge, deadline check, balancer,
- * what is `perInstance`, transport. Why each stands where it stands: see `clientDefaults`.
+ * Opens a channel. The stack of each call, outermost first: telemetry, `use`, deadline, throttle, retry, hedge, what is `perAttempt`, deadline
+ * check, balancer, what is `perInstance`, transport. Why each stands where it stands: see `clientDefaults`.
  *
  * @throws TypeError or RangeError when an option is not legal, naming it.
  */
@@ -94,6 +99,11 @@ export function channel(options: ChannelOptions): Channel {
   const { maxStaleMs = 900_000, ejection = {}, perInstance, slowStart: slow = {} } = options;
   if (!(maxStaleMs >= 0)) throw new RangeError(`channel: maxStaleMs must be 0 or more, got ${maxStaleMs}`);
   const started = slow === false ? balance : slowStart(slow, balance);
+  if (typeof options.discover !== "object" || options.discover === null) {
+    throw new TypeError(
+      "channel: discover must be an instancer, or an array of addresses such as http://127.0.0.1:8080",
+    );
+  }
   const discover = "watch" in options.discover ? options.discover : fixed(options.discover);
   const connections = new Connections(transport);
   const targets = new Map<string, Target>();

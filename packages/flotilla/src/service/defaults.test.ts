@@ -409,6 +409,42 @@ describe("instances that fail", () => {
     assert.ok(later >= 240, `${later} of 500 calls`);
   });
 
+  test("a circuit that is open costs no attempt: most instances may be out, and calls not be tried again", async () => {
+    const { clock, calc, ctx, transport } = bed({
+      ejection: false,
+      retry: false,
+      perInstance: () => [circuitBreaker({ trip: consecutive(1), openMs: 60_000 })],
+    });
+    transport.answer = (address, _ctx, request) => {
+      if (address !== "fake://2") throw new ServiceError("unavailable", "broken");
+      return request;
+    };
+    const failed: (string | undefined)[] = [];
+    for (let i = 0; i < 100; i++)
+      await pass(
+        clock,
+        calc.get(ctx, one).catch((error: ServiceError) => failed.push(error.reason)),
+      );
+    assert.deepEqual(failed, [undefined, undefined], "once each, for real");
+  });
+
+  test("what is perAttempt meets each of them, within the deadline of the call", async () => {
+    let attempts = 0;
+    const waits: Middleware = (next) => async (ctx, request) => {
+      attempts++;
+      await sleep(ctx, 30);
+      return next(ctx, request);
+    };
+    const { clock, calc, ctx, transport } = bed({ timeoutMs: 100, perAttempt: [waits], retry: { baseMs: 0 } });
+    transport.answer = () => {
+      throw new ServiceError("unavailable", "broken");
+    };
+    const began = clock.now();
+    await pass(clock, failureOf(calc.get(ctx, one)));
+    assert.equal(attempts, 3);
+    assert.ok(clock.now() - began <= 105, `${clock.now() - began} ms`);
+  });
+
   test("a breaker an instance: what it refuses goes elsewhere", async () => {
     const breakers = new Map<string, ReturnType<typeof circuitBreaker>>();
     const events: string[] = [];

@@ -17,6 +17,8 @@ export interface ClientDefaultsOptions {
   readonly retry?: RetryOptions | false;
   readonly hedge?: HedgeOptions | false;
   readonly deadlineCheck?: DeadlineCheckOptions | false;
+  /** Middlewares around each attempt, before an instance is picked for it, the first outermost. Default none. */
+  readonly perAttempt?: readonly Middleware[];
   readonly clock?: Clock;
   readonly random?: Random;
 }
@@ -28,7 +30,8 @@ export interface ClientDefaultsOptions {
  * 2. throttle: outside of retry, so that it sees each call once and its refusals are not tried again;
  * 3. retry: each try picks an instance of its own;
  * 4. hedge, if asked for: inside of retry, charged to the same budget;
- * 5. deadline check: around each attempt, so that none is sent that cannot end in time.
+ * 5. `perAttempt`, if given: what each attempt costs, as one of a quota of theirs;
+ * 6. deadline check: around each attempt, so that none is sent that cannot end in time, whatever it has waited for.
  */
 export function clientDefaults(options: ClientDefaultsOptions = {}): readonly Middleware[] {
   const { timeoutMs = 10_000, clock = systemClock, random = systemRandom } = options;
@@ -38,6 +41,7 @@ export function clientDefaults(options: ClientDefaultsOptions = {}): readonly Mi
   const budget = budgetsOf(options.retry === false ? undefined : options.retry?.budget, clock);
   if (options.retry !== false) stack.push(retry({ clock, random, ...options.retry, budget }));
   if (options.hedge) stack.push(hedge({ clock, budget, ...options.hedge }));
+  stack.push(...(options.perAttempt ?? []));
   if (options.deadlineCheck !== false) stack.push(deadlineCheck({ side: "client", ...options.deadlineCheck }));
   return stack;
 }

@@ -139,6 +139,11 @@ export class Peer implements Candidate {
     return this.#load(ctx, {});
   }
 
+  /** Whether what stands around its calls would refuse one as things stand. */
+  refuses(ctx: Context, method: MethodInfo): boolean {
+    return this.#around.refuses?.(ctx, method) !== undefined;
+  }
+
   /** @param slot - the number of the method: small, and the same for it every time. */
   endpoint(method: MethodInfo, slot: number): Endpoint {
     return (this.#endpoints[slot] ??= this.#around(this.#connection.endpoint(method), method));

@@ -16,6 +16,8 @@ import { Availability } from "./availability.ts";
 import { Heard } from "./heard.ts";
 import { type Connections, Peer, type Surroundings } from "./peer.ts";
 
+/** So many instances are picked for one attempt when what stands around each refuses it. */
+const MAX_PICKS = 20;
 /** What an instance says of itself later than that is old. */
 const PROBE_TIMEOUT_MS = 1000;
 
@@ -140,7 +142,7 @@ export class Target implements InstanceObserver {
     const streams = method.kind === "server_stream" || method.kind === "bidi_stream";
     const send = (ctx: Context, request: unknown): Promise<unknown> => {
       try {
-        return this.#call(this.#pick(ctx), ctx, request, method, slot, streams);
+        return this.#call(this.#pick(ctx, method), ctx, request, method, slot, streams);
       } catch (error) {
         return Promise.reject(error);
       }
@@ -149,7 +151,7 @@ export class Target implements InstanceObserver {
       this.#known ? send(ctx, request) : this.#firstSnapshot(ctx).then(() => send(ctx, request));
   }
 
-  #pick(ctx: Context): Peer {
+  #pick(ctx: Context, method: MethodInfo): Peer {
     const failure = this.#failure;
     if (failure !== undefined && this.#deps.clock.now() - this.#failingSinceMs > this.#deps.maxStaleMs) {
       throw new ServiceError("unavailable", `${this.#service}: discovery has failed for too long: ${failure.message}`, {
@@ -159,7 +161,8 @@ export class Target implements InstanceObserver {
     const attempts = ctx.value(attemptsKey);
     // Most calls are tried once: only a second attempt needs a set.
     if (attempts !== undefined && attempts.count > 0) attempts.tried ??= new Set([attempts.first]);
-    const peer = this.#available.probe() ?? this.#pickOther(ctx, attempts?.tried as ReadonlySet<Peer> | undefined);
+    const tried = attempts?.tried as ReadonlySet<Peer> | undefined;
+    const peer = this.#available.probe() ?? this.#pickWilling(ctx, method, tried);
     if (peer === undefined) {
       const why = this.#unusable === undefined ? "no instance is known" : `no instance can be used: ${this.#unusable}`;
       throw new ServiceError("unavailable", `${this.#service}: ${why}`, { retry: { unprocessed: true } });
@@ -170,6 +173,20 @@ export class Target implements InstanceObserver {
       attempts.tried?.add(peer);
     }
     return peer;
+  }
+
+  /** One whose own middlewares let the call through, if a few picks find one: an open circuit is to cost the call no attempt. */
+  #pickWilling(ctx: Context, method: MethodInfo, tried: ReadonlySet<Peer> | undefined): Peer | undefined {
+    const first = this.#pickOther(ctx, tried);
+    if (this.#deps.perInstance === undefined || first === undefined || !first.refuses(ctx, method)) return first;
+    const seen = new Set(tried).add(first);
+    for (let i = 1; i < MAX_PICKS; i++) {
+      const next = this.#pickOther(ctx, seen);
+      if (next === undefined || seen.has(next)) break;
+      if (!next.refuses(ctx, method)) return next;
+      seen.add(next);
+    }
+    return first;
   }
 
   #pickOther(ctx: Context, tried: ReadonlySet<Peer> | undefined): Peer | undefined {

@@ -76,13 +76,19 @@ export class Breaker {
   /** Lets a call through: what to hand back with its outcome. -1 when it is refused. */
   enter(): number {
     if (this.#state === CLOSED) return this.#generation;
-    if (this.#state === OPEN && this.#settings.clock.now() >= this.#openUntilMs) this.#turn(HALF_OPEN, this.#reason);
-    if (this.#state === OPEN || this.#probing >= this.#settings.probes) {
-      this.#refused++;
-      return -1;
-    }
+    if (this.refuses()) return -1;
+    if (this.#state === OPEN) this.#turn(HALF_OPEN, this.#reason);
     this.#probing++;
     return this.#generation;
+  }
+
+  /** Whether a call is refused as things stand; it is counted then. */
+  refuses(): boolean {
+    if (this.#state === CLOSED) return false;
+    const full =
+      this.#state === OPEN ? this.#settings.clock.now() < this.#openUntilMs : this.#probing >= this.#settings.probes;
+    if (full) this.#refused++;
+    return full;
   }
 
   /** A call that was let through has ended, in a way that tells something of the one called. */

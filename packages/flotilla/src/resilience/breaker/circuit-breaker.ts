@@ -4,10 +4,11 @@ import { systemClock } from "../../clock/system-clock.ts";
 import { type Endpoint, type Middleware, withPolicies } from "../../endpoint/endpoint.ts";
 import { type Guard, guarded } from "../../endpoint/guard.ts";
 import type { MethodInfo } from "../../endpoint/method-info.ts";
+import { refusalReason } from "../../errors/details.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { isFailure } from "../failure.ts";
 import { RATE_LIMITED } from "../rate-limit/rate-limit.ts";
-import { DEADLINE_TOO_NEAR, OVERLOADED, refusal, refusalReason } from "../refusal.ts";
+import { DEADLINE_TOO_NEAR, OVERLOADED, refusal } from "../refusal.ts";
 import { Breaker, type BreakerState } from "./breaker.ts";
 import { BreakerPolicy } from "./breaker-policy.ts";
 import { consecutive, type TripFactory } from "./trip.ts";
@@ -80,8 +81,13 @@ export function circuitBreaker(options: CircuitBreakerOptions = {}): CircuitBrea
     if (breaker === undefined) breakers.set(name, (breaker = new Breaker(name, settings)));
     return guarded(breaking(breaker, method, clock, fails), next, method);
   };
-  const circuit = Object.defineProperty(middleware, "breakers", {
-    get: () => Array.from(breakers.values(), (breaker) => breaker.state),
+  const refuses: Middleware["refuses"] = (_ctx, { procedure, service }) => {
+    const breaker = breakers.get(per === "method" ? procedure : service);
+    return breaker?.refuses() === true ? open(breaker.state) : undefined;
+  };
+  const circuit = Object.defineProperties(middleware, {
+    breakers: { get: () => Array.from(breakers.values(), (breaker) => breaker.state) },
+    refuses: { value: refuses },
   }) as unknown as CircuitBreaker;
   return withPolicies(circuit, [policy]);
 }

@@ -146,7 +146,7 @@ describe("waiting", () => {
     }
     call("next");
     await settle();
-    assert.match(outcomes["old"]!, /overloaded: it has waited \d+ ms/);
+    assert.match(outcomes["old"]!, /overloaded: the call has waited \d+ ms/);
     assert.equal(limit.state.refused.sheddable, 1);
     call("newest");
     call("critical", "critical");

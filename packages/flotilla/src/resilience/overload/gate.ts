@@ -128,7 +128,8 @@ export class Gate {
     this.#count(rank, nowMs);
     // That nobody found room may have been what the limit waited for.
     if (this.#hasRoom(nowMs)) this.#admit(nowMs);
-    return this.#settings.refusal(`${this.#inFlight} calls are in flight and ${this.#line.size} wait`);
+    const loop = this.#inFlight < this.#limit.current ? ", for the event loop has no time" : "";
+    return this.#settings.refusal(`${this.#inFlight} calls are in flight and ${this.#line.size} wait${loop}`);
   }
 
   /**
@@ -247,7 +248,7 @@ export class Gate {
     for (let rank = CRITICAL + 1; rank < priorities.length; rank++) {
       for (let place = this.#line.oldest(rank); place !== undefined; place = this.#line.oldest(rank)) {
         if (!this.#isLate(place, nowMs)) break;
-        this.#refuse(place, nowMs, `it has waited ${(nowMs - place.sinceMs).toFixed(0)} ms`);
+        this.#refuse(place, nowMs, `the call has waited ${(nowMs - place.sinceMs).toFixed(0)} ms`);
       }
     }
   }

@@ -8,6 +8,7 @@ import { sleep } from "../../context/sleep.ts";
 import { background, withTimeout } from "../../context/with.ts";
 import { contract } from "../../contract/contract.ts";
 import { serverStream, unary } from "../../contract/method.ts";
+import { errorInfo } from "../../errors/details.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { withTrace } from "../../metadata/trace.ts";
 import { channel, client } from "../../service/channel.ts";
@@ -142,6 +143,26 @@ describe("the line a call", () => {
     assert.equal((written[1]!["err"] as Line)["message"], "secret reason");
     assert.equal(written[1]!["trace_id"], written[2]!["trace_id"]);
     assert.ok(!told!.message.includes("secret"));
+  });
+
+  test("what a policy refuses is a warning, and a flood of it is held back and told of", async () => {
+    const details = [errorInfo({ reason: "OVERLOADED", domain: "flotilla.dev" })];
+    let calls = 0;
+    const written = await lines(
+      { burst: { burst: 5, perSecond: 1 } },
+      () => {
+        calls++;
+        throw new ServiceError("unavailable", "overloaded", { details });
+      },
+      async (work, ctx) => {
+        for (let n = 0; n < 50; n++) await failureOf(work.do(ctx, { n }));
+      },
+    );
+    const served = written.filter(({ msg }) => msg === "served");
+    assert.ok(served.length >= 5 && served.length < 10, `${served.length} lines`);
+    for (const { level } of served) assert.equal(level, 40);
+    const [told] = written.filter((line) => line.msg === "lines suppressed" && line["of"] === "served: OVERLOADED");
+    assert.equal(told!["suppressed"], calls - served.length);
   });
 
   test("LOG_LEVEL=info,calls=warn leaves the lines of failed and slow calls", async () => {

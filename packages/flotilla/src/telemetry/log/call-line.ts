@@ -2,6 +2,7 @@ import type { Context } from "../../context/context.ts";
 import type { FinishedCall } from "../../endpoint/finished-call.ts";
 import type { MethodInfo } from "../../endpoint/method-info.ts";
 import { codes } from "../../errors/code.ts";
+import { refusalReason } from "../../errors/details.ts";
 import type { ServerCall } from "../../metadata/call.ts";
 import { incomingTrace } from "../../metadata/trace.ts";
 import type { CallLog, LoggedCall, MethodLog } from "../calls/ports.ts";
@@ -119,14 +120,18 @@ export class CallLine implements LoggedCall {
     if (this.#over) return;
     this.#over = true;
     const { logging, component, slowMs } = this.#line.shared;
-    const failed = isServersFault(call.code);
+    const faulty = isServersFault(call.code);
+    // The policy tells when it begins to refuse, and counts: thousands of lines a second would cost more than the refusals.
+    const refused = faulty ? refusalReason(call.error) : undefined;
+    const failed = faulty && refused === undefined;
     const slow = call.durationMs >= slowMs;
     if (this.#held !== undefined) {
       if (failed || slow) logging.release(this.#held);
       else this.#held.take();
     }
-    const level = failed ? levelNumbers.error : slow ? levelNumbers.warn : levelNumbers.info;
+    const level = failed ? levelNumbers.error : faulty || slow ? levelNumbers.warn : levelNumbers.info;
     if (level < component.threshold) return;
+    if (refused !== undefined && !logging.admits(level, `served: ${refused}`)) return;
     logging.output.traceFlags = this.#span?.traceFlags ?? 0;
     logging.output.write(this.#text(call, attempts, level));
   }

@@ -96,7 +96,7 @@ export class Logging {
       rules: this.rules,
       base,
       epoch: () => this.#madeMs ?? this.epochMs(),
-      admit: (level, message) => this.#admit(level, message),
+      admit: (level, message) => this.admits(level, message),
       destination: this.output,
     };
     this.pino = createPino(setting);
@@ -140,7 +140,7 @@ export class Logging {
     const { component, level } = said;
     const container = new Container(this.rules, this.rules.limits.lineLength - FRAME);
     const text = textOf(container, said);
-    if (!this.#admit(levelNumbers[level], text)) return;
+    if (!this.admits(levelNumbers[level], text)) return;
     this.#put(component, level, fieldsOf(container, said), text, flagsOf(said.trace));
   }
 
@@ -159,7 +159,7 @@ export class Logging {
   release(held: HeldLines): void {
     const { lines, lost } = held.take();
     for (const { component, level, epochMs, fields, text, flags } of lines) {
-      if (!this.#admit(levelNumbers[level], text)) continue;
+      if (!this.admits(levelNumbers[level], text)) continue;
       this.#madeMs = epochMs;
       this.#put(component, level, fields, text, flags);
       this.#madeMs = undefined;
@@ -187,7 +187,8 @@ export class Logging {
     writeLine(component.raw, level, fields, text);
   }
 
-  #admit(level: number, message: string): boolean {
+  /** Whether a line of this message may be written now, by the limit of bursts. */
+  admits(level: number, message: string): boolean {
     if (this.#burst === undefined || this.#burst.admit(level, message)) return true;
     this.#suppressed++;
     return false;
