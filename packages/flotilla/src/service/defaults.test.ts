@@ -423,7 +423,7 @@ describe("instances that fail", () => {
     for (let i = 0; i < 100; i++)
       await pass(
         clock,
-        calc.get(ctx, one).catch((error: ServiceError) => failed.push(error.reason)),
+        calc.get(ctx, one).catch((error: unknown) => failed.push(ServiceError.from(error).reason)),
       );
     assert.deepEqual(failed, [undefined, undefined], "once each, for real");
   });

@@ -279,11 +279,9 @@ export class Target implements InstanceObserver {
     if (this.#closed) {
       throw new ServiceError("unavailable", `${this.#service}: the channel is closed`, { retry: { never: true } });
     }
-    if (!this.#known && this.#failure !== undefined) throw this.#unreachable(this.#failure);
-  }
-
-  #unreachable(failure: ServiceError): ServiceError {
-    return new ServiceError("unavailable", `${this.#service}: cannot discover instances: ${failure.message}`, {
+    const failure = this.#failure;
+    if (this.#known || failure === undefined) return;
+    throw new ServiceError("unavailable", `${this.#service}: cannot discover instances: ${failure.message}`, {
       cause: failure,
       retry: { unprocessed: true },
     });
