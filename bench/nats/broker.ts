@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { createServer, connect as connectSocket } from "node:net";
+import { connect as connectSocket, createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { onPath, pinned } from "../lib/machine.ts";
 
