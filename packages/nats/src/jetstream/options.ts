@@ -57,7 +57,7 @@ export interface JetStreamSettings extends NatsSettings {
 }
 
 export const EVENTS_PREFIX = "flotilla-events";
-/** What stands before the subject of a message that was given up. */
+/** What stands, with the name of the stream, before the subject of a message that was given up. */
 export const DEAD_PREFIX = "dead";
 const NAME = /^[A-Za-z0-9_-]{1,200}$/;
 

@@ -204,7 +204,7 @@ class Consuming implements Listening, LinkUser, DeliveryOwner {
       headerLine("Flotilla-Dead-Deliveries", String(deliveries)) +
       linesOf(msg);
     const connection: NatsConnection = await this.link.open();
-    const answer = await connection.request(`${DEAD_PREFIX}.${msg.subject}`, msg.data, {
+    const answer = await connection.request(`${DEAD_PREFIX}.${stream}.${msg.subject}`, msg.data, {
       timeout: BURY_TIMEOUT_MS,
       headers: new EncodedHeaders(lines).forPublish,
     });

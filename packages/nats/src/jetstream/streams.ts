@@ -35,7 +35,7 @@ export async function prepare(
   const subjects = services.map((service) => `${prefix}.${service}.*`);
   const shape = { discard: DiscardPolicy.New, max_age: nanos(WEEK_MS), ...create };
   await ensureStream(manager, stream, subjects, create === false ? undefined : shape);
-  await ensureStream(manager, deadLetters, [`${DEAD_PREFIX}.${prefix}.>`], create === false ? undefined : shape);
+  await ensureStream(manager, deadLetters, [`${DEAD_PREFIX}.${stream}.>`], create === false ? undefined : shape);
   for (const service of services) {
     await manager.consumers.add(stream, {
       durable_name: durableOf(group, service),
