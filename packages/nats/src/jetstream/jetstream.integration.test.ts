@@ -140,7 +140,8 @@ describe("JetStream", { skip }, () => {
       {
         placed(_ctx, { id }) {
           handled++;
-          if (id === "never") throw new ServiceError("failed_precondition", "no such customer", { retry: { never: true } });
+          if (id === "never")
+            throw new ServiceError("failed_precondition", "no such customer", { retry: { never: true } });
           throw new ServiceError("unavailable", "the bank is closed");
         },
       },
@@ -345,7 +346,9 @@ describe("JetStream", { skip }, () => {
     assert.match(nowhere.message, /nobody serves flotilla-events\.\S+\.placed at nats:.*there is no stream for it/);
     assert.equal(nowhere.retry?.unprocessed, true);
 
-    const service = plain.subscribe(`flotilla-events.${Orders.name}.*`, { callback: (_error, msg) => void msg.respond("hello") });
+    const service = plain.subscribe(`flotilla-events.${Orders.name}.*`, {
+      callback: (_error, msg) => void msg.respond("hello"),
+    });
     const impostor = await failureOf(publish(ctx, { id: "x" }));
     assert.equal(impostor.code, "failed_precondition");
     assert.match(impostor.message, /who answered is no stream/);
@@ -399,7 +402,9 @@ describe("JetStream", { skip }, () => {
     assert.equal(ack.stream, stream);
     await until("theirs is handled", () => seen[0] === "theirs");
     await publish(withHeaders(ctx, { "x-tenant": "acme" }), { id: "ours" });
-    const consumer = await manager.jetstream().consumers.get(stream, { filter_subjects: `flotilla-events.${Orders.name}.placed` });
+    const consumer = await manager
+      .jetstream()
+      .consumers.get(stream, { filter_subjects: `flotilla-events.${Orders.name}.placed` });
     const msg = await consumer.next({ expires: 2000 });
     assert.deepEqual(msg?.json(), { id: "ours" });
     assert.equal(msg?.headers?.get("x-tenant"), "acme");
