@@ -23,6 +23,8 @@ export class ClientCalls implements Way, Acceptor, LinkUser, ClientSide {
   #waiting = new Set<ClientEntry>();
   #next = 0;
   #sweep: Timer | undefined;
+  /** Why no answer can be heard, if so: the library has dropped the subscription for good. */
+  #deaf: string | undefined;
 
   constructor(address: string, servers: readonly string[], settings: ClientSettings, clock: Clock, random: Random) {
     this.settings = settings;
@@ -54,6 +56,7 @@ export class ClientCalls implements Way, Acceptor, LinkUser, ClientSide {
     if (this.#entries.size + this.#waiting.size >= settings.wire.maxConcurrentCalls) {
       throw this.#refused(`${settings.wire.maxConcurrentCalls} calls are in flight already`);
     }
+    if (this.#deaf !== undefined) throw this.#denied(this.#deaf);
     if (link.up) {
       if (link.congested) throw this.#refused(`the broker has yet to take ${link.pendingBytes} bytes`);
       this.#start(entry);
@@ -111,17 +114,23 @@ export class ClientCalls implements Way, Acceptor, LinkUser, ClientSide {
     for (const entry of this.#entries.values()) entry.fail(new ServiceError("unavailable", error));
   }
 
-  forbidden(operation: string, subject: string): void {
-    const ours = operation === "subscription" && subject === `${this.#inbox}*`;
+  /** @param subject - what nothing may be sent to. */
+  forbidden(subject: string): void {
     for (const entry of this.#entries.values()) {
-      if (!ours && entry.subject !== subject) continue;
-      const what = ours ? `answers at ${subject} may not be heard` : `nothing may be sent to ${subject}`;
-      entry.fail(new ServiceError("permission_denied", `${this.link.address}: ${what}`));
+      if (entry.subject === subject) entry.fail(this.#denied(`nothing may be sent to ${subject}`));
     }
   }
 
+  #denied(what: string): ServiceError {
+    return new ServiceError("permission_denied", `${this.link.address}: ${what}`);
+  }
+
   #received(error: Error | null, msg: Msg): void {
-    if (error !== null) return;
+    if (error !== null) {
+      for (const entry of this.#entries.values())
+        entry.fail(this.#denied(`answers may not be heard: ${error.message}`));
+      return;
+    }
     const entry = this.#entries.get(msg.subject.slice(this.#inbox.length));
     // Of a call that is over.
     if (entry === undefined) return;

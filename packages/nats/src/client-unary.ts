@@ -1,6 +1,6 @@
 import type { Msg } from "@nats-io/nats-core";
 import type { MethodInfo } from "flotilla/endpoint";
-import { type Code, codeFromHttp, type ServiceError } from "flotilla/errors";
+import type { Code, ServiceError } from "flotilla/errors";
 import type { MetadataRecord } from "flotilla/metadata";
 import { type Caller, newRecord, PROTO_TYPE, type Wire } from "flotilla/wire";
 import {
@@ -99,12 +99,27 @@ export class ClientUnary implements ClientEntry {
   }
 }
 
+/** What services of others mean by their numbers: those of HTTP, said by the service itself and not by something on the way to it. */
+const codeOf: ReadonlyMap<string, Code> = new Map([
+  ["400", "invalid_argument"],
+  ["401", "unauthenticated"],
+  ["403", "permission_denied"],
+  ["404", "not_found"],
+  ["408", "deadline_exceeded"],
+  ["409", "aborted"],
+  ["429", "resource_exhausted"],
+  ["499", "canceled"],
+  ["500", "internal"],
+  ["501", "unimplemented"],
+  ["503", "unavailable"],
+  ["504", "deadline_exceeded"],
+]);
+
 /** The error of an answer as the Connect protocol writes it: ours as it is, that of any other service out of its headers. */
 function errorText(body: Uint8Array, status: string, message: string | undefined): string {
   const text = utf8(body);
   if (isConnectError(text)) return text;
-  const number = Number(status);
-  const code: Code = Number.isInteger(number) ? codeFromHttp(number) : "unknown";
+  const code = codeOf.get(status) ?? "unknown";
   return JSON.stringify({ code, message: message ?? `the service answered with error ${status}` });
 }
 

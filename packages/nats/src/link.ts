@@ -20,8 +20,8 @@ export interface LinkUser {
   lost(): void;
   /** It is back; subscriptions are as they were. */
   restored?(): void;
-  /** The broker forbids a subject. */
-  forbidden?(operation: string, subject: string): void;
+  /** The broker forbids to send to a subject. */
+  forbidden?(subject: string): void;
 }
 
 /**
@@ -116,7 +116,7 @@ export class Link {
         this.#delayMs = FIRST_RECONNECT_MS;
         this.#user.restored?.();
       } else if (status.type === "error" && status.error instanceof PermissionViolationError) {
-        this.#user.forbidden?.(status.error.operation, status.error.subject);
+        if (status.error.operation === "publish") this.#user.forbidden?.(status.error.subject);
       }
     }
     // It was closed: by us, or by the library for good.

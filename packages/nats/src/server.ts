@@ -1,4 +1,4 @@
-import type { NatsConnection, Subscription } from "@nats-io/nats-core";
+import type { Msg, NatsConnection, Subscription } from "@nats-io/nats-core";
 import { type Random, systemRandom } from "flotilla/clock";
 import type { Context } from "flotilla/context";
 import type { Listener, Listening, Service } from "flotilla/endpoint";
@@ -119,39 +119,27 @@ class Server implements Listening, LinkUser {
 
   opened(connection: NatsConnection): void {
     const calls = this.#calls;
+    const listen = (subject: string, handle: (msg: Msg) => void, queue?: string): Subscription =>
+      connection.subscribe(subject, {
+        ...(queue !== undefined && { queue }),
+        callback: (error, msg) => {
+          if (error === null) handle(msg);
+          else this.#forbidden.push(subject);
+        },
+      });
     for (const { name, methods, observed } of this.#services) {
       const queue = this.#queue ?? name;
       const counts = methods.map(({ info }) => new MethodCount(info, subjectOf(this.#prefix, info.procedure)));
       for (const count of counts) {
-        this.#requests.push(
-          connection.subscribe(count.subject, {
-            queue,
-            callback: (error, msg) => {
-              if (error === null) calls.request(count, msg);
-            },
-          }),
-        );
+        this.#requests.push(listen(count.subject, (msg) => calls.request(count, msg), queue));
       }
-      connection.subscribe(cancelSubjectOf(this.#prefix, name), {
-        callback: (error, msg) => {
-          if (error === null) calls.cancel(msg);
-        },
-      });
+      listen(cancelSubjectOf(this.#prefix, name), (msg) => calls.cancel(msg));
       // What comes with a middleware is nobody's concern.
       if (observed !== false) {
         new ServiceAnswers(name, queue, this.#words, counts, this.#root.clock).subscribe(connection);
       }
     }
-    connection.subscribe(calls.streamSubjects, {
-      callback: (error, msg) => {
-        if (error === null) calls.frame(msg);
-      },
-    });
-  }
-
-  forbidden(operation: string, subject: string): void {
-    // An answer that may not be sent is the concern of who asked for it.
-    if (operation === "subscription") this.#forbidden.push(subject);
+    listen(calls.streamSubjects, (msg) => calls.frame(msg));
   }
 
   lost(): void {
