@@ -96,13 +96,14 @@ class Publisher implements Connection, Acceptor {
 /** A message on its way into a stream. */
 class Publishing implements ClientEntry {
   readonly subject: string;
+  readonly cancelSubject = undefined;
+  reply: string | undefined;
   readonly giveUpAtMs: number;
   readonly #calls: ClientCalls;
   readonly #headers: MetadataRecord;
   readonly #id: string;
   readonly #request: Wire;
   readonly #caller: Caller;
-  #reply: string | undefined;
   #over = false;
 
   constructor(calls: ClientCalls, method: MethodInfo, headers: MetadataRecord, request: Wire, caller: Caller) {
@@ -120,7 +121,7 @@ class Publishing implements ClientEntry {
   start(reply: string): void {
     const lines = requestLines(this.#headers) + headerLine("Nats-Msg-Id", this.#id);
     sendRequest(this.#calls.link, this.subject, bytesOf(this.#request), reply, lines);
-    this.#reply = reply;
+    this.reply = reply;
   }
 
   received(msg: Msg): void {
@@ -163,7 +164,7 @@ class Publishing implements ClientEntry {
 
   #close(): void {
     this.#over = true;
-    this.#calls.forget(this, this.#reply);
+    this.#calls.forget(this, this.reply);
   }
 }
 
