@@ -129,6 +129,8 @@ for (let round = 0; round < rounds; round++) {
     for (const socket of sockets) socket.destroy();
     await under;
     await until("it is connected again", () => connection.poolState?.().open === 1);
+    // A word that is lost with the next connection is lost for good.
+    await until("its handler is cancelled", () => listening.inFlight === 0);
   }
   for (let n = 0; n < connections; n++) {
     const own = natsClient(quick).connect(broker);
