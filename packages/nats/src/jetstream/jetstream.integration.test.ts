@@ -389,6 +389,24 @@ describe("JetStream", { skip }, () => {
     await until("it is handled", () => handled === 1);
   });
 
+  test("a consumer that is there already takes on what is asked now", async (t) => {
+    const { Orders, stream, consume, publish, manager, left } = await bed(t);
+    await (await consume({}, { ackWaitMs: 5000, maxAckPending: 10 })).close();
+    await publish(ctx, { id: "kept meanwhile" });
+    let handled = 0;
+    const methods: Partial<Implementation<Orders>> = {
+      placed() {
+        handled++;
+        return {};
+      },
+    };
+    await consume(methods, { ackWaitMs: 7000, maxAckPending: 20 });
+    await until("it is handled", () => handled === 1);
+    await settled(left);
+    const { config } = await manager.consumers.info(stream, `workers-${Orders.name.replaceAll(".", "-")}`);
+    assert.deepEqual([config.ack_wait, config.max_ack_pending, config.max_deliver], [7e9, 20, -1]);
+  });
+
   test("a plain client publishes, and reads what was published", async (t) => {
     const { Orders, stream, consume, publish, manager, plain } = await bed(t);
     const seen: string[] = [];
