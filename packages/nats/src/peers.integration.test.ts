@@ -248,7 +248,7 @@ describe("peers that are not ours", { skip }, () => {
 
   test("what the broker forbids is told: at the start of a listener, and to its caller", async (t) => {
     const guarded = await TestNats.start(
-      'authorization { users = [ { user: "u", password: "p", permissions: { publish: { deny: "flotilla.calc.>" }, subscribe: { deny: ["flotilla.calc.v1.Calculator.sum", "_DEAF.>"] } } } ] }',
+      'authorization { users = [ { user: "u", password: "p", permissions: { publish: { deny: "flotilla.calc.v1.Calculator.sum" }, subscribe: { deny: ["flotilla.calc.v1.Calculator.sum", "_DEAF.>"] } } } ] }',
     );
     const account = { broker: { user: "u", pass: "p" } };
     const connection = natsClient(account).connect(guarded.address);
