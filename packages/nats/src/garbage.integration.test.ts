@@ -391,7 +391,11 @@ describe("what is not as it should be", { skip }, () => {
           },
         });
         t.after(() => subscription.unsubscribe());
-        const calls = call(t, { heartbeatMs: 20, windowBytes: 100_000, maxWaitingMessages: 1 });
+        const calls = call(t, {
+          heartbeatMs: what === "silence" ? 20 : 5000,
+          windowBytes: 100_000,
+          maxWaitingMessages: 1,
+        });
         const stream = calls.many(background(), nothing)[Symbol.asyncIterator]();
         const error = await failureOf(
           (async () => {
