@@ -106,7 +106,7 @@ export class Delivery implements Caller {
   #say(word: Uint8Array): void {
     if (this.#over) return;
     this.#over = true;
-    this.#owner.link.send(this.msg.reply!, word, undefined, undefined);
+    this.#owner.link.answer(this.msg.reply!, word, undefined);
     this.#owner.settled(this);
   }
 }
