@@ -7,9 +7,11 @@ import { background, type Context, withTimeout } from "flotilla/context";
 import { contract, type Implementation, type Schema, serverStream, unary } from "flotilla/contract";
 import { ServiceError } from "flotilla/errors";
 import { serverCall, withHeaders, withResponseObserver } from "flotilla/metadata";
-import { implement } from "flotilla/service";
+import { host, implement } from "flotilla/service";
 import { until } from "flotilla/testing";
 import { skipWithout } from "../../../../scripts/servers.ts";
+import { natsClient } from "../client.ts";
+import { nats } from "../server.ts";
 import { anything, clientOf, failureOf, Gate } from "../test-fixtures/bed.ts";
 import { TestNats } from "../test-fixtures/nats-server.ts";
 import { jetstreamClient } from "./client.ts";
@@ -506,6 +508,35 @@ describe("JetStream", { skip }, () => {
     assert.equal(msg?.headers?.get("x-tenant"), "acme");
     assert.ok(msg?.headers?.get("Nats-Msg-Id").startsWith(`${Orders.name}/placed:`));
     assert.ok(plain.info !== undefined);
+  });
+
+  test("one host answers calls and handles messages: the listener is told which contracts are its own", async (t) => {
+    const { Orders, stream, publish } = await bed(t);
+    const Ask = contract("shop.v1.Price", {
+      ask: unary({ input: anything<Order>(), output: anything<{ v: number }>() }),
+    });
+    let handled = 0;
+    const placed = (): object => {
+      handled++;
+      return {};
+    };
+    const shop = await host({
+      name: "shop",
+      serve: [implement(Ask, { ask: () => ({ v: 7 }) }), implement(Orders, { placed, paid: () => ({}) })],
+      listen: [nats({ servers: broker.address }), jetstream({ servers: broker.address, stream, services: [Orders] })],
+      admin: false,
+      onEvent() {},
+    }).start();
+    const connection = natsClient().connect(broker.address);
+    t.after(async () => {
+      await connection.close();
+      await shop.stop();
+    });
+    assert.deepEqual(await clientOf(Ask, connection).ask(ctx, { id: "x" }), { v: 7 });
+    await publish(ctx, { id: "o-1" });
+    await until("it is handled", () => handled === 1);
+    const other = jetstream({ servers: broker.address, stream, services: [{ name: "not.Served" }] });
+    await assert.rejects(other.listen([], ctx), /jetstream: services names not\.Served, which the host does not serve/);
   });
 
   test("methods that stream are refused, and options that are not legal, by name", async (t) => {

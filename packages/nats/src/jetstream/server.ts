@@ -79,8 +79,7 @@ class Consuming implements Listening, LinkUser, DeliveryOwner {
     this.#settings = settings;
     this.#root = root;
     this.#random = random;
-    // What comes with a middleware of the host answers questions, which nobody asks of a stream.
-    const handled = services.filter(({ observed }) => observed !== false);
+    const handled = handledOf(services, settings.services);
     this.#services = handled.map(({ name }) => name);
     for (const { info } of handled.flatMap(({ methods }) => methods)) {
       checkOneWay("jetstream", info);
@@ -264,6 +263,17 @@ class Consuming implements Listening, LinkUser, DeliveryOwner {
     this.#working?.cancel();
     await this.link.close(this.#root.clock);
   }
+}
+
+/** @throws TypeError when one is asked for that is not served. */
+function handledOf(services: readonly Service[], wanted: readonly string[] | undefined): readonly Service[] {
+  // What comes with a middleware of the host answers questions, which nobody asks of a stream.
+  if (wanted === undefined) return services.filter(({ observed }) => observed !== false);
+  return wanted.map((name) => {
+    const found = services.find((service) => service.name === name);
+    if (found === undefined) throw new TypeError(`jetstream: services names ${name}, which the host does not serve`);
+    return found;
+  });
 }
 
 /** The headers of a message as they came, if they can be read. */
