@@ -6,6 +6,18 @@ import type { Link } from "../link.ts";
 /** Codes that another delivery would end with as well. */
 const PERMANENT: ReadonlySet<string> = new Set(["invalid_argument", "unimplemented", "out_of_range"]);
 
+/**
+ * Codes of what passes. With these `retry.never` means that no caller shall try at once again, as calls say that were retried in vain further
+ * down; a later delivery is another matter.
+ */
+const PASSING: ReadonlySet<string> = new Set([
+  "aborted",
+  "canceled",
+  "deadline_exceeded",
+  "resource_exhausted",
+  "unavailable",
+]);
+
 const ACK = Buffer.from("+ACK");
 const NAK = Buffer.from("-NAK");
 const WORKING = Buffer.from("+WPI");
@@ -87,7 +99,8 @@ export class Delivery implements Caller {
     if (this.#over) return;
     const owner = this.#owner;
     const { deliveries } = this.place;
-    if (PERMANENT.has(error.code) || error.retry?.never === true) void this.#bury(error);
+    const hopeless = PERMANENT.has(error.code) || (error.retry?.never === true && !PASSING.has(error.code));
+    if (hopeless) void this.#bury(error);
     else if (owner.closing) this.giveBack();
     else if (deliveries >= owner.maxDeliveries) void this.#bury(error);
     else this.giveBack(Math.max(error.retry?.afterMs ?? 0, owner.backoffMs(deliveries)));

@@ -29,7 +29,7 @@ const PREPARE_AGAIN_MS = 2000;
  * ```
  *
  * A message is acknowledged when its handler has succeeded: each is handled at least once. What fails is delivered again, later each time; what cannot
- * be read, what says `retry.never`, and what has failed too often goes to the dead letters, with the reason in its headers.
+ * be read, what fails for good (`retry.never`), and what has failed too often goes to the dead letters, with the reason in its headers.
  *
  * @throws TypeError when an option is not legal, naming it.
  */
