@@ -5,7 +5,8 @@ import { headers, type NatsConnection } from "@nats-io/transport-node";
 import { systemClock } from "flotilla/clock";
 import { background, type Context, withTimeout } from "flotilla/context";
 import { contract, type Implementation, type Schema, serverStream, unary } from "flotilla/contract";
-import { ServiceError } from "flotilla/errors";
+import type { Middleware } from "flotilla/endpoint";
+import { errorInfo, FLOTILLA_DOMAIN, ServiceError } from "flotilla/errors";
 import { serverCall, withHeaders, withResponseObserver } from "flotilla/metadata";
 import { host, implement } from "flotilla/service";
 import { until } from "flotilla/testing";
@@ -394,20 +395,60 @@ describe("JetStream", { skip }, () => {
     await until("it is handled", () => handled === 1);
   });
 
+  test("what a policy refuses stays in hand until it is taken, and counts as one delivery", async (t) => {
+    const { Orders, stream, publish, left, dead } = await bed(t);
+    let refused = 0;
+    const handled: string[] = [];
+    const refusing: Middleware = (next) => (inner, request) => {
+      if (++refused % 8 === 0) return next(inner, request);
+      const details = [errorInfo({ reason: "OVERLOADED", domain: FLOTILLA_DOMAIN })];
+      return Promise.reject(new ServiceError("unavailable", "overloaded", { details, retry: { never: true } }));
+    };
+    const methods = {
+      placed: (_ctx: Context, { id }: Order) => {
+        handled.push(id);
+        return {};
+      },
+      paid: () => ({}),
+    };
+    const options = { servers: broker.address, stream, backoffMs: 5, maxBackoffMs: 10, maxDeliveries: 2 };
+    const listening = await jetstream(options).listen([implement(Orders, methods, { use: [refusing] })], ctx);
+    t.after(() => listening.close());
+    await publish(ctx, { id: "patient" });
+    await until("it is handled", () => handled.length === 1);
+    await settled(left);
+    assert.deepEqual(await dead(), []);
+
+    // One that waits is given back at once when the listener goes.
+    await listening.close();
+    const slow = await jetstream({ ...options, backoffMs: 600_000, maxBackoffMs: 600_000 }).listen(
+      [implement(Orders, methods, { use: [refusing] })],
+      ctx,
+    );
+    t.after(() => slow.close());
+    const before = refused;
+    await publish(ctx, { id: "waiting" });
+    await until("it is refused", () => refused > before);
+    await slow.close();
+    const other = await jetstream(options).listen([implement(Orders, methods)], ctx);
+    t.after(() => other.close());
+    await until("another has it", () => handled.length === 2);
+  });
+
   test("a message whose process is gone each time is given up, and no handler has it again", async (t) => {
     const { Orders, stream, consume, publish, manager, left, dead } = await bed(t);
     await (await consume({})).close();
     await publish(ctx, { id: "poison" });
     const durable = `workers-${Orders.name.replaceAll(".", "-")}`;
     const consumer = await manager.jetstream().consumers.get(stream, durable);
-    for (let delivery = 1; delivery <= 3; delivery++) {
+    for (let delivery = 1; delivery <= 6; delivery++) {
       const msg = await consumer.next({ expires: 5000 });
       assert.equal(msg?.info.deliveryCount, delivery);
       msg?.nak();
     }
     await consume({ placed: () => assert.fail("called") }, { maxDeliveries: 3 });
     await untilAsync("it is dead", async () => (await dead()).length === 1);
-    assert.match((await dead())[0]!.reason, /^aborted: delivered 3 times, and never ended/);
+    assert.match((await dead())[0]!.reason, /^aborted: delivered 6 times, and never ended/);
     await settled(left);
   });
 

@@ -1,5 +1,5 @@
 import type { Msg, NatsConnection } from "@nats-io/nats-core";
-import { type Random, systemRandom, type Timer } from "flotilla/clock";
+import { type Clock, type Random, systemRandom, type Timer } from "flotilla/clock";
 import type { Context } from "flotilla/context";
 import { type Listener, type Listening, reportError, type Service } from "flotilla/endpoint";
 import { ServiceError } from "flotilla/errors";
@@ -98,6 +98,10 @@ class Consuming implements Listening, LinkUser, DeliveryOwner {
     return this.link.up ? 1 : 0;
   }
 
+  get clock(): Clock {
+    return this.#root.clock;
+  }
+
   get maxDeliveries(): number {
     return this.#settings.maxDeliveries;
   }
@@ -168,7 +172,12 @@ class Consuming implements Listening, LinkUser, DeliveryOwner {
     if (place === undefined) return puller.release();
     const delivery = new Delivery(msg, place, this);
     this.#deliveries.set(delivery, puller);
-    if (place.deliveries > this.maxDeliveries) return delivery.failed(neverEnded(place.deliveries - 1));
+    // Those that were given back count as well: so there are twice as many before nobody may try any more.
+    if (place.deliveries > 2 * this.maxDeliveries) return delivery.failed(neverEnded(place.deliveries - 1));
+    this.handle(delivery);
+  }
+
+  handle(delivery: Delivery): void {
     try {
       this.#handle(delivery);
     } catch (error) {
@@ -239,7 +248,9 @@ class Consuming implements Listening, LinkUser, DeliveryOwner {
   }
 
   async #drain(): Promise<void> {
+    this.closing = true;
     this.#preparing?.cancel();
+    for (const delivery of this.#deliveries.keys()) delivery.leave();
     for (const puller of this.#pullers) puller.stop();
     // Until the broker has heard of it, messages come still, and are given back.
     await this.link.flush(this.#root.clock);
@@ -256,7 +267,6 @@ class Consuming implements Listening, LinkUser, DeliveryOwner {
   }
 
   async #close(cause: unknown): Promise<void> {
-    this.closing = true;
     const drained = this.drain();
     await this.#serving.close(cause);
     await drained;
