@@ -4,7 +4,7 @@ import { formatConnectTimeout, parseConnectTimeout } from "../../../codec/timeou
 import { UNWATCHED_MS, type Watchable } from "../../../context/watch-list.ts";
 import { reportError } from "../../../endpoint/report.ts";
 import { ServiceError } from "../../../errors/service-error.ts";
-import type { MetadataRecord } from "../../../metadata/metadata.ts";
+import { copyRecord, type MetadataRecord } from "../../../metadata/metadata.ts";
 import { ParsedMessage } from "../../../wire/message.ts";
 import type { Request, Response } from "../http-message.ts";
 import { RequestHead } from "../request-head.ts";
@@ -162,12 +162,16 @@ export class Exchange implements RpcCallOwner, OnSocket, Watchable {
     return undefined;
   }
 
-  /** Those of the request, less the time that has passed. */
+  /** Those of the request, less the time that has passed. What one call of a batch writes to them the others must not read. */
   #headers(): MetadataRecord {
     const headers = this.#req.headers as MetadataRecord;
-    if (this.#timeoutMs === undefined) return headers;
-    const left = formatConnectTimeout(this.#timeoutMs - (this.#state.root.clock.now() - this.#startedMs));
-    return { ...headers, "connect-timeout-ms": left };
+    if (this.#timeoutMs === undefined && !this.#body.batch) return headers;
+    const own = copyRecord(headers);
+    if (this.#timeoutMs !== undefined) {
+      const left = this.#timeoutMs - (this.#state.root.clock.now() - this.#startedMs);
+      own["connect-timeout-ms"] = formatConnectTimeout(left);
+    }
+    return own;
   }
 
   /** Tells telemetry of a request that no call is made of. @returns its answer. */

@@ -321,6 +321,26 @@ test("headers and trailers of a handler come with a single answer, and not with 
   assert.deepEqual([batch.headers["x-many"], batch.headers["trailer-x-after"]], [undefined, undefined]);
 });
 
+test("what a call of a batch writes to its headers the others do not read", async (t) => {
+  const seen: (string | undefined)[] = [];
+  const { address } = await serve(
+    t,
+    {},
+    {
+      echo(ctx, request) {
+        const { headers } = serverCall(ctx)!;
+        seen.push(headers.get("x-user"));
+        headers.set("x-user", request.text);
+        return request;
+      },
+    },
+  );
+  const batch = [call("echo", { text: "a" }, 1), call("echo", { text: "b" }, 2)];
+  await ask(address, batch);
+  await ask(address, batch, { "connect-timeout-ms": "20000" });
+  assert.deepEqual(seen, [undefined, undefined, undefined, undefined]);
+});
+
 test("what cannot be a header costs the answer, and nothing else", async (t) => {
   const { address, reported, listening } = await serve(
     t,
