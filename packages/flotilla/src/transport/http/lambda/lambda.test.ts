@@ -327,6 +327,46 @@ describe("invoked by itself", () => {
     assert.deepEqual(await failureOf(own), { type: "unknown", code: "unknown", message: "the answer has status 418" });
   });
 
+  test("metadata: what is no header is refused, what would say something else of the body is not passed on", async () => {
+    const echo = { method: "test.v1.Freight/echo", input: { text: "x".repeat(2000) } };
+    const wrong = async (metadata: object, message: RegExp) => {
+      const failure = await failureOf(invoke({ ...echo, metadata: metadata as NonNullable<InvokeEvent["metadata"]> }));
+      assert.equal(failure.type, "invalid_argument");
+      assert.match(failure.message, message);
+    };
+    await wrong({ "x-n": 7 }, /metadata "x-n" must be a string, or a list of strings, got 7/);
+    await wrong({ "x-n": ["a", null] }, /metadata "x-n" must be a string, or a list of strings, got null/);
+    await wrong({ "x n": "a" }, /"x n" is not a valid header name/);
+    await wrong({ "x-n": "a\r\nb: c" }, /"x-n" has a character a header cannot carry/);
+    const metadata = { "accept-encoding": "gzip", "Content-Encoding": "br", "content-type": "text/plain", lambda: "x" };
+    const result = await invoke(
+      { ...echo, metadata },
+      { echo: (ctx) => ({ text: `${serverCall(ctx)!.headers.get("lambda")}${"x".repeat(2000)}` }) },
+      { compressMinBytes: 1024 },
+    );
+    assert.deepEqual(result.output, { text: "x".repeat(2001) });
+    const none = { method: "test.v1.Freight/root", metadata: null as unknown as NonNullable<InvokeEvent["metadata"]> };
+    assert.deepEqual((await invoke(none)).output, { text: "root" });
+  });
+
+  test("metadata of the answer is what the service has set, and nothing that is for browsers", async () => {
+    const event = { method: "test.v1.Freight/root", metadata: { origin: "https://a.example" } };
+    for (const origins of ["*", ["https://a.example"]] as const) {
+      assert.deepEqual((await invoke(event, {}, { cors: { origins } })).metadata, {});
+    }
+  });
+
+  test("REST routes and further protocols cannot be had so", async () => {
+    let booked = false;
+    const bookCargo: Implementation<typeof Freight>["bookCargo"] = (_ctx, cargo) => ((booked = true), cargo);
+    for (const method of ["cargos", "rpc", "test.v1.Freight/sum?x=1"]) {
+      const event = { method, input: { id: "7" } };
+      const { type } = await failureOf(invoke(event, { bookCargo }, { protocols: [jsonRpc()] }));
+      assert.equal(type, "unimplemented");
+    }
+    assert.equal(booked, false);
+  });
+
   test("what is no event of ours is refused, saying what it has", async () => {
     for (const event of [
       { Records: [] },
@@ -338,6 +378,8 @@ describe("invoked by itself", () => {
       { requestContext: null },
       { httpMethod: "GET" },
       { method: 1 },
+      // By a load balancer, which encodes queries and reads answers otherwise.
+      { httpMethod: "GET", path: "/", headers: {}, requestContext: { elb: { targetGroupArn: "arn:aws:…" } } },
     ]) {
       await assert.rejects(handlerOf()(event as unknown as InvokeEvent), /^TypeError: lambda: the event is neither/);
     }
@@ -357,6 +399,14 @@ describe("the end of the invocation", () => {
     assert.equal(await left(["connect-timeout-ms", "500"], 3000), "500");
     assert.equal(await left(["connect-timeout-ms", "9000"], 3000), "2750");
     assert.equal(await left([], 900_000), "30000", "the server's own limit");
+    const twice = restApiEvent({
+      path: "/test.v1.Freight/echo",
+      headers: [...json, "connect-timeout-ms", "1", "connect-timeout-ms", "9000"],
+      body: '{"text":""}',
+    });
+    const echo: Implementation<typeof Freight>["echo"] = (ctx) => ({ text: String(remainingMs(ctx)) });
+    const { body } = await handlerOf({ echo }, { clock: new VirtualClock() })(twice, within(3000));
+    assert.equal(body, '{"text":"2750"}', "whichever of several counts");
   });
 
   test("a call that does not end in time is answered in time, whether its handler minds or not", async () => {
@@ -427,6 +477,31 @@ describe("the end of the invocation", () => {
     await answered;
     assert.match(errors.pop()!.message, /flush took longer/);
   });
+});
+
+test("what is reported of an answer that cannot be given goes out with the flush", async () => {
+  const order: string[] = [];
+  const handler = handlerOf(
+    { echo: () => ({ text: "\u0001".repeat(400) }) },
+    {
+      maxResponseBytes: 2000,
+      onError: () => void order.push("reported"),
+      flush: async () => void order.push("flushed"),
+    },
+  );
+  await handler(httpApiEvent({ path: "/test.v1.Freight/echo", headers: json, body: '{"text":"x"}' }));
+  await assert.rejects(handler({ method: "test.v1.Freight/echo", input: { text: "x" } }));
+  assert.deepEqual(order, ["reported", "flushed", "reported", "flushed"]);
+});
+
+test("a page may read the error that stands in the place of an answer", async () => {
+  const options = { maxResponseBytes: 2000, onError() {}, cors: { origins: ["https://a.example"] } };
+  const headers = [...json, "origin", "https://a.example"];
+  const event = httpApiEvent({ path: "/test.v1.Freight/echo", headers, body: '{"text":"x"}' });
+  for (const text of ["x".repeat(3000), '"'.repeat(700)]) {
+    const answer = await handlerOf({ echo: () => ({ text }) }, options)(event);
+    assert.deepEqual([answer.statusCode, answer.headers["access-control-allow-origin"]], [500, "https://a.example"]);
+  }
 });
 
 describe("limits", () => {

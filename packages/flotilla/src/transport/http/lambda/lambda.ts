@@ -3,6 +3,7 @@ import { toConnectError } from "../../../codec/connect-error.ts";
 import type { Context } from "../../../context/context.ts";
 import { background, withValue } from "../../../context/with.ts";
 import { chain } from "../../../endpoint/endpoint.ts";
+import type { MethodKind } from "../../../endpoint/method-info.ts";
 import { serverObserverKey } from "../../../endpoint/observer.ts";
 import { errorReporterKey, reportError } from "../../../endpoint/report.ts";
 import { wrapped } from "../../../endpoint/service.ts";
@@ -70,20 +71,30 @@ class Invocations {
   readonly #settings: LambdaSettings;
   readonly #answering: Answering;
   readonly #root: Context;
-  /** Methods that stream. */
-  readonly #streams: ReadonlySet<string>;
+  /** By procedure. */
+  readonly #kinds: ReadonlyMap<string, MethodKind>;
 
   constructor(settings: LambdaSettings, answering: Answering, root: Context) {
     const methods = settings.serve.flatMap((service) => service.methods);
-    this.#streams = new Set(methods.flatMap(({ info }) => (info.kind === "unary" ? [] : [info.procedure])));
+    this.#kinds = new Map(methods.map(({ info }) => [info.procedure, info.kind]));
     this.#settings = settings;
     this.#answering = answering;
     this.#root = root;
   }
 
   async handle(event: LambdaEvent, context: LambdaContext | undefined): Promise<unknown> {
-    const { basePath, marginMs } = this.#settings;
+    const { clock, marginMs } = this.#settings;
     const leftMs = context === undefined ? Infinity : context.getRemainingTimeInMillis() - marginMs;
+    const endsAtMs = clock.now() + leftMs;
+    try {
+      return await this.#result(event, leftMs);
+    } finally {
+      await this.#flush(endsAtMs);
+    }
+  }
+
+  async #result(event: LambdaEvent, leftMs: number): Promise<unknown> {
+    const { basePath } = this.#settings;
     if (isV2(event)) return this.#http(new LambdaRequest(fromV2(event, basePath), leftMs), leftMs, toV2);
     if (isV1(event)) return this.#http(new LambdaRequest(fromV1(event, basePath), leftMs), leftMs, toV1);
     if (isInvoke(event)) return this.#invoke(event, leftMs);
@@ -108,14 +119,19 @@ class Invocations {
   }
 
   async #invoke(event: InvokeEvent, leftMs: number): Promise<InvokeResult> {
-    if (this.#streams.has(event.method)) {
-      const message = `${event.method} streams: a function is invoked by itself with unary methods only`;
-      throw new InvokeError(toConnectError(new ServiceError("unimplemented", message)));
+    try {
+      const kind = this.#kinds.get(event.method);
+      if (kind !== "unary") {
+        const why = kind === undefined ? "is not served" : "streams: only unary methods can be invoked";
+        throw new ServiceError("unimplemented", `${event.method.slice(0, 256)} ${why}`);
+      }
+      const response = await this.#answer(new LambdaRequest(fromInvoke(event), leftMs), leftMs);
+      const result = toInvoke(response);
+      if (this.#isTooLarge(response, result)) throw this.#tooLarge();
+      return result;
+    } catch (error) {
+      throw error instanceof ServiceError ? new InvokeError(toConnectError(error)) : error;
     }
-    const response = await this.#answer(new LambdaRequest(fromInvoke(event), leftMs), leftMs);
-    const result = toInvoke(response);
-    if (this.#isTooLarge(response, result)) throw new InvokeError(toConnectError(this.#tooLarge()));
-    return result;
   }
 
   /** Has the request answered, in time. @throws Error when it was cut off. */
@@ -123,11 +139,9 @@ class Invocations {
     const response = new LambdaResponse(request, this.#settings.maxResponseBytes);
     // Writing to an answer that was given up is an error, and one that nobody hears would end the process.
     response.on("error", () => {});
-    const endsAtMs = this.#settings.clock.now() + leftMs;
     const ending = this.#ending(response, leftMs);
     this.#answering.serve(request.asRequest(), response.asResponse());
     const how = await ending;
-    await this.#flush(endsAtMs);
     if (how === "complete") return response;
     if (how === "too large") return this.#instead(request, this.#tooLarge());
     if (how === "late") {
@@ -171,7 +185,9 @@ class Invocations {
     const response = new LambdaResponse(request, Infinity);
     const status = error.code === "resource_exhausted" ? 500 : codes[error.code].http;
     const connect = request.headers["connect-protocol-version"] !== undefined;
-    response.writeHead(status, ["content-type", connect ? "application/json" : "application/problem+json"]);
+    const headers = ["content-type", connect ? "application/json" : "application/problem+json"];
+    this.#answering.state.cors?.mark(headers, request.asRequest().headers.origin);
+    response.writeHead(status, headers);
     response.end(connect ? JSON.stringify(toConnectError(error)) : problemJson(error, status));
     return response;
   }
@@ -197,7 +213,9 @@ function isV2(event: LambdaEvent): event is ApiGatewayEventV2 {
 
 function isV1(event: LambdaEvent): event is ApiGatewayEventV1 {
   const { httpMethod, requestContext } = Object(event) as Partial<ApiGatewayEventV1>;
-  return typeof httpMethod === "string" && typeof requestContext === "object" && requestContext !== null;
+  if (typeof httpMethod !== "string" || typeof requestContext !== "object" || requestContext === null) return false;
+  // A load balancer's look alike, but their queries are encoded and their answers have other rules.
+  return !("elb" in requestContext);
 }
 
 function isInvoke(event: LambdaEvent): event is InvokeEvent {
