@@ -229,6 +229,25 @@ test("a batch that is too large is not served at all", async (t) => {
   );
 });
 
+test("once the answers of a batch are large enough, no more of it is served", async (t) => {
+  let served = 0;
+  const echo: Implementation<typeof Freight>["echo"] = (_ctx, request) => (served++, request);
+  const { address } = await serve(t, { maxBatchBytes: 1000, batchConcurrency: 1 }, { echo });
+  const batch = [1, 2, 3, 4].map((id) => call("echo", { text: "x".repeat(600) }, id));
+  const answers = await ask<Response[]>(address, batch);
+  assert.deepEqual(
+    answers.map(({ id, error }) => [id, error?.data?.["code"]]),
+    [
+      [1, undefined],
+      [2, undefined],
+      [3, "resource_exhausted"],
+      [4, "resource_exhausted"],
+    ],
+  );
+  assert.equal(served, 2);
+  assert.throws(() => jsonRpc({ maxBatchBytes: 0 }), /jsonRpc: maxBatchBytes must be a number above 0, got 0/);
+});
+
 test("what is wrong with the HTTP request is said by its status, and as JSON-RPC", async (t) => {
   const { address } = await serve(t, { maxBodyBytes: 1000 });
   const body = JSON.stringify(call("sum", { a: 1, b: 2 }, 1));
@@ -444,6 +463,12 @@ test("telemetry hears of each call, and of what was none", async (t) => {
     ],
   );
   assert.equal(finished[0]!.requestBytes, JSON.stringify(call("sum", { a: 1, b: 2 }, 1)).length);
+  finished.length = 0;
+  const batch = [call("sum", { a: 1, b: 2 }, 1), call("none", {}, 2), call("none", {}), {}];
+  await ask(address, batch);
+  const bytes = finished.reduce((sum, { requestBytes }) => sum + requestBytes, 0);
+  const sent = JSON.stringify(batch).length;
+  assert.ok(bytes >= sent && bytes < sent + batch.length, `each has its share of ${sent} bytes: ${bytes} in all`);
 });
 
 test("what is in flight when the server drains is answered", async (t) => {
