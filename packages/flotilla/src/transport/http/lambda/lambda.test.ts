@@ -471,11 +471,21 @@ describe("the end of the invocation", () => {
       await handlerOf({}, { flush: failing, onError })(event);
       assert.match((errors.pop()!.cause as Error).message, /no collector/);
     }
-    const clock = new VirtualClock();
-    const answered = handlerOf({}, { flush: () => new Promise(() => {}), onError, clock })(event, within(1000));
-    await clock.run(1000);
-    await answered;
-    assert.match(errors.pop()!.message, /flush took longer/);
+    for (const [leftMs, options, waitMs] of [
+      [1000, {}, 938],
+      [900_000, {}, 5000],
+      [900_000, { flushTimeoutMs: 300 }, 300],
+    ] as const) {
+      const clock = new VirtualClock();
+      let answered = false;
+      const stuck = { flush: () => new Promise<void>(() => {}), onError, clock, ...options };
+      void handlerOf({}, stuck)(event, within(leftMs)).then(() => (answered = true));
+      await clock.run(waitMs - 1);
+      assert.equal(answered, false, `${waitMs}`);
+      await clock.run(1);
+      assert.equal(answered, true, `${waitMs}`);
+      assert.match(errors.pop()!.message, /flush took longer/);
+    }
   });
 });
 
@@ -607,6 +617,7 @@ test("options are checked", () => {
   assert.throws(() => handlerOf({}, { marginMs: -1 }), /lambda: marginMs must be 0 or more/);
   assert.throws(() => handlerOf({}, { maxBodyBytes: 0 }), /lambda: maxBodyBytes must be a number above 0/);
   assert.throws(() => handlerOf({}, { maxResponseBytes: 0 }), /lambda: maxResponseBytes/);
+  assert.throws(() => handlerOf({}, { flushTimeoutMs: 0 }), /lambda: flushTimeoutMs must be a number above 0, got 0/);
   assert.throws(() => lambda({} as LambdaOptions), /lambda: serve must be a list/);
   assert.throws(() => handlerOf({}, { cors: { origins: ["x"] } }), /lambda: cors.origins/);
 });

@@ -168,15 +168,16 @@ class Invocations {
 
   /** What goes wrong here does not cost the answer, nor does what takes too long: there is a quarter of the margin left, then. */
   async #flush(endsAtMs: number): Promise<void> {
-    const { clock, marginMs, telemetry, flush } = this.#settings;
+    const { clock, marginMs, flushTimeoutMs, telemetry, flush } = this.#settings;
     if (telemetry?.flush === undefined && flush === undefined) return;
     let why: ServiceError | undefined;
-    const both = async (): Promise<unknown> => Promise.all([telemetry?.flush?.(), flush?.()]);
+    const waitMs = Math.min(flushTimeoutMs, endsAtMs + 0.75 * marginMs - clock.now());
+    const both = async (): Promise<unknown> => Promise.all([telemetry?.flush?.(waitMs), flush?.()]);
     const flushed = both().catch((cause: unknown) => {
       why = new ServiceError("internal", "lambda: flush failed", { cause });
     });
-    const inTime = await within(clock, endsAtMs + 0.75 * marginMs - clock.now(), flushed);
-    if (!inTime) why = new ServiceError("internal", "lambda: flush took longer than the invocation has");
+    const inTime = await within(clock, waitMs, flushed);
+    if (!inTime) why = new ServiceError("internal", `lambda: flush took longer than the ${Math.round(waitMs)} ms it has`);
     if (why !== undefined) reportError(this.#root, why);
   }
 
