@@ -145,6 +145,15 @@ for (const [name, eventOf] of Object.entries(kinds)) {
       const packed = await handle(asked, {}, { compressMinBytes: 1024 });
       assert.deepEqual([packed.isBase64Encoded, packed.headers["content-encoding"]], [true, "gzip"]);
       assert.equal(gunzipSync(Buffer.from(packed.body, "base64")).toString(), JSON.stringify({ text }));
+      // A further protocol has a mind of its own about what is worth compressing.
+      const rpc = JSON.stringify({ jsonrpc: "2.0", method: "test.v1.Freight.echo", params: { text }, id: 1 });
+      const called = { path: "/rpc", headers: [...json, "accept-encoding", "gzip"], body: rpc };
+      const protocols = [jsonRpc()];
+      assert.equal((await handle(called, {}, { protocols })).headers["content-encoding"], undefined);
+      assert.equal(
+        (await handle(called, {}, { protocols, compressMinBytes: 1024 })).headers["content-encoding"],
+        "gzip",
+      );
     });
 
     test("the handler sees the caller, its headers, its trace, and who was authorised", async () => {

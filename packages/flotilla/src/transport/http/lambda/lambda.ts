@@ -94,9 +94,10 @@ class Invocations {
   }
 
   async #result(event: LambdaEvent, leftMs: number): Promise<unknown> {
-    const { basePath } = this.#settings;
-    if (isV2(event)) return this.#http(new LambdaRequest(fromV2(event, basePath), leftMs), leftMs, toV2);
-    if (isV1(event)) return this.#http(new LambdaRequest(fromV1(event, basePath), leftMs), leftMs, toV1);
+    const { basePath, http } = this.#settings;
+    const plain = http.compressMinBytes === false;
+    if (isV2(event)) return this.#http(new LambdaRequest(fromV2(event, basePath), leftMs, plain), leftMs, toV2);
+    if (isV1(event)) return this.#http(new LambdaRequest(fromV1(event, basePath), leftMs, plain), leftMs, toV1);
     if (isInvoke(event)) return this.#invoke(event, leftMs);
     const keys = Object.keys(Object(event)).slice(0, 10).join(", ");
     throw new TypeError(
@@ -125,7 +126,7 @@ class Invocations {
         const why = kind === undefined ? "is not served" : "streams: only unary methods can be invoked";
         throw new ServiceError("unimplemented", `${event.method.slice(0, 256)} ${why}`);
       }
-      const response = await this.#answer(new LambdaRequest(fromInvoke(event), leftMs), leftMs);
+      const response = await this.#answer(new LambdaRequest(fromInvoke(event), leftMs, true), leftMs);
       const result = toInvoke(response);
       if (this.#isTooLarge(response, result)) throw this.#tooLarge();
       return result;
@@ -177,7 +178,8 @@ class Invocations {
       why = new ServiceError("internal", "lambda: flush failed", { cause });
     });
     const inTime = await within(clock, waitMs, flushed);
-    if (!inTime) why = new ServiceError("internal", `lambda: flush took longer than the ${Math.round(waitMs)} ms it has`);
+    if (!inTime)
+      why = new ServiceError("internal", `lambda: flush took longer than the ${Math.round(waitMs)} ms it has`);
     if (why !== undefined) reportError(this.#root, why);
   }
 

@@ -37,7 +37,6 @@ const OF_INVOKE: ReadonlySet<string> = new Set([
   "host",
   "content-type",
   "content-encoding",
-  "accept-encoding",
   "connect-protocol-version",
 ]);
 
@@ -145,12 +144,15 @@ export class LambdaRequest extends Readable {
   readonly #body: Buffer;
   #headers: MetadataRecord | undefined;
 
-  /** @param leftMs - what the invocation leaves the call, milliseconds; Infinity when that is not known. */
-  constructor({ method, target, headers, body, sourceIp }: EventRequest, leftMs: number) {
+  /**
+   * @param leftMs - what the invocation leaves the call, milliseconds; Infinity when that is not known.
+   * @param plain - whether the answer must not be compressed, whatever the client accepts.
+   */
+  constructor({ method, target, headers, body, sourceIp }: EventRequest, leftMs: number, plain: boolean) {
     super({ autoDestroy: false });
     this.method = method;
     this.url = target;
-    const raw = headers.slice();
+    const raw = plain ? withoutHeader(headers, "accept-encoding") : headers.slice();
     if (body.byteLength > 0) raw.push("content-length", String(body.byteLength));
     if (leftMs !== Infinity) limit(raw, leftMs);
     this.rawHeaders = raw;
@@ -180,6 +182,10 @@ export class LambdaRequest extends Readable {
   asRequest(): Request {
     return this as unknown as Request;
   }
+}
+
+function withoutHeader(headers: readonly string[], name: string): string[] {
+  return headers.filter((_, i) => headers[i - (i % 2)] !== name);
 }
 
 /** Has the call end before the invocation does. What the caller asked for counts when it is earlier, or cannot be read. */
