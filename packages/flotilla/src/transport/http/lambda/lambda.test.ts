@@ -442,6 +442,22 @@ describe("the end of the invocation", () => {
     await invoked;
   });
 
+  test("a stream that never waits leaves the event loop its turns, without which no deadline would come", async () => {
+    let turned = false;
+    setImmediate(() => {
+      turned = true;
+    });
+    const handler = handlerOf({
+      async *count() {
+        for (let n = 0; n < 100_000 && !turned; n++) yield { n };
+      },
+    });
+    const headers = ["content-type", "application/connect+json"];
+    const body = encodeTextEnvelope(0, '{"to":3}');
+    const { statusCode } = await handler(functionUrlEvent({ path: "/test.v1.Freight/count", headers, body }));
+    assert.deepEqual([statusCode, turned], [200, true]);
+  });
+
   test("where there is no time left no handler is called", async () => {
     let called = false;
     const handler = handlerOf({ echo: (_ctx, message) => ((called = true), message) });
