@@ -41,7 +41,7 @@ export type LambdaHandler = <Event extends LambdaEvent>(
  * ```
  *
  * The handler rejects only when the function was invoked by itself, with an error whose name is the code and whose message the
- * error as Connect writes it; when a call was cut off; and for events of other kinds.
+ * error as Connect writes it; when the answer to a request of HTTP was cut off; and for events of other kinds.
  *
  * @throws TypeError when an option is not legal, naming it.
  */
@@ -135,7 +135,7 @@ class Invocations {
     }
   }
 
-  /** Has the request answered, in time. @throws Error when it was cut off. */
+  /** Has the request answered, in time. @throws ServiceError `internal` when it was cut off. */
   async #answer(request: LambdaRequest, leftMs: number): Promise<LambdaResponse> {
     const response = new LambdaResponse(request, this.#settings.maxResponseBytes);
     // Writing to an answer that was given up is an error, and one that nobody hears would end the process.
@@ -149,7 +149,8 @@ class Invocations {
       const error = new ServiceError("deadline_exceeded", "the invocation is about to end without an answer");
       return this.#instead(request, error);
     }
-    throw new Error(`lambda: the answer to ${request.method} ${request.url.slice(0, 256)} was cut off`);
+    const what = `${request.method} ${request.url.slice(0, 256)}`;
+    throw new ServiceError("internal", `lambda: the answer to ${what} was cut off`);
   }
 
   /** Calls end by their deadline; for what does not, there is half of the margin left. */
