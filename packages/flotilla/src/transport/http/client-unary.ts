@@ -79,7 +79,7 @@ export function acceptedEncodings({ compress: encoding }: HttpClientSettings): r
 }
 
 /** Sends a request, compressed where the settings say so and it pays. */
-export async function post(
+export function post(
   ctx: Context,
   path: string,
   headers: readonly string[],
@@ -90,8 +90,8 @@ export async function post(
   if (settings.compress === undefined || Buffer.byteLength(body) < COMPRESS_MIN_BYTES) {
     return roundTrip(ctx, "POST", path, headers, body);
   }
-  const packed = await compress(settings.compress, body);
-  return roundTrip(ctx, "POST", path, [...headers, "content-encoding", settings.compress], packed);
+  const encoded = [...headers, "content-encoding", settings.compress];
+  return compress(settings.compress, body).then((packed) => roundTrip(ctx, "POST", path, encoded, packed));
 }
 
 /** The body of an answer, decompressed where it is compressed. */

@@ -80,6 +80,7 @@ export interface HttpServerOptions {
   readonly cors?: CorsOptions;
   /** Further protocols on the same port, asked in this order before Connect and REST: `[grpc()]`. Default none. */
   readonly protocols?: readonly HttpProtocol[];
+  /** For calls of Connect and REST; those of `protocols` pass them by: what must stand before every call is a middleware. Default none. */
   readonly hooks?: HttpServerHooks;
 }
 

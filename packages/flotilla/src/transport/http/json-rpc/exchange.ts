@@ -4,7 +4,7 @@ import { formatConnectTimeout, parseConnectTimeout } from "../../../codec/timeou
 import { UNWATCHED_MS, type Watchable } from "../../../context/watch-list.ts";
 import { reportError } from "../../../endpoint/report.ts";
 import { ServiceError } from "../../../errors/service-error.ts";
-import type { MetadataRecord } from "../../../metadata/metadata.ts";
+import { copyRecord, type MetadataRecord } from "../../../metadata/metadata.ts";
 import { ParsedMessage } from "../../../wire/message.ts";
 import type { Request, Response } from "../http-message.ts";
 import { RequestHead } from "../request-head.ts";
@@ -35,6 +35,7 @@ export class Exchange implements RpcCallOwner, OnSocket, Watchable {
   #body!: RpcBody;
   /** JSON text of each answer, in the order of the requests; undefined for notifications. */
   #answers: (string | undefined)[] = [];
+  #answerBytes = 0;
   readonly #running = new Set<RpcCall>();
   #next = 0;
   /** Of the call, when there is but one. */
@@ -144,17 +145,21 @@ export class Exchange implements RpcCallOwner, OnSocket, Watchable {
   #begin(index: number, request: RpcRequest): string | undefined {
     const { id, method, params, refused } = request;
     if (refused !== undefined) return this.#told(id, refused.error, refused.as);
-    const { methods, serving } = this.#state;
+    const { methods, serving, settings } = this.#state;
+    if (this.#answerBytes > settings.maxBatchBytes) {
+      const limit = `the answers of the batch are over the limit of ${settings.maxBatchBytes} bytes`;
+      return this.#told(id, new ServiceError("resource_exhausted", limit));
+    }
     const info = methods.get(method);
     if (info?.kind !== "unary") {
       const what = JSON.stringify(method.slice(0, 256));
       const why = info === undefined ? `no method ${what} is served` : `${what} streams, which JSON-RPC cannot carry`;
       return this.#told(id, new ServiceError("unimplemented", why), protocolErrors.method);
     }
-    const bytes = Math.ceil(this.#bytes / this.#body.requests.length);
     const call = new RpcCall(this, index, id);
     try {
-      call.accepted = serving.accept(info, this.#headers(), new ParsedMessage(params, bytes), call, peerOf(this.#req));
+      const message = new ParsedMessage(params, this.#requestBytes());
+      call.accepted = serving.accept(info, this.#headers(), message, call, peerOf(this.#req));
     } catch (error) {
       return this.#told(id, ServiceError.from(error));
     }
@@ -162,29 +167,38 @@ export class Exchange implements RpcCallOwner, OnSocket, Watchable {
     return undefined;
   }
 
-  /** Those of the request, less the time that has passed. */
+  /** Those of the request, less the time that has passed. What one call of a batch writes to them the others must not read. */
   #headers(): MetadataRecord {
     const headers = this.#req.headers as MetadataRecord;
-    if (this.#timeoutMs === undefined) return headers;
-    const left = formatConnectTimeout(this.#timeoutMs - (this.#state.root.clock.now() - this.#startedMs));
-    return { ...headers, "connect-timeout-ms": left };
+    if (this.#timeoutMs === undefined && !this.#body.batch) return headers;
+    const own = copyRecord(headers);
+    if (this.#timeoutMs !== undefined) {
+      const left = this.#timeoutMs - (this.#state.root.clock.now() - this.#startedMs);
+      own["connect-timeout-ms"] = formatConnectTimeout(left);
+    }
+    return own;
+  }
+
+  /** One request's share of the body. */
+  #requestBytes(): number {
+    return Math.ceil(this.#bytes / this.#body.requests.length);
   }
 
   /** Tells telemetry of a request that no call is made of. @returns its answer. */
   #told(id: string | undefined, error: ServiceError, as?: RpcErrorKind): string | undefined {
     const answer = id === undefined ? undefined : failure(id, errorText(error, as));
-    this.#observe(error, answer === undefined ? 0 : Buffer.byteLength(answer), 200);
+    this.#observe(error, this.#requestBytes(), answer === undefined ? 0 : Buffer.byteLength(answer), 200);
     return answer;
   }
 
-  #observe(error: ServiceError, responseBytes: number, status: number): void {
+  #observe(error: ServiceError, requestBytes: number, responseBytes: number, status: number): void {
     const { observer, root } = this.#state;
     observer?.begin(undefined, root, this.#startedMs).end({
       method: undefined,
       protocol: "jsonrpc",
       code: error.code,
       status,
-      requestBytes: this.#bytes,
+      requestBytes,
       responseBytes,
       durationMs: root.clock.now() - this.#startedMs,
       error,
@@ -195,8 +209,9 @@ export class Exchange implements RpcCallOwner, OnSocket, Watchable {
   ended(call: RpcCall, answer: string | undefined, headers: MetadataRecord, trailers: MetadataRecord): void {
     if (!this.#running.delete(call) || this.#over) return;
     this.#answers[call.index] = answer;
-    // Of several, nobody could say whose they are.
-    if (!this.#body.batch) {
+    // Metadata of several: nobody could say whose it is.
+    if (this.#body.batch) this.#answerBytes += Buffer.byteLength(answer ?? "");
+    else {
       flatten(headers, "", this.#metadata);
       flatten(trailers, "trailer-", this.#metadata);
     }
@@ -245,7 +260,7 @@ export class Exchange implements RpcCallOwner, OnSocket, Watchable {
     this.#stopWaiting();
     this.#chunks = [];
     const text = failure("null", errorText(error, status === 400 ? protocolErrors.request : undefined));
-    this.#observe(error, Buffer.byteLength(text), status);
+    this.#observe(error, this.#bytes, Buffer.byteLength(text), status);
     this.#send(status, ["content-type", "application/json", ...headers], text);
   }
 

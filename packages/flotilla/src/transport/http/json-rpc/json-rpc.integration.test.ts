@@ -229,6 +229,25 @@ test("a batch that is too large is not served at all", async (t) => {
   );
 });
 
+test("once the answers of a batch are large enough, no more of it is served", async (t) => {
+  let served = 0;
+  const echo: Implementation<typeof Freight>["echo"] = (_ctx, request) => (served++, request);
+  const { address } = await serve(t, { maxBatchBytes: 1000, batchConcurrency: 1 }, { echo });
+  const batch = [1, 2, 3, 4].map((id) => call("echo", { text: "x".repeat(600) }, id));
+  const answers = await ask<Response[]>(address, batch);
+  assert.deepEqual(
+    answers.map(({ id, error }) => [id, error?.data?.["code"]]),
+    [
+      [1, undefined],
+      [2, undefined],
+      [3, "resource_exhausted"],
+      [4, "resource_exhausted"],
+    ],
+  );
+  assert.equal(served, 2);
+  assert.throws(() => jsonRpc({ maxBatchBytes: 0 }), /jsonRpc: maxBatchBytes must be a number above 0, got 0/);
+});
+
 test("what is wrong with the HTTP request is said by its status, and as JSON-RPC", async (t) => {
   const { address } = await serve(t, { maxBodyBytes: 1000 });
   const body = JSON.stringify(call("sum", { a: 1, b: 2 }, 1));
@@ -319,6 +338,26 @@ test("headers and trailers of a handler come with a single answer, and not with 
   assert.deepEqual([headers["x-many"], headers["trailer-x-after"]], [["1", "2"], "3"]);
   const batch = await post(address, JSON.stringify([call("echo", { text: "" }, 1)]));
   assert.deepEqual([batch.headers["x-many"], batch.headers["trailer-x-after"]], [undefined, undefined]);
+});
+
+test("what a call of a batch writes to its headers the others do not read", async (t) => {
+  const seen: (string | undefined)[] = [];
+  const { address } = await serve(
+    t,
+    {},
+    {
+      echo(ctx, request) {
+        const { headers } = serverCall(ctx)!;
+        seen.push(headers.get("x-user"));
+        headers.set("x-user", request.text);
+        return request;
+      },
+    },
+  );
+  const batch = [call("echo", { text: "a" }, 1), call("echo", { text: "b" }, 2)];
+  await ask(address, batch);
+  await ask(address, batch, { "connect-timeout-ms": "20000" });
+  assert.deepEqual(seen, [undefined, undefined, undefined, undefined]);
 });
 
 test("what cannot be a header costs the answer, and nothing else", async (t) => {
@@ -424,6 +463,12 @@ test("telemetry hears of each call, and of what was none", async (t) => {
     ],
   );
   assert.equal(finished[0]!.requestBytes, JSON.stringify(call("sum", { a: 1, b: 2 }, 1)).length);
+  finished.length = 0;
+  const batch = [call("sum", { a: 1, b: 2 }, 1), call("none", {}, 2), call("none", {}), {}];
+  await ask(address, batch);
+  const bytes = finished.reduce((sum, { requestBytes }) => sum + requestBytes, 0);
+  const sent = JSON.stringify(batch).length;
+  assert.ok(bytes >= sent && bytes < sent + batch.length, `each has its share of ${sent} bytes: ${bytes} in all`);
 });
 
 test("what is in flight when the server drains is answered", async (t) => {

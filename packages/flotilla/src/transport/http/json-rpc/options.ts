@@ -15,6 +15,8 @@ export interface JsonRpcOptions {
   readonly maxBatch?: number;
   /** Requests of one batch that are served at a time. Default 16. */
   readonly batchConcurrency?: number;
+  /** Answers of one batch, bytes in all, beyond which no more of it is served. Default 16 MiB. */
+  readonly maxBatchBytes?: number;
   /** Calls in flight beyond which further ones are refused as `unavailable`. Default 10000. */
   readonly maxConcurrentRequests?: number;
   /**
@@ -35,6 +37,7 @@ const defaults = {
   maxBodyBytes: 4 * 1024 * 1024,
   maxBatch: 100,
   batchConcurrency: 16,
+  maxBatchBytes: 16 * 1024 * 1024,
   maxConcurrentRequests: 10_000,
   timeoutMs: 30_000,
   compressMinBytes: 1024 as number | false,
@@ -45,7 +48,14 @@ export function dotted({ service, name }: MethodInfo): string {
   return `${service}.${name}`;
 }
 
-const positive = ["maxBodyBytes", "maxBatch", "batchConcurrency", "maxConcurrentRequests", "timeoutMs"] as const;
+const positive = [
+  "maxBodyBytes",
+  "maxBatch",
+  "batchConcurrency",
+  "maxBatchBytes",
+  "maxConcurrentRequests",
+  "timeoutMs",
+] as const;
 
 /** @throws TypeError naming the option that is not legal. */
 export function settle(options: JsonRpcOptions): JsonRpcSettings {

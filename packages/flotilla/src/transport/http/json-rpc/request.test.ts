@@ -92,7 +92,7 @@ test("batches are bounded", () => {
 test("deep nesting is read, or refused, and never breaks", () => {
   const deep = "[".repeat(200_000) + "]".repeat(200_000);
   assert.equal(only(call("1", `,"params":${deep}`)).id, "1");
-  assert.equal(only(call("1.50", `,"params":${deep}`)).id, "1.5", "the digits of an id cannot be had then");
+  assert.equal(only(call("1.50", `,"params":${deep}`)).id, "1.50");
   assert.equal(only(call("1", `,"params":{"__proto__":${deep}}`)).refused?.as.code, -32_602);
   assert.equal(readRequests(deep, 10).requests[0]!.refused?.as.code, -32_600);
 });

@@ -1,6 +1,7 @@
 import { checkKeys, mayHaveForbiddenKeys } from "../../../codec/json.ts";
 import { ServiceError } from "../../../errors/service-error.ts";
 import { protocolErrors, type RpcErrorKind } from "./errors.ts";
+import { numberIds } from "./number-ids.ts";
 
 /** One request of a body: a call or a notification, or what is neither. */
 export interface RpcRequest {
@@ -44,26 +45,18 @@ export function readRequests(text: string, maxBatch: number): RpcBody {
   if (batch && (value as unknown[]).length > maxBatch) {
     return one(refused("null", "request", `a batch has ${maxBatch} requests at most`));
   }
-  let requests = batch ? (value as unknown[]) : [value];
-  let sources: ReadonlyMap<unknown, string> | undefined;
-  if (requests.some(hasInexactId)) {
-    sources = new Map();
-    const exact = parseWithSources(text, sources as Map<unknown, string>);
-    if (exact !== undefined) requests = batch ? (exact as unknown[]) : [exact];
-  }
+  const requests = batch ? (value as unknown[]) : [value];
+  const numbers = requests.some(hasInexactId) ? numberIds(text, batch) : undefined;
   const suspicious = mayHaveForbiddenKeys(text);
-  return { batch, requests: requests.map((request) => readRequest(request, suspicious, sources)) };
+  return { batch, requests: requests.map((request, place) => readRequest(request, suspicious, numbers?.[place])) };
 }
 
-function readRequest(
-  value: unknown,
-  suspicious: boolean,
-  sources: ReadonlyMap<unknown, string> | undefined,
-): RpcRequest {
+/** @param number - how its id is written, where that is a number. */
+function readRequest(value: unknown, suspicious: boolean, number: string | undefined): RpcRequest {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     return refused("null", "request", "a request is an object");
   }
-  const id = Object.hasOwn(value, "id") ? idText((value as { id: unknown }).id, sources?.get(value)) : undefined;
+  const id = Object.hasOwn(value, "id") ? idText((value as { id: unknown }).id, number) : undefined;
   if (id === "") return refused("null", "request", "id must be a string, a number or null");
   const { jsonrpc, method, params } = value as Record<string, unknown>;
   const whose = id ?? "null";
@@ -83,30 +76,14 @@ function readRequest(
 }
 
 /** An id as it is echoed; `""` for what is none. A number is echoed with all its digits, whatever JavaScript makes of it. */
-function idText(id: unknown, source: string | undefined): string {
-  if (typeof id === "number") return source ?? (Number.isFinite(id) ? JSON.stringify(id) : "");
+function idText(id: unknown, number: string | undefined): string {
+  if (typeof id === "number") return number ?? JSON.stringify(id);
   return typeof id === "string" || id === null ? JSON.stringify(id) : "";
 }
 
 function hasInexactId(request: unknown): boolean {
   const id = (request as { id?: unknown } | null)?.id;
   return typeof id === "number" && !Number.isSafeInteger(id);
-}
-
-type Reviver = (this: unknown, key: string, value: unknown, context: { readonly source?: string }) => unknown;
-
-/** Parses once more, to see how the ids are written. Undefined when the text is nested too deeply for it. */
-function parseWithSources(text: string, sources: Map<unknown, string>): unknown {
-  const note: Reviver = function note(key, value, { source }) {
-    if (key === "id" && typeof value === "number" && source !== undefined) sources.set(this, source);
-    return value;
-  };
-  try {
-    return JSON.parse(text, note as Parameters<typeof JSON.parse>[1]);
-  } catch {
-    // The walk is recursive, other than parsing: the digits that a number keeps have to do.
-    return undefined;
-  }
 }
 
 function one(request: RpcRequest): RpcBody {

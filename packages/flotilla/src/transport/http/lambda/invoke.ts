@@ -1,4 +1,4 @@
-import { type ConnectErrorJson, toConnectError } from "../../../codec/connect-error.ts";
+import type { ConnectErrorJson } from "../../../codec/connect-error.ts";
 import { codes } from "../../../errors/code.ts";
 import { ServiceError } from "../../../errors/service-error.ts";
 import type { InvokeResult } from "./events.ts";
@@ -19,18 +19,18 @@ export class InvokeError extends Error {
   }
 }
 
-/** Headers of the answer that are the protocol's. */
-const OF_PROTOCOL = /^(?:content-.*|retry-after|vary|accept-.*|allow)$/;
+/** Headers of the answer that are the protocol's, or for browsers. */
+const NO_METADATA = /^(?:content-.*|retry-after|vary|accept-.*|access-control-.*|allow)$/;
 
-/** The answer to an invocation. @throws InvokeError when it was an error. */
+/** The answer to an invocation. @throws InvokeError when it was an error; ServiceError when nobody knows which. */
 export function toInvoke(response: LambdaResponse): InvokeResult {
   const json = jsonOf(response);
   if (response.statusCode !== 200) {
     const { code } = Object(json) as ConnectErrorJson;
     if (Object.hasOwn(codes, code)) throw new InvokeError(json as ConnectErrorJson);
-    throw new InvokeError(toConnectError(new ServiceError("unknown", `the answer has status ${response.statusCode}`)));
+    throw new ServiceError("unknown", `the answer has status ${response.statusCode}`);
   }
-  const own = [...response.passed()].filter(([name]) => !OF_PROTOCOL.test(name));
+  const own = [...response.passed()].filter(([name]) => !NO_METADATA.test(name));
   const metadata = own.map(([name, values]) => [
     name.replace(/^trailer-/, ""),
     values.length === 1 ? values[0]! : values,

@@ -145,6 +145,15 @@ for (const [name, eventOf] of Object.entries(kinds)) {
       const packed = await handle(asked, {}, { compressMinBytes: 1024 });
       assert.deepEqual([packed.isBase64Encoded, packed.headers["content-encoding"]], [true, "gzip"]);
       assert.equal(gunzipSync(Buffer.from(packed.body, "base64")).toString(), JSON.stringify({ text }));
+      // A further protocol has a mind of its own about what is worth compressing.
+      const rpc = JSON.stringify({ jsonrpc: "2.0", method: "test.v1.Freight.echo", params: { text }, id: 1 });
+      const called = { path: "/rpc", headers: [...json, "accept-encoding", "gzip"], body: rpc };
+      const protocols = [jsonRpc()];
+      assert.equal((await handle(called, {}, { protocols })).headers["content-encoding"], undefined);
+      assert.equal(
+        (await handle(called, {}, { protocols, compressMinBytes: 1024 })).headers["content-encoding"],
+        "gzip",
+      );
     });
 
     test("the handler sees the caller, its headers, its trace, and who was authorised", async () => {
@@ -327,6 +336,46 @@ describe("invoked by itself", () => {
     assert.deepEqual(await failureOf(own), { type: "unknown", code: "unknown", message: "the answer has status 418" });
   });
 
+  test("metadata: what is no header is refused, what would say something else of the body is not passed on", async () => {
+    const echo = { method: "test.v1.Freight/echo", input: { text: "x".repeat(2000) } };
+    const wrong = async (metadata: object, message: RegExp) => {
+      const failure = await failureOf(invoke({ ...echo, metadata: metadata as NonNullable<InvokeEvent["metadata"]> }));
+      assert.equal(failure.type, "invalid_argument");
+      assert.match(failure.message, message);
+    };
+    await wrong({ "x-n": 7 }, /metadata "x-n" must be a string, or a list of strings, got 7/);
+    await wrong({ "x-n": ["a", null] }, /metadata "x-n" must be a string, or a list of strings, got null/);
+    await wrong({ "x n": "a" }, /"x n" is not a valid header name/);
+    await wrong({ "x-n": "a\r\nb: c" }, /"x-n" has a character a header cannot carry/);
+    const metadata = { "accept-encoding": "gzip", "Content-Encoding": "br", "content-type": "text/plain", lambda: "x" };
+    const result = await invoke(
+      { ...echo, metadata },
+      { echo: (ctx) => ({ text: `${serverCall(ctx)!.headers.get("lambda")}${"x".repeat(2000)}` }) },
+      { compressMinBytes: 1024 },
+    );
+    assert.deepEqual(result.output, { text: "x".repeat(2001) });
+    const none = { method: "test.v1.Freight/root", metadata: null as unknown as NonNullable<InvokeEvent["metadata"]> };
+    assert.deepEqual((await invoke(none)).output, { text: "root" });
+  });
+
+  test("metadata of the answer is what the service has set, and nothing that is for browsers", async () => {
+    const event = { method: "test.v1.Freight/root", metadata: { origin: "https://a.example" } };
+    for (const origins of ["*", ["https://a.example"]] as const) {
+      assert.deepEqual((await invoke(event, {}, { cors: { origins } })).metadata, {});
+    }
+  });
+
+  test("REST routes and further protocols cannot be had so", async () => {
+    let booked = false;
+    const bookCargo: Implementation<typeof Freight>["bookCargo"] = (_ctx, cargo) => ((booked = true), cargo);
+    for (const method of ["cargos", "rpc", "test.v1.Freight/sum?x=1"]) {
+      const event = { method, input: { id: "7" } };
+      const { type } = await failureOf(invoke(event, { bookCargo }, { protocols: [jsonRpc()] }));
+      assert.equal(type, "unimplemented");
+    }
+    assert.equal(booked, false);
+  });
+
   test("what is no event of ours is refused, saying what it has", async () => {
     for (const event of [
       { Records: [] },
@@ -338,6 +387,8 @@ describe("invoked by itself", () => {
       { requestContext: null },
       { httpMethod: "GET" },
       { method: 1 },
+      // By a load balancer, which encodes queries and reads answers otherwise.
+      { httpMethod: "GET", path: "/", headers: {}, requestContext: { elb: { targetGroupArn: "arn:aws:…" } } },
     ]) {
       await assert.rejects(handlerOf()(event as unknown as InvokeEvent), /^TypeError: lambda: the event is neither/);
     }
@@ -357,6 +408,14 @@ describe("the end of the invocation", () => {
     assert.equal(await left(["connect-timeout-ms", "500"], 3000), "500");
     assert.equal(await left(["connect-timeout-ms", "9000"], 3000), "2750");
     assert.equal(await left([], 900_000), "30000", "the server's own limit");
+    const twice = restApiEvent({
+      path: "/test.v1.Freight/echo",
+      headers: [...json, "connect-timeout-ms", "1", "connect-timeout-ms", "9000"],
+      body: '{"text":""}',
+    });
+    const echo: Implementation<typeof Freight>["echo"] = (ctx) => ({ text: String(remainingMs(ctx)) });
+    const { body } = await handlerOf({ echo }, { clock: new VirtualClock() })(twice, within(3000));
+    assert.equal(body, '{"text":"2750"}', "whichever of several counts");
   });
 
   test("a call that does not end in time is answered in time, whether its handler minds or not", async () => {
@@ -381,6 +440,22 @@ describe("the end of the invocation", () => {
     });
     await clock.run(260);
     await invoked;
+  });
+
+  test("a stream that never waits leaves the event loop its turns, without which no deadline would come", async () => {
+    let turned = false;
+    setImmediate(() => {
+      turned = true;
+    });
+    const handler = handlerOf({
+      async *count() {
+        for (let n = 0; n < 100_000 && !turned; n++) yield { n };
+      },
+    });
+    const headers = ["content-type", "application/connect+json"];
+    const body = encodeTextEnvelope(0, '{"to":3}');
+    const { statusCode } = await handler(functionUrlEvent({ path: "/test.v1.Freight/count", headers, body }));
+    assert.deepEqual([statusCode, turned], [200, true]);
   });
 
   test("where there is no time left no handler is called", async () => {
@@ -421,12 +496,47 @@ describe("the end of the invocation", () => {
       await handlerOf({}, { flush: failing, onError })(event);
       assert.match((errors.pop()!.cause as Error).message, /no collector/);
     }
-    const clock = new VirtualClock();
-    const answered = handlerOf({}, { flush: () => new Promise(() => {}), onError, clock })(event, within(1000));
-    await clock.run(1000);
-    await answered;
-    assert.match(errors.pop()!.message, /flush took longer/);
+    for (const [leftMs, options, waitMs] of [
+      [1000, {}, 938],
+      [900_000, {}, 5000],
+      [900_000, { flushTimeoutMs: 300 }, 300],
+    ] as const) {
+      const clock = new VirtualClock();
+      let answered = false;
+      const stuck = { flush: () => new Promise<void>(() => {}), onError, clock, ...options };
+      void handlerOf({}, stuck)(event, within(leftMs)).then(() => (answered = true));
+      await clock.run(waitMs - 1);
+      assert.equal(answered, false, `${waitMs}`);
+      await clock.run(1);
+      assert.equal(answered, true, `${waitMs}`);
+      assert.match(errors.pop()!.message, /flush took longer/);
+    }
   });
+});
+
+test("what is reported of an answer that cannot be given goes out with the flush", async () => {
+  const order: string[] = [];
+  const handler = handlerOf(
+    { echo: () => ({ text: "\u0001".repeat(400) }) },
+    {
+      maxResponseBytes: 2000,
+      onError: () => void order.push("reported"),
+      flush: async () => void order.push("flushed"),
+    },
+  );
+  await handler(httpApiEvent({ path: "/test.v1.Freight/echo", headers: json, body: '{"text":"x"}' }));
+  await assert.rejects(handler({ method: "test.v1.Freight/echo", input: { text: "x" } }));
+  assert.deepEqual(order, ["reported", "flushed", "reported", "flushed"]);
+});
+
+test("a page may read the error that stands in the place of an answer", async () => {
+  const options = { maxResponseBytes: 2000, onError() {}, cors: { origins: ["https://a.example"] } };
+  const headers = [...json, "origin", "https://a.example"];
+  const event = httpApiEvent({ path: "/test.v1.Freight/echo", headers, body: '{"text":"x"}' });
+  for (const text of ["x".repeat(3000), '"'.repeat(700)]) {
+    const answer = await handlerOf({ echo: () => ({ text }) }, options)(event);
+    assert.deepEqual([answer.statusCode, answer.headers["access-control-allow-origin"]], [500, "https://a.example"]);
+  }
 });
 
 describe("limits", () => {
@@ -524,7 +634,10 @@ test("what cannot be a header fails the invocation, as it would cost the connect
     throw new ServiceError("aborted", "no", { metadata: { "x-two-lines": "a\nb" } });
   };
   const handler = handlerOf({ fail }, { onError: (error) => void errors.push(error) });
-  await assert.rejects(handler({ method: "test.v1.Freight/fail", input: { code: "" } }), /was cut off/);
+  await assert.rejects(handler({ method: "test.v1.Freight/fail", input: { code: "" } }), (error: Error) => {
+    assert.match(error.message, /was cut off/);
+    return error.name === "internal" && !error.stack!.includes("    at ");
+  });
   assert.match((errors[0]!.cause as Error).message, /x-two-lines/);
 });
 
@@ -532,6 +645,7 @@ test("options are checked", () => {
   assert.throws(() => handlerOf({}, { marginMs: -1 }), /lambda: marginMs must be 0 or more/);
   assert.throws(() => handlerOf({}, { maxBodyBytes: 0 }), /lambda: maxBodyBytes must be a number above 0/);
   assert.throws(() => handlerOf({}, { maxResponseBytes: 0 }), /lambda: maxResponseBytes/);
+  assert.throws(() => handlerOf({}, { flushTimeoutMs: 0 }), /lambda: flushTimeoutMs must be a number above 0, got 0/);
   assert.throws(() => lambda({} as LambdaOptions), /lambda: serve must be a list/);
   assert.throws(() => handlerOf({}, { cors: { origins: ["x"] } }), /lambda: cors.origins/);
 });

@@ -3,6 +3,7 @@ import { toConnectError } from "../../../codec/connect-error.ts";
 import type { Context } from "../../../context/context.ts";
 import { background, withValue } from "../../../context/with.ts";
 import { chain } from "../../../endpoint/endpoint.ts";
+import type { MethodKind } from "../../../endpoint/method-info.ts";
 import { serverObserverKey } from "../../../endpoint/observer.ts";
 import { errorReporterKey, reportError } from "../../../endpoint/report.ts";
 import { wrapped } from "../../../endpoint/service.ts";
@@ -40,7 +41,7 @@ export type LambdaHandler = <Event extends LambdaEvent>(
  * ```
  *
  * The handler rejects only when the function was invoked by itself, with an error whose name is the code and whose message the
- * error as Connect writes it; when a call was cut off; and for events of other kinds.
+ * error as Connect writes it; when the answer to a request of HTTP was cut off; and for events of other kinds.
  *
  * @throws TypeError when an option is not legal, naming it.
  */
@@ -70,22 +71,33 @@ class Invocations {
   readonly #settings: LambdaSettings;
   readonly #answering: Answering;
   readonly #root: Context;
-  /** Methods that stream. */
-  readonly #streams: ReadonlySet<string>;
+  /** By procedure. */
+  readonly #kinds: ReadonlyMap<string, MethodKind>;
 
   constructor(settings: LambdaSettings, answering: Answering, root: Context) {
     const methods = settings.serve.flatMap((service) => service.methods);
-    this.#streams = new Set(methods.flatMap(({ info }) => (info.kind === "unary" ? [] : [info.procedure])));
+    this.#kinds = new Map(methods.map(({ info }) => [info.procedure, info.kind]));
     this.#settings = settings;
     this.#answering = answering;
     this.#root = root;
   }
 
   async handle(event: LambdaEvent, context: LambdaContext | undefined): Promise<unknown> {
-    const { basePath, marginMs } = this.#settings;
+    const { clock, marginMs } = this.#settings;
     const leftMs = context === undefined ? Infinity : context.getRemainingTimeInMillis() - marginMs;
-    if (isV2(event)) return this.#http(new LambdaRequest(fromV2(event, basePath), leftMs), leftMs, toV2);
-    if (isV1(event)) return this.#http(new LambdaRequest(fromV1(event, basePath), leftMs), leftMs, toV1);
+    const endsAtMs = clock.now() + leftMs;
+    try {
+      return await this.#result(event, leftMs);
+    } finally {
+      await this.#flush(endsAtMs);
+    }
+  }
+
+  async #result(event: LambdaEvent, leftMs: number): Promise<unknown> {
+    const { basePath, http } = this.#settings;
+    const plain = http.compressMinBytes === false;
+    if (isV2(event)) return this.#http(new LambdaRequest(fromV2(event, basePath), leftMs, plain), leftMs, toV2);
+    if (isV1(event)) return this.#http(new LambdaRequest(fromV1(event, basePath), leftMs, plain), leftMs, toV1);
     if (isInvoke(event)) return this.#invoke(event, leftMs);
     const keys = Object.keys(Object(event)).slice(0, 10).join(", ");
     throw new TypeError(
@@ -108,33 +120,37 @@ class Invocations {
   }
 
   async #invoke(event: InvokeEvent, leftMs: number): Promise<InvokeResult> {
-    if (this.#streams.has(event.method)) {
-      const message = `${event.method} streams: a function is invoked by itself with unary methods only`;
-      throw new InvokeError(toConnectError(new ServiceError("unimplemented", message)));
+    try {
+      const kind = this.#kinds.get(event.method);
+      if (kind !== "unary") {
+        const why = kind === undefined ? "is not served" : "streams: only unary methods can be invoked";
+        throw new ServiceError("unimplemented", `${event.method.slice(0, 256)} ${why}`);
+      }
+      const response = await this.#answer(new LambdaRequest(fromInvoke(event), leftMs, true), leftMs);
+      const result = toInvoke(response);
+      if (this.#isTooLarge(response, result)) throw this.#tooLarge();
+      return result;
+    } catch (error) {
+      throw error instanceof ServiceError ? new InvokeError(toConnectError(error)) : error;
     }
-    const response = await this.#answer(new LambdaRequest(fromInvoke(event), leftMs), leftMs);
-    const result = toInvoke(response);
-    if (this.#isTooLarge(response, result)) throw new InvokeError(toConnectError(this.#tooLarge()));
-    return result;
   }
 
-  /** Has the request answered, in time. @throws Error when it was cut off. */
+  /** Has the request answered, in time. @throws ServiceError `internal` when it was cut off. */
   async #answer(request: LambdaRequest, leftMs: number): Promise<LambdaResponse> {
     const response = new LambdaResponse(request, this.#settings.maxResponseBytes);
     // Writing to an answer that was given up is an error, and one that nobody hears would end the process.
     response.on("error", () => {});
-    const endsAtMs = this.#settings.clock.now() + leftMs;
     const ending = this.#ending(response, leftMs);
     this.#answering.serve(request.asRequest(), response.asResponse());
     const how = await ending;
-    await this.#flush(endsAtMs);
     if (how === "complete") return response;
     if (how === "too large") return this.#instead(request, this.#tooLarge());
     if (how === "late") {
       const error = new ServiceError("deadline_exceeded", "the invocation is about to end without an answer");
       return this.#instead(request, error);
     }
-    throw new Error(`lambda: the answer to ${request.method} ${request.url.slice(0, 256)} was cut off`);
+    const what = `${request.method} ${request.url.slice(0, 256)}`;
+    throw new ServiceError("internal", `lambda: the answer to ${what} was cut off`);
   }
 
   /** Calls end by their deadline; for what does not, there is half of the margin left. */
@@ -154,15 +170,17 @@ class Invocations {
 
   /** What goes wrong here does not cost the answer, nor does what takes too long: there is a quarter of the margin left, then. */
   async #flush(endsAtMs: number): Promise<void> {
-    const { clock, marginMs, telemetry, flush } = this.#settings;
+    const { clock, marginMs, flushTimeoutMs, telemetry, flush } = this.#settings;
     if (telemetry?.flush === undefined && flush === undefined) return;
     let why: ServiceError | undefined;
-    const both = async (): Promise<unknown> => Promise.all([telemetry?.flush?.(), flush?.()]);
+    const waitMs = Math.min(flushTimeoutMs, endsAtMs + 0.75 * marginMs - clock.now());
+    const both = async (): Promise<unknown> => Promise.all([telemetry?.flush?.(waitMs), flush?.()]);
     const flushed = both().catch((cause: unknown) => {
       why = new ServiceError("internal", "lambda: flush failed", { cause });
     });
-    const inTime = await within(clock, endsAtMs + 0.75 * marginMs - clock.now(), flushed);
-    if (!inTime) why = new ServiceError("internal", "lambda: flush took longer than the invocation has");
+    const inTime = await within(clock, waitMs, flushed);
+    if (!inTime)
+      why = new ServiceError("internal", `lambda: flush took longer than the ${Math.round(waitMs)} ms it has`);
     if (why !== undefined) reportError(this.#root, why);
   }
 
@@ -171,7 +189,9 @@ class Invocations {
     const response = new LambdaResponse(request, Infinity);
     const status = error.code === "resource_exhausted" ? 500 : codes[error.code].http;
     const connect = request.headers["connect-protocol-version"] !== undefined;
-    response.writeHead(status, ["content-type", connect ? "application/json" : "application/problem+json"]);
+    const headers = ["content-type", connect ? "application/json" : "application/problem+json"];
+    this.#answering.state.cors?.mark(headers, request.asRequest().headers.origin);
+    response.writeHead(status, headers);
     response.end(connect ? JSON.stringify(toConnectError(error)) : problemJson(error, status));
     return response;
   }
@@ -197,7 +217,9 @@ function isV2(event: LambdaEvent): event is ApiGatewayEventV2 {
 
 function isV1(event: LambdaEvent): event is ApiGatewayEventV1 {
   const { httpMethod, requestContext } = Object(event) as Partial<ApiGatewayEventV1>;
-  return typeof httpMethod === "string" && typeof requestContext === "object" && requestContext !== null;
+  if (typeof httpMethod !== "string" || typeof requestContext !== "object" || requestContext === null) return false;
+  // A load balancer's look alike, but their queries are encoded and their answers have other rules.
+  return !("elb" in requestContext);
 }
 
 function isInvoke(event: LambdaEvent): event is InvokeEvent {

@@ -34,6 +34,8 @@ export interface LambdaOptions extends ServerOptions {
    * nothing.
    */
   readonly flush?: () => Promise<void>;
+  /** How long an answer waits for both flushes, milliseconds; less where the invocation ends before. Default 5000. */
+  readonly flushTimeoutMs?: number;
   /** Told of failures whose cause the caller must not see. Default: the log of `telemetry`, else a JSON line to standard error. */
   readonly onError?: ErrorReporter;
   readonly clock?: Clock;
@@ -41,7 +43,7 @@ export interface LambdaOptions extends ServerOptions {
 
 /** Options with every default filled in. */
 export type LambdaSettings = Required<
-  Pick<LambdaOptions, "serve" | "use" | "basePath" | "marginMs" | "maxResponseBytes" | "clock">
+  Pick<LambdaOptions, "serve" | "use" | "basePath" | "marginMs" | "maxResponseBytes" | "flushTimeoutMs" | "clock">
 > &
   Pick<LambdaOptions, "telemetry" | "flush" | "onError"> & { readonly http: HttpServerSettings };
 
@@ -67,6 +69,7 @@ export function settleLambda(options: LambdaOptions): LambdaSettings {
     basePath: "",
     marginMs: 250,
     maxResponseBytes: 6_291_556,
+    flushTimeoutMs: 5000,
     clock: systemClock,
     ...rest,
     http,
@@ -78,8 +81,8 @@ export function settleLambda(options: LambdaOptions): LambdaSettings {
   if (!(settings.marginMs >= 0)) {
     throw new TypeError(`lambda: marginMs must be 0 or more milliseconds, got ${settings.marginMs}`);
   }
-  if (!(settings.maxResponseBytes > 0)) {
-    throw new TypeError(`lambda: maxResponseBytes must be a number above 0, got ${settings.maxResponseBytes}`);
+  for (const name of ["maxResponseBytes", "flushTimeoutMs"] as const) {
+    if (!(settings[name] > 0)) throw new TypeError(`lambda: ${name} must be a number above 0, got ${settings[name]}`);
   }
   return settings;
 }

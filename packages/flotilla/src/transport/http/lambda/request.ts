@@ -1,7 +1,8 @@
 import { EventEmitter } from "node:events";
 import { Readable } from "node:stream";
 import { formatConnectTimeout } from "../../../codec/timeout.ts";
-import { type MetadataRecord, newRecord } from "../../../metadata/metadata.ts";
+import { ServiceError } from "../../../errors/service-error.ts";
+import { Metadata, type MetadataRecord, newRecord } from "../../../metadata/metadata.ts";
 import type { Request } from "../http-message.ts";
 import type { ApiGatewayEventV1, ApiGatewayEventV2, InvokeEvent } from "./events.ts";
 
@@ -29,6 +30,14 @@ const NOT_PASSED: ReadonlySet<string> = new Set([
   "connection",
   "keep-alive",
   REQUEST_CONTEXT_HEADER,
+]);
+
+/** Headers that an invocation has itself: the input and the output are JSON, and plain. */
+const OF_INVOKE: ReadonlySet<string> = new Set([
+  "host",
+  "content-type",
+  "content-encoding",
+  "connect-protocol-version",
 ]);
 
 /** What can stand in a path as it is. HTTP APIs decode the path, others do not: what is decoded is encoded, the rest is left alone. */
@@ -73,16 +82,27 @@ export function fromV1(event: ApiGatewayEventV1, basePath: string): EventRequest
   };
 }
 
-/** A call by the Connect protocol. */
-export function fromInvoke({ method, input = {}, metadata = {} }: InvokeEvent): EventRequest {
+/** A call by the Connect protocol. @throws ServiceError `invalid_argument` for metadata that cannot be headers. */
+export function fromInvoke({ method, input = {}, metadata }: InvokeEvent): EventRequest {
   const headers = ["host", "lambda", "content-type", "application/json", "connect-protocol-version", "1"];
-  const own = new Set(headers);
-  for (const [name, values] of Object.entries(metadata)) {
-    if (own.has(name.toLowerCase())) continue;
-    for (const value of [values].flat()) add(headers, name, value);
-  }
+  for (const [name, value] of metadataOf(metadata).entries()) if (!OF_INVOKE.has(name)) add(headers, name, value);
   const body = Buffer.from(JSON.stringify(input));
-  return { method: "POST", target: escape(`/${method}`), headers, body, sourceIp: "lambda" };
+  return { method: "POST", target: `/${method}`, headers, body, sourceIp: "lambda" };
+}
+
+function metadataOf(given: InvokeEvent["metadata"]): Metadata {
+  const metadata = new Metadata();
+  try {
+    for (const [name, values] of Object.entries(given ?? {})) {
+      for (const value of [values].flat()) {
+        if (typeof value === "string") metadata.append(name, value);
+        else throw new TypeError(`metadata "${name}" must be a string, or a list of strings, got ${String(value)}`);
+      }
+    }
+  } catch (error) {
+    throw new ServiceError("invalid_argument", (error as TypeError).message, { cause: error });
+  }
+  return metadata;
 }
 
 function add(headers: string[], name: string, value: string | undefined): void {
@@ -102,16 +122,12 @@ function pathOf(
 ): string {
   let path = raw.startsWith("/") ? raw : `/${raw}`;
   if (stage !== undefined && stage !== "$default" && apiId === domainPrefix) path = without(path, `/${stage}`);
-  return escape(without(path, basePath));
+  return without(path, basePath).toWellFormed().replace(TO_ENCODE, encodeURIComponent);
 }
 
 function without(path: string, prefix: string): string {
   if (path === prefix) return "/";
   return path.startsWith(`${prefix}/`) ? path.slice(prefix.length) : path;
-}
-
-function escape(path: string): string {
-  return path.toWellFormed().replace(TO_ENCODE, encodeURIComponent);
 }
 
 /** The request of an event, with all that the HTTP server uses of node's own. */
@@ -128,12 +144,15 @@ export class LambdaRequest extends Readable {
   readonly #body: Buffer;
   #headers: MetadataRecord | undefined;
 
-  /** @param leftMs - what the invocation leaves the call, milliseconds; Infinity when that is not known. */
-  constructor({ method, target, headers, body, sourceIp }: EventRequest, leftMs: number) {
+  /**
+   * @param leftMs - what the invocation leaves the call, milliseconds; Infinity when that is not known.
+   * @param plain - whether the answer must not be compressed, whatever the client accepts.
+   */
+  constructor({ method, target, headers, body, sourceIp }: EventRequest, leftMs: number, plain: boolean) {
     super({ autoDestroy: false });
     this.method = method;
     this.url = target;
-    const raw = headers.slice();
+    const raw = plain ? withoutHeader(headers, "accept-encoding") : headers.slice();
     if (body.byteLength > 0) raw.push("content-length", String(body.byteLength));
     if (leftMs !== Infinity) limit(raw, leftMs);
     this.rawHeaders = raw;
@@ -165,12 +184,17 @@ export class LambdaRequest extends Readable {
   }
 }
 
+function withoutHeader(headers: readonly string[], name: string): string[] {
+  return headers.filter((_, i) => headers[i - (i % 2)] !== name);
+}
+
 /** Has the call end before the invocation does. What the caller asked for counts when it is earlier, or cannot be read. */
 function limit(headers: string[], leftMs: number): void {
+  let asked = false;
   for (let i = 0; i < headers.length; i += 2) {
     if (headers[i] !== "connect-timeout-ms") continue;
+    asked = true;
     if (Number(headers[i + 1]) > leftMs) headers[i + 1] = formatConnectTimeout(leftMs);
-    return;
   }
-  headers.push("connect-timeout-ms", formatConnectTimeout(leftMs));
+  if (!asked) headers.push("connect-timeout-ms", formatConnectTimeout(leftMs));
 }

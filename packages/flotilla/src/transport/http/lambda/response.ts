@@ -25,6 +25,8 @@ export class LambdaResponse extends Writable {
   readonly #maxBytes: number;
   readonly #chunks: Buffer[] = [];
   #bytes = 0;
+  /** Of these, those since the event loop has had a turn. */
+  #unyielded = 0;
   #end!: (how: Ending) => void;
 
   /** @param maxBytes - of the body, beyond which it is given up. */
@@ -60,7 +62,11 @@ export class LambdaResponse extends Writable {
       this.#end("too large");
       this.destroy();
     } else if (this.#request.method !== "HEAD") this.#chunks.push(chunk);
-    done();
+    this.#unyielded += chunk.byteLength;
+    if (this.#unyielded < this.writableHighWaterMark) return done();
+    // A socket would push back: without it a stream that never waits keeps its own deadline from coming.
+    this.#unyielded = 0;
+    setImmediate(done);
   }
 
   override _final(done: () => void): void {
