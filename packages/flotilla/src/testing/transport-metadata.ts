@@ -19,6 +19,14 @@ import {
 } from "./transport-bed.ts";
 
 const nothing = { n: 0, text: "" };
+const protocolsOwn = [
+  ["content-length", "3"],
+  ["connection", "close"],
+  ["keep-alive", "timeout=0"],
+  ["transfer-encoding", "chunked"],
+  ["trailer", "x-none"],
+  ["upgrade", "websocket"],
+] as const;
 const secretKey = contextKey<string>("flotilla.testing.secret");
 
 /** Headers, trailers, trace and baggage; and that nothing else of the context crosses. */
@@ -57,6 +65,24 @@ export function metadataTests(under: TransportUnderTest): ContractTest[] {
           (await client.one(withHeaders(above, { "x-tenant": "other" }), nothing)).text,
           "other AAEC/w undefined",
         );
+      },
+    ),
+    transportTest(
+      "what a handler, or a caller, sets that is the protocol's own does no harm",
+      under,
+      () => ({
+        one(ctx, { n }) {
+          const { responseHeaders } = serverCall(ctx)!;
+          for (const [name, value] of protocolsOwn) responseHeaders.set(name, value);
+          if (n > 0) throw new ServiceError("not_found", "none");
+          return { n, text: "whole" };
+        },
+      }),
+      async ({ client, ctx }) => {
+        for (let i = 0; i < 3; i++) assert.equal((await client.one(ctx, nothing)).text, "whole");
+        const above = withHeaders(ctx, Object.fromEntries(protocolsOwn));
+        for (let i = 0; i < 3; i++) assert.equal((await client.one(above, nothing)).text, "whole");
+        assert.equal((await failureOf(client.one(ctx, { n: 1, text: "" }))).code, "not_found");
       },
     ),
     transportTest(

@@ -3,6 +3,7 @@ import { fromBinaryDetail, toBinaryDetail } from "../../codec/error-details.ts";
 import { splitRetry, withRetryDetails } from "../../codec/retry-details.ts";
 import { codeFromGrpc, codeFromHttp, codes } from "../../errors/code.ts";
 import { type ErrorDetail, type RetryInfo, ServiceError } from "../../errors/service-error.ts";
+import { isFraming } from "../../metadata/framing.ts";
 import { type MetadataRecord, newRecord } from "../../metadata/metadata.ts";
 
 /** The trailers of a success that says no more. */
@@ -33,7 +34,7 @@ export function writeStatus(error: ServiceError, into: MetadataRecord): void {
 
 /** Whether a header or trailer belongs to the protocol: not for services to set, nor to be shown as metadata of an error. */
 export function isReserved(name: string): boolean {
-  return name.startsWith("grpc-") || name.startsWith(":") || name === "content-type" || name === "te";
+  return name.startsWith("grpc-") || name.startsWith(":") || name === "content-type" || isFraming(name);
 }
 
 /**

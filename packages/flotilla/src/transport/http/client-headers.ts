@@ -3,6 +3,7 @@ import type { Context } from "../../context/context.ts";
 import { remainingMs } from "../../context/with.ts";
 import { baggageHeader } from "../../metadata/baggage.ts";
 import { outgoingHeaders } from "../../metadata/call.ts";
+import { isFraming } from "../../metadata/framing.ts";
 import { PRIORITY_HEADER, priorityHeader } from "../../metadata/priority.ts";
 import { currentTrace } from "../../metadata/trace.ts";
 
@@ -37,6 +38,9 @@ export function callHeaders(ctx: Context, fixed: readonly string[]): readonly st
   }
   if (members !== undefined) headers.push("baggage", members);
   if (priority !== undefined) headers.push(PRIORITY_HEADER, priority);
-  if (own !== undefined) for (const [name, value] of own.entries()) headers.push(name, value);
+  if (own !== undefined) {
+    for (const [name, value] of own.entries())
+      if (!isFraming(name) && name !== "content-type") headers.push(name, value);
+  }
   return headers;
 }

@@ -10,6 +10,7 @@ import { reportError } from "../../endpoint/report.ts";
 import type { Code } from "../../errors/code.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { type ServerCall, serverCallKey } from "../../metadata/call.ts";
+import { isFraming } from "../../metadata/framing.ts";
 import { Metadata, type MetadataRecord } from "../../metadata/metadata.ts";
 import type { Observation } from "../../metadata/observation.ts";
 import type { Cors } from "./cors.ts";
@@ -248,9 +249,10 @@ export abstract class HttpServerCall implements ServerCall, Watchable, OnSocket 
   }
 }
 
-/** The names and values of a record, each name with the prefix, in turn. */
+/** The names and values of a record, each name with the prefix, in turn, but for what frames the answer. */
 export function flatten(record: MetadataRecord, prefix: string, into: string[]): void {
   for (const name of Object.keys(record)) {
+    if (prefix === "" && isFraming(name)) continue;
     const value = record[name];
     if (typeof value === "string") into.push(prefix + name, value);
     else if (value !== undefined) for (const item of value) into.push(prefix + name, item);
