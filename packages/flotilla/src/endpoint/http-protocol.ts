@@ -54,6 +54,17 @@ export interface MountedProtocol {
    * @returns as `request`. Must not throw.
    */
   stream?(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, flags: number, rawHeaders: string[]): boolean;
+  /**
+   * Whether it tells clients itself to send the bodies of what it is offered by `request` (`Expect: 100-continue`). It is asked before other
+   * protocols then. Default: the listener has told them by the time.
+   */
+  readonly continues?: boolean;
+  /**
+   * Offers a request for which neither a protocol nor the listener serves anything, before it is answered with 404.
+   *
+   * @returns as `request`. Must not throw.
+   */
+  unserved?(req: IncomingMessage, res: ServerResponse): boolean;
   /** Calls that have begun and not ended. */
   readonly inFlight: number;
   /** Asks clients to go elsewhere, where the protocol has words of its own for it: HTTP's are the listener's. */

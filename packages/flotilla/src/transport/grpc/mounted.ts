@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
+import { parseTimeout } from "../../codec/grpc-timeout.ts";
 import type { Context } from "../../context/context.ts";
 import { WatchList } from "../../context/watch-list.ts";
 import type { FinishedCall } from "../../endpoint/finished-call.ts";
@@ -16,7 +17,6 @@ import { Reflection } from "./reflection.ts";
 import type { GrpcState } from "./state.ts";
 import { writeStatus } from "./status.ts";
 import { StreamCall } from "./stream-call.ts";
-import { parseTimeout } from "./timeout.ts";
 import { UnaryCall } from "./unary-call.ts";
 import { WebCarrier } from "./web-carrier.ts";
 

@@ -61,12 +61,14 @@ const positive = [
   "keepAliveMs",
 ] as const;
 
-/** @throws TypeError naming the option that is not legal. */
-export function settleClient(options: HttpClientOptions): HttpClientSettings {
+/**
+ * @param whose - whose options they are, for the error.
+ * @throws TypeError naming the option that is not legal.
+ */
+export function settleClient(options: HttpClientOptions, whose = "httpClient"): HttpClientSettings {
   const settings = { ...defaults, ...options };
   for (const name of positive) {
-    if (!(settings[name] > 0))
-      throw new TypeError(`httpClient: ${name} must be a number above 0, got ${settings[name]}`);
+    if (!(settings[name] > 0)) throw new TypeError(`${whose}: ${name} must be a number above 0, got ${settings[name]}`);
   }
   return settings;
 }

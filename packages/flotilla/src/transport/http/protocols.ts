@@ -44,6 +44,24 @@ export class Protocols {
     };
   }
 
+  /** As `requests`, for those whose client waits to be told to go on; undefined when that is left to Node. */
+  expecting(own: (req: Request, res: Response) => void): ((req: Request, res: Response) => void) | undefined {
+    const first = this.#mounted.filter(({ continues }) => continues === true);
+    if (first.length === 0) return undefined;
+    const others = this.requests(own);
+    return (req, res) => {
+      for (const protocol of first) if (protocol.request?.(req, res) === true) return;
+      res.writeContinue();
+      others(req, res);
+    };
+  }
+
+  /** Offers a request for which the listener serves nothing. @returns whether a protocol has it. */
+  unserved(req: Request, res: Response): boolean {
+    for (const protocol of this.#mounted) if (protocol.unserved?.(req, res) === true) return true;
+    return false;
+  }
+
   /** Offers each stream to the protocols before `server` makes a request of it, as it does once it has a listener for requests. */
   streams(server: Http2Server): void {
     const asked = this.#mounted.filter((protocol) => protocol.stream !== undefined);

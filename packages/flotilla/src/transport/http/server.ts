@@ -69,9 +69,12 @@ class HttpListening implements Listening {
       cors: settings.cors === undefined ? undefined : new Cors(settings.cors, settings.protocols),
       onIdle: undefined,
     };
-    const dispatcher = new Dispatcher(this.#state, new Router(services));
     this.#protocols = new Protocols(settings.protocols, services, this.#state);
-    const serve = this.#protocols.requests((req, res) => dispatcher.dispatch(req, res));
+    const unserved = this.#protocols.unserved.bind(this.#protocols);
+    const dispatcher = new Dispatcher(this.#state, new Router(services), unserved);
+    const own = (req: Request, res: Response): void => dispatcher.dispatch(req, res);
+    const serve = this.#protocols.requests(own);
+    const expecting = this.#protocols.expecting(own);
     const common = {
       maxHeaderSize: settings.maxHeaderBytes,
       headersTimeout: settings.headersTimeoutMs,
@@ -92,6 +95,10 @@ class HttpListening implements Listening {
         this.#protocols.streams(this.#http2);
         sniff(this.#server, this.#http2, this.#unread, settings.headersTimeoutMs);
       }
+    }
+    if (expecting !== undefined) {
+      this.#server.on("checkContinue", expecting);
+      this.#http2?.on("checkContinue", expecting as unknown as Http2Handler);
     }
     this.#server.maxConnections = settings.maxConnections;
     this.#server.on("connection", (socket: Socket) => {
