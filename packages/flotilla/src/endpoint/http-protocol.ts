@@ -55,8 +55,8 @@ export interface MountedProtocol {
    */
   stream?(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, flags: number, rawHeaders: string[]): boolean;
   /**
-   * Whether it tells clients itself to send the bodies of what it is offered by `request` (`Expect: 100-continue`). It is asked before other
-   * protocols then. Default: the listener has told them by the time.
+   * Whether it tells clients itself to send their bodies (`Expect: 100-continue`): what waits for that is offered to it before it is to others.
+   * Default: the listener has told them by the time.
    */
   readonly continues?: boolean;
   /**

@@ -45,7 +45,7 @@ export class Dispatcher {
       const limit = `the server is at its limit of ${state.settings.maxConcurrentRequests} concurrent calls`;
       return refuse(state, req, res, head, 503, new ServiceError("unavailable", limit));
     }
-    const url = req.url!.startsWith("/") ? req.url! : originForm(req.url!);
+    const url = urlOf(req);
     const mark = url.indexOf("?");
     const path = mark < 0 ? url : url.slice(0, mark);
     const method = this.#router.procedures.get(path);
@@ -65,6 +65,12 @@ export class Dispatcher {
       return this.#serveRest(rest, req, res, head, path, mark < 0 ? undefined : url.slice(mark + 1));
     if (this.#unserved(req, res)) return;
     refuse(state, req, res, head, 404, new ServiceError("unimplemented", `nothing is served at ${path.slice(0, 256)}`));
+  }
+
+  /** Whether there is something for a request, be it not for its verb. */
+  serves(req: Request): boolean {
+    const path = urlOf(req).split("?", 1)[0]!;
+    return this.#router.procedures.has(path) || this.#router.findRest(path, verbOf(req)) !== undefined;
   }
 
   #serveRest(
@@ -101,6 +107,10 @@ export class Dispatcher {
 /** HEAD is GET without the body (RFC 9110, section 9.3.2); Node leaves the body out. */
 function verbOf(req: Request): string {
   return req.method === "HEAD" ? "GET" : req.method!;
+}
+
+function urlOf(req: Request): string {
+  return req.url!.startsWith("/") ? req.url! : originForm(req.url!);
 }
 
 /**

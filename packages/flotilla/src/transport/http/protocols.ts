@@ -44,13 +44,21 @@ export class Protocols {
     };
   }
 
-  /** As `requests`, for those whose client waits to be told to go on; undefined when that is left to Node. */
-  expecting(own: (req: Request, res: Response) => void): ((req: Request, res: Response) => void) | undefined {
+  /**
+   * As `requests`, for those whose client waits to be told to go on; undefined when that is left to Node.
+   *
+   * @param serves - whether the listener serves something of its own for a request.
+   */
+  expecting(
+    own: (req: Request, res: Response) => void,
+    serves: (req: Request) => boolean,
+  ): ((req: Request, res: Response) => void) | undefined {
     const first = this.#mounted.filter(({ continues }) => continues === true);
     if (first.length === 0) return undefined;
     const others = this.requests(own);
     return (req, res) => {
       for (const protocol of first) if (protocol.request?.(req, res) === true) return;
+      if (!serves(req)) for (const protocol of first) if (protocol.unserved?.(req, res) === true) return;
       res.writeContinue();
       others(req, res);
     };

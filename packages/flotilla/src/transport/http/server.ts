@@ -74,7 +74,7 @@ class HttpListening implements Listening {
     const dispatcher = new Dispatcher(this.#state, new Router(services), unserved);
     const own = (req: Request, res: Response): void => dispatcher.dispatch(req, res);
     const serve = this.#protocols.requests(own);
-    const expecting = this.#protocols.expecting(own);
+    const expecting = this.#protocols.expecting(own, (req) => dispatcher.serves(req));
     const common = {
       maxHeaderSize: settings.maxHeaderBytes,
       headersTimeout: settings.headersTimeoutMs,

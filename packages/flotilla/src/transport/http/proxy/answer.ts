@@ -67,10 +67,16 @@ export function writeHead(
   raw: readonly string[],
   own: readonly string[],
 ): boolean {
+  let chunked = false;
+  let measured = false;
+  for (let i = 0; i < raw.length; i += 2) {
+    const { length } = raw[i]!;
+    if (length === 17 && raw[i]!.toLowerCase() === "transfer-encoding") chunked = true;
+    else if (length === 14 && raw[i]!.toLowerCase() === "content-length") measured = true;
+  }
+  const trailing =
+    req.httpVersionMajor > 1 || (req.httpVersionMinor === 1 && (chunked || !measured) && hasBody(req, status));
   const fields = endToEnd(raw);
-  const chunked = raw.some(
-    (value, i) => i % 2 === 0 && value.length === 17 && value.toLowerCase() === "transfer-encoding",
-  );
   const has = new Set<string>();
   const headers: string[] = [];
   for (let i = 0; i < fields.length; i += 2) {
@@ -78,13 +84,9 @@ export function writeHead(
     const lower = name.toLowerCase();
     // A length beside chunks is not to be believed (RFC 9112, section 6.3), and 204 has none.
     if (lower === "content-length" && (chunked || status === 204 || has.has(lower))) continue;
+    if (lower === "trailer" && !trailing) continue;
     has.add(lower);
     headers.push(name, fields[i + 1]!);
-  }
-  const trailing =
-    req.httpVersionMajor > 1 || (req.httpVersionMinor === 1 && !has.has("content-length") && hasBody(req, status));
-  for (let i = 0; !trailing && i < headers.length; i += 2) {
-    if (headers[i]!.toLowerCase() === "trailer") headers.splice(i, 2);
   }
   headers.push(...own);
   // What the listener has to say counts where the upstream has said nothing of it.
@@ -106,12 +108,12 @@ function hasBody(req: Request, status: number): boolean {
 /** Adds trailers to an answer that is about to end. */
 export function writeTrailers(res: Response, trailers: readonly string[]): void {
   const fields = endToEnd(trailers);
-  if (fields.length > 0) res.addTrailers(toRecord(fields) as Record<string, string>);
+  if (fields.length > 0) res.addTrailers(toRecord(fields));
 }
 
 /** Passes on an interim answer: early hints, which are all that clients make use of. */
 export function sendInterim(res: Response, status: number, raw: readonly string[]): void {
   if (status !== 103 || res.headersSent) return;
   const hints = toRecord(endToEnd(raw));
-  if (hints["link"] !== undefined) res.writeEarlyHints(hints as Record<string, string | string[]>);
+  if (hints["link"] !== undefined) res.writeEarlyHints(hints);
 }

@@ -19,7 +19,7 @@ export function http1Exchange(pool: Pool, address: string, servername: string | 
       if (request.authority !== undefined && !own) headers.push("host", request.authority);
       const exchange = new Http1Exchange(ctx, request, address, resolve, reject);
       const options = {
-        method: request.verb as Dispatcher.HttpMethod,
+        method: request.verb,
         path: request.target,
         headers,
         body: request.hasBody ? (exchange.guard() as never) : null,

@@ -39,7 +39,7 @@ class Http2Exchange implements OpenAnswer {
   readonly #reject: (error: unknown) => void;
   #trailers: readonly string[] = [];
   /** Why it was given up. */
-  #failure: unknown;
+  #failure: ServiceError | undefined;
 
   constructor(
     ctx: Context,
@@ -53,7 +53,7 @@ class Http2Exchange implements OpenAnswer {
     this.#stream = stream;
     this.#reject = reject;
     this.body = this.#read(ctx, peer);
-    const stop = afterFunc(ctx, () => this.#abandon(ctx.err));
+    const stop = afterFunc(ctx, () => this.#abandon(ctx.err!));
     request.stop = (error) => this.#abandon(error);
     stream.on("headers", (headers: IncomingHttpHeaders) => {
       request.interim(Number(headers[":status"]), flat(headers));
@@ -75,14 +75,14 @@ class Http2Exchange implements OpenAnswer {
   }
 
   send(): void {
-    sendBody(this.#stream, this.#request.body()).catch((error: unknown) => this.#abandon(error));
+    sendBody(this.#stream, this.#request.body()).catch((error: unknown) => this.#abandon(ServiceError.from(error)));
   }
 
   trailers(): readonly string[] {
     return this.#trailers;
   }
 
-  #abandon(error: unknown): void {
+  #abandon(error: ServiceError): void {
     this.#failure ??= error;
     this.#reject(this.#failure);
     this.#stream.close(constants.NGHTTP2_CANCEL);

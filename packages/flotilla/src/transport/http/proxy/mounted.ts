@@ -59,7 +59,7 @@ export class MountedProxy implements MountedProtocol {
     if (prefix === "") return false;
     const target = parseTarget(req.url!);
     if (target === undefined || !isBelow(target.path, prefix)) return false;
-    this.#serve(req, res, target, true);
+    this.#serve(req, res, target);
     return true;
   }
 
@@ -67,12 +67,11 @@ export class MountedProxy implements MountedProtocol {
     if (this.#settings.prefix !== "") return false;
     const target = parseTarget(req.url!);
     if (target === undefined) return false;
-    this.#serve(req, res, target, false);
+    this.#serve(req, res, target);
     return true;
   }
 
-  /** @param untold - whether the client still has to be told to send the body, if it waits for that. */
-  #serve(req: Request, res: Response, target: Target, untold: boolean): void {
+  #serve(req: Request, res: Response, target: Target): void {
     const state = this.#state;
     const settings = this.#settings;
     const head = new RequestHead(req.rawHeaders);
@@ -130,14 +129,16 @@ export class MountedProxy implements MountedProtocol {
       version: req.httpVersionMajor === 1 ? req.httpVersion : "2",
       contentLength,
     });
-    const { path, query } = target;
+    const below = target.path.slice(settings.prefix.length);
+    // What was the prefix itself is the root of what stands in its place.
+    const path = settings.rewrite + below || "/";
     const admitted = {
       method: this.#methods.get(req.method!) ?? this.#methods.get(OTHER)!,
       head,
-      target: `${settings.rewrite}${path.slice(settings.prefix.length)}${query}`,
+      target: path + target.query,
       authority: settings.host === "keep" ? asked : undefined,
       hasBody: hasBody(req, head),
-      expects: untold && head.expect?.toLowerCase() === "100-continue",
+      expects: head.expect?.toLowerCase() === "100-continue",
       fields,
       timeoutMs,
     };
