@@ -10,8 +10,7 @@ import { isBroken } from "./upstream-errors.ts";
 
 /** The HTTP status of an error of ours. */
 export function statusOf(error: ServiceError): number {
-  if (error.code === "unavailable") return isBroken(error) ? 502 : 503;
-  return error.code === "deadline_exceeded" ? 504 : codes[error.code].http;
+  return isBroken(error) ? 502 : codes[error.code].http;
 }
 
 /** What the client is told: nothing of addresses and causes, which are for the log. */

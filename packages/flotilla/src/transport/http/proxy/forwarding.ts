@@ -1,4 +1,5 @@
 import type { Endpoint } from "../../../endpoint/endpoint.ts";
+import type { Code } from "../../../errors/code.ts";
 import { ServiceError } from "../../../errors/service-error.ts";
 import {
   AnswerEnd,
@@ -13,6 +14,9 @@ import { broken, failureOf, final } from "./upstream-errors.ts";
 /** An answer that tells of no service (502, 503, 504) is held back up to so many bytes, for another instance may do better. */
 const MAX_HELD_BYTES = 64 * 1024;
 
+/** What is no fault of the connection: time ran out, the client went away, or has sent what cannot be passed on. */
+const OWN: ReadonlySet<Code> = new Set<Code>(["canceled", "deadline_exceeded", "invalid_argument"]);
+
 /**
  * The endpoint that sends requests over one connection, for all verbs: `(ctx, ForwardedRequest) => stream of AnswerPart`.
  *
@@ -26,7 +30,7 @@ export function forwarding(connection: object, address: string, open: OpenExchan
   };
   const fail = (request: ForwardedRequest, thrown: unknown): ServiceError => {
     const error = ServiceError.from(thrown);
-    return settle(request, error.code === "unavailable" ? broken(error.message, error.cause, error.retry) : error);
+    return settle(request, OWN.has(error.code) ? error : broken(error.message, error.cause, error.retry, error.code));
   };
   return async function forward(ctx, input) {
     const request = input as ForwardedRequest;
@@ -39,7 +43,10 @@ export function forwarding(connection: object, address: string, open: OpenExchan
       answer = await open(ctx, request);
       told = inspect(answer, address);
     } catch (error) {
-      throw fail(request, error);
+      const outcome = fail(request, error);
+      // An answer that nobody wants is not waited for.
+      request.stop?.(outcome);
+      throw outcome;
     }
     const failure = failureOf(address, answer.head.status, told.retryAfter);
     const parts = read(answer, failure, request, fail);
@@ -61,11 +68,11 @@ function inspect({ head: { raw } }: OpenAnswer, address: string): { readonly ret
     const value = raw[i + 1]!;
     if (name.length === 14 && name.toLowerCase() === "content-length") {
       if (!/^\d+$/.test(value) || (length !== undefined && length !== value)) {
-        throw broken(`${address} sent a content-length that is none: ${value.slice(0, 64)}`, undefined);
+        throw broken(`${address} sent a content-length that is none: ${value.slice(0, 64)}`);
       }
       length = value;
     } else if (name.length === 17 && name.toLowerCase() === "transfer-encoding" && value.toLowerCase() !== "chunked") {
-      throw broken(`${address} sent the transfer-encoding ${value.slice(0, 64)}, which nobody asked for`, undefined);
+      throw broken(`${address} sent the transfer-encoding ${value.slice(0, 64)}, which nobody asked for`);
     } else if (name.length === 11 && name.toLowerCase() === "retry-after") retryAfter = value;
   }
   return { retryAfter };

@@ -3,8 +3,8 @@ import { once } from "node:events";
 import { type IncomingMessage, request } from "node:http";
 import { connect, type IncomingHttpHeaders } from "node:http2";
 import { test } from "node:test";
-import { implement } from "../../../service/implement.ts";
 import { channel } from "../../../service/channel.ts";
+import { implement } from "../../../service/implement.ts";
 import { nothingEscapes, serve } from "../test-fixtures/bed.ts";
 import { Freight, freight } from "../test-fixtures/freight.ts";
 import { RawConnection } from "../test-fixtures/raw.ts";
@@ -67,11 +67,7 @@ test("a prefix is taken before the listener's own services, the rest falls to th
   const { port } = await serve(
     t,
     {
-      protocols: [
-        proxy({ over, path: "/orders", rewrite: "/" }),
-        proxy({ over, path: "/kept/" }),
-        proxy({ over }),
-      ],
+      protocols: [proxy({ over, path: "/orders", rewrite: "/" }), proxy({ over, path: "/kept/" }), proxy({ over })],
     },
     implement(Freight, freight()),
   );

@@ -1,4 +1,4 @@
-import { codeFromHttp } from "../../../errors/code.ts";
+import { type Code, codeFromHttp } from "../../../errors/code.ts";
 import { detailTypes, type ErrorInfo, errorInfo, FLOTILLA_DOMAIN, findDetail } from "../../../errors/details.ts";
 import { type RetryInfo, ServiceError } from "../../../errors/service-error.ts";
 
@@ -8,8 +8,8 @@ const BROKEN = "UPSTREAM_BROKEN";
 const details = Object.freeze([Object.freeze(errorInfo(Object.freeze({ reason: BROKEN, domain: FLOTILLA_DOMAIN })))]);
 
 /** No connection, one that broke, or an answer that is none. */
-export function broken(message: string, cause: unknown, retry?: RetryInfo): ServiceError {
-  return new ServiceError("unavailable", message, { cause, details, ...(retry !== undefined && { retry }) });
+export function broken(message: string, cause?: unknown, retry?: RetryInfo, code: Code = "unavailable"): ServiceError {
+  return new ServiceError(code, message, { cause, details, ...(retry !== undefined && { retry }) });
 }
 
 /** Whether an error is one of these. */
