@@ -94,9 +94,13 @@ export function writeHead(
   for (let i = 0; i < marks.length; i += 2) {
     if (marks[i] === "vary" || !has.has(marks[i]!)) headers.push(marks[i]!, marks[i + 1]!);
   }
-  if (req.httpVersionMajor === 1) res.writeHead(status, headers);
-  // The compatibility response would keep the last of several values only.
-  else res.writeHead(status, toRecord(headers));
+  if (req.httpVersionMajor === 1) {
+    res.writeHead(status, headers);
+    return trailing;
+  }
+  // The compatibility response sends what it is given by `writeHead` at once, and without saying that nothing follows. gRPC minds.
+  res.statusCode = status;
+  for (const [name, value] of Object.entries(toRecord(headers))) res.setHeader(name, value);
   return trailing;
 }
 

@@ -59,6 +59,8 @@ export class ProxyCall implements ServerCall, ForwardedRequest, Watchable, OnSoc
   #idle: Timer | undefined;
   /** The client waits to be told before it sends the body. */
   #awaited: boolean;
+  /** The head of the answer is on its way. */
+  #begun = false;
   #trailing = false;
   /** The answer is out, to its end. */
   #complete = false;
@@ -196,6 +198,7 @@ export class ProxyCall implements ServerCall, ForwardedRequest, Watchable, OnSoc
   #begin({ status, raw, last }: AnswerHead): void {
     const own = [...this.responseHeaders.entries()].flat();
     if (this.#unasked()) own.push("connection", "close");
+    this.#begun = true;
     this.#trailing = writeHead(this.#state, this.#req, this.#res, status, raw, own);
     // With what comes in the same turn, if anything does.
     if (!last) setImmediate(flush, this.#res);
@@ -219,7 +222,7 @@ export class ProxyCall implements ServerCall, ForwardedRequest, Watchable, OnSoc
     // The answer told of a failure, and that is what the client got.
     if (this.#complete) return this.#end(ServiceError.from(thrown));
     const error = this.#outcome(thrown);
-    if (this.#res.headersSent) return this.cut(error);
+    if (this.#begun) return this.cut(error);
     if (error.cause instanceof HeldAnswer) return this.#pass(error, error.cause);
     const status = statusOf(error);
     if (status === 500) reportError(this.#scope, error, this.#admitted.method.info);
@@ -301,7 +304,7 @@ function codeOf(status: number): "ok" | Code {
 function ignore(): void {}
 
 function flush(res: Response): void {
-  if (!res.headersSent || !res.writableEnded) if (!res.destroyed) res.flushHeaders();
+  if (!res.writableEnded) res.flushHeaders();
 }
 
 /** Resolves when more can be written, or nothing can ever. */
