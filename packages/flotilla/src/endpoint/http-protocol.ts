@@ -65,6 +65,17 @@ export interface MountedProtocol {
    * @returns as `request`. Must not throw.
    */
   unserved?(req: IncomingMessage, res: ServerResponse): boolean;
+  /**
+   * Whether it takes the connection over for a request that offers to change the protocol (`Upgrade`, HTTP/1.1), which is given to
+   * `upgrade` then. Must not throw. Default: offers are passed over.
+   */
+  upgrades?(req: IncomingMessage): boolean;
+  /**
+   * Takes a connection over: answers with 101 on the socket of `req`, having detached `res` from it, or with anything else by `res`.
+   *
+   * @param head - what came of the other protocol already.
+   */
+  upgrade?(req: IncomingMessage, res: ServerResponse, head: Buffer): void;
   /** Calls that have begun and not ended. */
   readonly inFlight: number;
   /** Asks clients to go elsewhere, where the protocol has words of its own for it: HTTP's are the listener's. */

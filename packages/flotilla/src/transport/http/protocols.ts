@@ -4,6 +4,7 @@ import type { Service } from "../../endpoint/service.ts";
 import type { Request, Response } from "./http-message.ts";
 import { linger } from "./linger.ts";
 import type { ServerState } from "./server-call.ts";
+import type { Upgrades } from "./upgrades.ts";
 
 type StreamListener = (
   this: Http2Server,
@@ -68,6 +69,16 @@ export class Protocols {
   unserved(req: Request, res: Response): boolean {
     for (const protocol of this.#mounted) if (protocol.unserved?.(req, res) === true) return true;
     return false;
+  }
+
+  /** What takes connections over; undefined when nothing ever does. */
+  upgrades(): Upgrades | undefined {
+    const asked = this.#mounted.filter((protocol) => protocol.upgrades !== undefined);
+    if (asked.length === 0) return undefined;
+    return {
+      wants: (req) => asked.some((protocol) => protocol.upgrades!(req)),
+      take: (req, res, head) => asked.find((protocol) => protocol.upgrades!(req))!.upgrade!(req, res, head),
+    };
   }
 
   /** Offers each stream to the protocols before `server` makes a request of it, as it does once it has a listener for requests. */

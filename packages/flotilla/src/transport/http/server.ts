@@ -26,6 +26,7 @@ import { Protocols } from "./protocols.ts";
 import { Router } from "./router.ts";
 import type { ServerState } from "./server-call.ts";
 import { sniff } from "./sniff.ts";
+import { onUpgrade } from "./upgrades.ts";
 
 /**
  * Serves over HTTP: the Connect protocol (curl, browsers and every Connect client can call it) and the REST routes that
@@ -75,7 +76,9 @@ class HttpListening implements Listening {
     const own = (req: Request, res: Response): void => dispatcher.dispatch(req, res);
     const serve = this.#protocols.requests(own);
     const expecting = this.#protocols.expecting(own, (req) => dispatcher.serves(req));
+    const upgrades = this.#protocols.upgrades();
     const common = {
+      ...(upgrades !== undefined && { shouldUpgradeCallback: upgrades.wants }),
       maxHeaderSize: settings.maxHeaderBytes,
       headersTimeout: settings.headersTimeoutMs,
       connectionsCheckingInterval: Math.max(250, Math.min(5000, settings.headersTimeoutMs / 2)),
@@ -96,6 +99,7 @@ class HttpListening implements Listening {
         sniff(this.#server, this.#http2, this.#unread, settings.headersTimeoutMs);
       }
     }
+    if (upgrades !== undefined) this.#server.on("upgrade", onUpgrade(upgrades, serve));
     if (expecting !== undefined) {
       this.#server.on("checkContinue", expecting);
       this.#http2?.on("checkContinue", expecting as unknown as Http2Handler);

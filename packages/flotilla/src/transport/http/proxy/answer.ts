@@ -1,5 +1,5 @@
 import { toConnectError } from "../../../codec/connect-error.ts";
-import { codes } from "../../../errors/code.ts";
+import { type Code, codeFromHttp, codes } from "../../../errors/code.ts";
 import { ServiceError } from "../../../errors/service-error.ts";
 import type { Request, Response } from "../http-message.ts";
 import type { RequestHead } from "../request-head.ts";
@@ -108,6 +108,17 @@ function hasBody(req: Request, status: number): boolean {
   return req.method !== "HEAD" && status !== 204 && status !== 304;
 }
 
+/** Tells the client that its connection has changed the protocol, and takes it from node's response. */
+export function writeSwitch(req: Request, res: Response, raw: readonly string[]): void {
+  const { socket } = req;
+  res.statusCode = 101;
+  res.detachSocket(socket);
+  let head = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n";
+  const fields = endToEnd(raw);
+  for (let i = 0; i < fields.length; i += 2) head += `${fields[i]!}: ${fields[i + 1]!}\r\n`;
+  socket.write(`${head}\r\n`, "latin1");
+}
+
 /** Adds trailers to an answer that is about to end. */
 export function writeTrailers(res: Response, trailers: readonly string[]): void {
   const fields = endToEnd(trailers);
@@ -119,4 +130,27 @@ export function sendInterim(res: Response, status: number, raw: readonly string[
   if (status !== 103 || res.headersSent) return;
   const hints = toRecord(endToEnd(raw));
   if (hints["link"] !== undefined) res.writeEarlyHints(hints);
+}
+
+/** What an answer that was passed on means. */
+export function codeOf(status: number): "ok" | Code {
+  return status < 400 ? "ok" : codeFromHttp(status);
+}
+
+/** Sends the head of an answer of which nothing more has come yet. */
+export function flush(res: Response): void {
+  if (!res.writableEnded) res.flushHeaders();
+}
+
+/** Resolves when more can be written, or nothing can ever. */
+export function drained(res: Response): Promise<void> {
+  return new Promise((resolve) => {
+    const go = (): void => {
+      res.off("drain", go);
+      res.off("close", go);
+      resolve();
+    };
+    res.on("drain", go);
+    res.on("close", go);
+  });
 }

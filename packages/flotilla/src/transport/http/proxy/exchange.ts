@@ -1,3 +1,4 @@
+import type { Duplex } from "node:stream";
 import type { Context } from "../../../context/context.ts";
 import type { ServiceError } from "../../../errors/service-error.ts";
 
@@ -9,10 +10,12 @@ export interface ForwardedRequest {
   /** What the upstream is to take for its own name; undefined for the name it is reached under. */
   readonly authority: string | undefined;
   readonly hasBody: boolean;
+  /** The protocol that the connection is to change to; undefined for a request that is one. */
+  readonly upgrade: string | undefined;
   /** Whether reading the body has begun: then no other attempt can be made. */
   readonly committed: boolean;
-  /** How the attempts so far have failed, and over which connections. */
-  readonly tried: Map<object, ServiceError>;
+  /** How the attempts so far have failed, and over which connections; undefined before the first has. */
+  tried: Map<object, ServiceError> | undefined;
   /** Ends the attempt that is under way, with this; undefined while there is none. */
   stop: ((error: ServiceError) => void) | undefined;
   /** Names and values in turn, ready to be sent. `ctx` is the attempt's: it holds the trace and the time left. */
@@ -38,6 +41,15 @@ export class AnswerHead {
   }
 }
 
+/** That the connection has changed its protocol: follows a head of status 101, and what comes after it is over when the connection is. */
+export class Switched {
+  readonly socket: Duplex;
+
+  constructor(socket: Duplex) {
+    this.socket = socket;
+  }
+}
+
 /** That an answer is complete: the last part of its stream. */
 export class AnswerEnd {
   /** Names and values in turn. */
@@ -49,7 +61,7 @@ export class AnswerEnd {
 }
 
 /** A head, then chunks of the body, then the end. What throws before that is an answer that broke off; after it, an answer that tells of a failure. */
-export type AnswerPart = AnswerHead | Uint8Array | AnswerEnd;
+export type AnswerPart = AnswerHead | Switched | Uint8Array | AnswerEnd;
 
 /** The cause of an error that an upstream answered with, whole: for the client, if no other attempt is made. */
 export class HeldAnswer {
@@ -64,6 +76,8 @@ export class HeldAnswer {
 export interface OpenAnswer {
   readonly head: AnswerHead;
   readonly body: AsyncIterable<Uint8Array>;
+  /** The connection, when it has changed its protocol. */
+  readonly socket?: Duplex | undefined;
   /** Known when the body has been read. */
   trailers(): readonly string[];
 }

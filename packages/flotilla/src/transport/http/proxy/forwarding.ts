@@ -8,6 +8,7 @@ import {
   HeldAnswer,
   type OpenAnswer,
   type OpenExchange,
+  Switched,
 } from "./exchange.ts";
 import { broken, failureOf, final } from "./upstream-errors.ts";
 
@@ -15,7 +16,7 @@ import { broken, failureOf, final } from "./upstream-errors.ts";
 const MAX_HELD_BYTES = 64 * 1024;
 
 /** What is no fault of the connection: time ran out, the client went away, or has sent what cannot be passed on. */
-const OWN: ReadonlySet<Code> = new Set<Code>(["canceled", "deadline_exceeded", "invalid_argument"]);
+const OWN: ReadonlySet<Code> = new Set<Code>(["canceled", "deadline_exceeded", "invalid_argument", "unimplemented"]);
 
 /**
  * The endpoint that sends requests over one connection, for all verbs: `(ctx, ForwardedRequest) => stream of AnswerPart`.
@@ -25,6 +26,7 @@ const OWN: ReadonlySet<Code> = new Set<Code>(["canceled", "deadline_exceeded", "
 export function forwarding(connection: object, address: string, open: OpenExchange): Endpoint {
   const settle = (request: ForwardedRequest, error: ServiceError): ServiceError => {
     const outcome = request.committed ? final(error) : error;
+    request.tried ??= new Map();
     request.tried.set(connection, outcome);
     return outcome;
   };
@@ -34,14 +36,14 @@ export function forwarding(connection: object, address: string, open: OpenExchan
   };
   return async function forward(ctx, input) {
     const request = input as ForwardedRequest;
-    const before = request.tried.get(connection);
+    const before = request.tried?.get(connection);
     if (before !== undefined) throw final(before);
     if (ctx.err !== undefined) throw ctx.err;
     let answer: OpenAnswer;
     let told: { readonly retryAfter: string | undefined };
     try {
       answer = await open(ctx, request);
-      told = inspect(answer, address);
+      told = inspect(answer, address, request);
     } catch (error) {
       const outcome = fail(request, error);
       // An answer that nobody wants is not waited for.
@@ -60,7 +62,11 @@ export function forwarding(connection: object, address: string, open: OpenExchan
 }
 
 /** @throws ServiceError when the answer is one of which nobody can be sure where it ends. */
-function inspect({ head: { raw } }: OpenAnswer, address: string): { readonly retryAfter: string | undefined } {
+function inspect(
+  { head: { raw }, socket }: OpenAnswer,
+  address: string,
+  { upgrade }: ForwardedRequest,
+): { readonly retryAfter: string | undefined } {
   let length: string | undefined;
   let retryAfter: string | undefined;
   for (let i = 0; i < raw.length; i += 2) {
@@ -73,6 +79,8 @@ function inspect({ head: { raw } }: OpenAnswer, address: string): { readonly ret
       length = value;
     } else if (name.length === 17 && name.toLowerCase() === "transfer-encoding" && value.toLowerCase() !== "chunked") {
       throw broken(`${address} sent the transfer-encoding ${value.slice(0, 64)}, which nobody asked for`);
+    } else if (socket !== undefined && name.toLowerCase() === "upgrade" && value.toLowerCase() !== upgrade) {
+      throw broken(`${address} changes to the protocol ${value.slice(0, 64)}, which nobody asked for`);
     } else if (name.length === 11 && name.toLowerCase() === "retry-after") retryAfter = value;
   }
   return { retryAfter };
@@ -85,6 +93,16 @@ async function* read(
   fail: (request: ForwardedRequest, thrown: unknown) => ServiceError,
 ): AsyncGenerator<AnswerPart> {
   yield answer.head;
+  const { socket } = answer;
+  if (socket !== undefined) {
+    try {
+      yield new Switched(socket);
+      if (!socket.destroyed) await new Promise((resolve) => socket.once("close", resolve));
+    } finally {
+      socket.destroy();
+    }
+    return;
+  }
   try {
     yield* answer.body;
   } catch (error) {

@@ -1,4 +1,5 @@
 import { isIP } from "node:net";
+import type { Duplex } from "node:stream";
 import type { Dispatcher, Pool } from "undici";
 import type { Context } from "../../../context/context.ts";
 import { afterFunc } from "../../../context/with.ts";
@@ -23,6 +24,7 @@ export function http1Exchange(pool: Pool, address: string, servername: string | 
         path: request.target,
         headers,
         body: request.hasBody ? (exchange.guard() as never) : null,
+        ...(request.upgrade !== undefined && { upgrade: request.upgrade }),
         ...(sni !== undefined && { servername: sni }),
       };
       pool.dispatch(options, exchange);
@@ -32,6 +34,7 @@ export function http1Exchange(pool: Pool, address: string, servername: string | 
 class Http1Exchange implements Dispatcher.DispatchHandler, OpenAnswer {
   head!: AnswerHead;
   readonly body: ChunkQueue;
+  socket: Duplex | undefined;
   readonly #ctx: Context;
   readonly #request: ForwardedRequest;
   readonly #address: string;
@@ -99,6 +102,16 @@ class Http1Exchange implements Dispatcher.DispatchHandler, OpenAnswer {
     if (status < 200) return this.#request.interim(status, raw);
     const { verb } = this.#request;
     this.head = new AnswerHead(status, raw, verb === "HEAD" || status === 204 || status === 304);
+    this.#resolve(this);
+  }
+
+  onRequestUpgrade(controller: Dispatcher.DispatchController, status: number, _headers: unknown, socket: Duplex): void {
+    this.#stop();
+    // From here on nobody else minds what goes wrong with it.
+    socket.on("error", () => {});
+    this.#request.stop = () => void socket.destroy();
+    this.head = new AnswerHead(status, texts(controller.rawHeaders), true);
+    this.socket = socket;
     this.#resolve(this);
   }
 

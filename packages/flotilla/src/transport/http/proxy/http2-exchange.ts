@@ -13,6 +13,9 @@ import { AnswerHead, type ForwardedRequest, type OpenAnswer, type OpenExchange }
  */
 export function http2Exchange(peer: Http2Peer): OpenExchange {
   const open: OpenExchange = (ctx, request) => {
+    if (request.upgrade !== undefined) {
+      throw new ServiceError("unimplemented", `an upgrade to ${request.upgrade} is not carried over HTTP/2`);
+    }
     const headers = request.fields(ctx);
     if (request.authority !== undefined) headers.push(":authority", request.authority);
     const stream = peer.request(request.verb, request.target, headers, !request.hasBody);

@@ -6,6 +6,8 @@ import { ServiceError } from "../../../errors/service-error.ts";
 const SAFE: readonly string[] = ["GET", "HEAD", "OPTIONS"];
 const IDEMPOTENT: readonly string[] = [...SAFE, "PUT", "DELETE"];
 const VERBS: readonly string[] = [...IDEMPOTENT, "POST", "PATCH"];
+/** The method of requests that change the protocol of their connection. */
+export const UPGRADE = "UPGRADE";
 /** The method of all that have none of their own. */
 export const OTHER = "OTHER";
 
@@ -29,7 +31,7 @@ const passing: MessageType = {
  * answer is a stream, so that a call lasts as long as it does.
  */
 export function methodsOf(service: string): readonly MethodInfo[] {
-  return [...VERBS, OTHER].map((name) =>
+  return [...VERBS, UPGRADE, OTHER].map((name) =>
     Object.freeze({
       service,
       name,

@@ -13,7 +13,7 @@ import { malformation } from "../malformation.ts";
 import { RequestHead } from "../request-head.ts";
 import { sendError } from "./answer.ts";
 import { isHost, plainAddress } from "./forwarded.ts";
-import { methodsOf, OTHER } from "./methods.ts";
+import { methodsOf, OTHER, UPGRADE } from "./methods.ts";
 import type { ProxyOptions, ProxySettings } from "./options.ts";
 import { ProxyCall } from "./proxy-call.ts";
 import { passes, rewriteFields } from "./request-headers.ts";
@@ -71,7 +71,19 @@ export class MountedProxy implements MountedProtocol {
     return true;
   }
 
-  #serve(req: Request, res: Response, target: Target): void {
+  upgrades(req: Request): boolean {
+    const { prefix, websockets } = this.#settings;
+    if (!websockets || req.headers.upgrade?.toLowerCase() !== WEBSOCKET) return false;
+    const target = parseTarget(req.url!);
+    return target !== undefined && isBelow(target.path, prefix);
+  }
+
+  upgrade(req: Request, res: Response, head: Buffer): void {
+    this.#serve(req, res, parseTarget(req.url!)!, head);
+  }
+
+  /** @param upgrading - what came after a request that changes the protocol of its connection; undefined for one that does not. */
+  #serve(req: Request, res: Response, target: Target, upgrading?: Buffer): void {
     const state = this.#state;
     const settings = this.#settings;
     const head = new RequestHead(req.rawHeaders);
@@ -85,7 +97,15 @@ export class MountedProxy implements MountedProtocol {
     if (req.method === "TRACE" || req.method === "CONNECT") {
       return refuse(405, new ServiceError("unimplemented", `${req.method} is not passed on`));
     }
-    if (head.upgrade !== undefined && req.httpVersionMajor === 1 && !IGNORED_UPGRADES.test(head.upgrade)) {
+    if (upgrading !== undefined && (req.method !== "GET" || hasBody(req, head))) {
+      return refuse(400, new ServiceError("invalid_argument", "an upgrade to websocket is a GET without a body"));
+    }
+    if (
+      upgrading === undefined &&
+      head.upgrade !== undefined &&
+      req.httpVersionMajor === 1 &&
+      !IGNORED_UPGRADES.test(head.upgrade)
+    ) {
       const message = `an upgrade to ${head.upgrade.slice(0, 64)} is not carried here`;
       return refuse(501, new ServiceError("unimplemented", message));
     }
@@ -133,11 +153,12 @@ export class MountedProxy implements MountedProtocol {
     // What was the prefix itself is the root of what stands in its place.
     const path = settings.rewrite + below || "/";
     const admitted = {
-      method: this.#methods.get(req.method!) ?? this.#methods.get(OTHER)!,
+      method: this.#methods.get(upgrading === undefined ? req.method! : UPGRADE) ?? this.#methods.get(OTHER)!,
       head,
       target: path + target.query,
       authority: settings.host === "keep" ? asked : undefined,
       hasBody: hasBody(req, head),
+      upgrading,
       expects: head.expect?.toLowerCase() === "100-continue",
       fields,
       timeoutMs,
@@ -185,6 +206,8 @@ export class MountedProxy implements MountedProtocol {
 
 /** What was framed wrongly leaves nothing certain about where the next request begins. */
 const CLOSE = ["connection", "close"];
+
+const WEBSOCKET = "websocket";
 
 const UNSPOKEN = "only the transfer-encoding chunked is spoken";
 

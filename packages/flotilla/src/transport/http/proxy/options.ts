@@ -24,6 +24,11 @@ export interface ProxyOptions {
   readonly trustForwarded?: boolean | ((peer: string) => boolean);
   /** The name to go by in `Via`, which also tells when requests go in circles. Default `flotilla`. */
   readonly via?: string;
+  /**
+   * Whether connections may change to the WebSocket protocol (HTTP/1.1), to be carried from then on as they are; no other protocol is. Else such
+   * requests are refused. Default true.
+   */
+  readonly websockets?: boolean;
   /** Middlewares around every request, the first outermost; for them a request is a call of `service/VERB` whose answer is a stream. Default none. */
   readonly use?: readonly Middleware[];
   /** How long nothing may move either way, milliseconds, the wait for an answer included. Long polls and quiet streams need more. Default 60000. */
@@ -44,6 +49,7 @@ export interface ProxySettings {
   readonly host: "keep" | "upstream";
   readonly trusts: (peer: string) => boolean;
   readonly via: string;
+  readonly websockets: boolean;
   readonly around: Middleware;
   readonly idleTimeoutMs: number;
   readonly timeoutMs: number;
@@ -56,6 +62,7 @@ const defaults = {
   host: "keep",
   trustForwarded: false,
   via: "flotilla",
+  websockets: true,
   idleTimeoutMs: 60_000,
   timeoutMs: Infinity,
   maxConcurrentRequests: 10_000,

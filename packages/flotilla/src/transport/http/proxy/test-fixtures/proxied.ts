@@ -19,9 +19,9 @@ export interface Upstream {
 /** An upstream that answers as told. */
 export async function upstream(
   t: TestContext,
-  answer: (req: IncomingMessage, res: ServerResponse) => void,
+  answer: (req: IncomingMessage, res: ServerResponse) => unknown,
 ): Promise<Upstream> {
-  const server = createServer(answer);
+  const server = createServer((req, res) => void answer(req, res));
   const sockets: Socket[] = [];
   server.on("connection", (socket) => sockets.push(socket));
   server.listen(0, "127.0.0.1");
