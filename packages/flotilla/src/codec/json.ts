@@ -17,13 +17,19 @@ export function parseJson(text: string): unknown {
       cause: error,
     });
   }
-  // Both keys can also be spelled with \u escapes; texts with neither word nor escape need no walk.
-  if (text.length < SHORTEST_REFUSED) return value;
-  if (text.includes("__proto__") || text.includes("constructor") || text.includes("\\u")) checkKeys(value);
+  if (mayHaveForbiddenKeys(text)) checkKeys(value);
   return value;
 }
 
-function checkKeys(root: unknown): void {
+/** Whether {@link checkKeys} has anything to look for. */
+export function mayHaveForbiddenKeys(text: string): boolean {
+  // Both keys can also be spelled with \u escapes; texts with neither word nor escape need no walk.
+  if (text.length < SHORTEST_REFUSED) return false;
+  return text.includes("__proto__") || text.includes("constructor") || text.includes("\\u");
+}
+
+/** What {@link parseJson} refuses, for JSON that is parsed already. @throws ServiceError `invalid_argument`. */
+export function checkKeys(root: unknown): void {
   // A list of its own instead of recursion: depth is the sender's choice.
   const waiting: unknown[] = [root];
   for (let value = waiting.pop(); waiting.length > 0 || value !== undefined; value = waiting.pop()) {

@@ -50,6 +50,12 @@ export interface TelemetryPort {
   /** Told of failures whose cause the caller must not see. Default: a JSON line to standard error. */
   readonly onError?: ErrorReporter;
   /**
+   * Writes the lines and sends the spans and log records that wait, for processes that are frozen between calls. Never rejects.
+   *
+   * @param timeoutMs - how long it may take, milliseconds. Default 5000.
+   */
+  flush?(timeoutMs?: number): Promise<void>;
+  /**
    * Sends what is still held. Called when the host has stopped; a second call waits for the same end.
    *
    * @param timeoutMs - for all of it, milliseconds: what is not sent by then is dropped and counted. Default 5000.

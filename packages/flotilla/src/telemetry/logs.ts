@@ -36,6 +36,8 @@ export interface LoggingSetUp {
   readonly onError: ErrorReporter;
   readonly onEvent: (event: LifecycleEvent) => void;
   enter(ctx: Context): Context;
+  /** Writes and sends what waits. */
+  flush(): Promise<void>;
   close(timeoutMs: number): Promise<void>;
 }
 
@@ -83,6 +85,9 @@ export function setUpLogging(options: LogsOptions, setting: LoggingSetting): Log
       logger[level]({ ...name, ...(error !== undefined && { err: error }) }, message);
     },
     enter: (ctx) => withLogging(ctx, logging),
+    async flush() {
+      await Promise.all([logging.output.flush(), batch?.flush()]);
+    },
     async close(timeoutMs) {
       forget();
       await Promise.all([logging.close(), batch?.close(timeoutMs)]);

@@ -2,6 +2,7 @@ import type { Attributes, Meter, MeterProvider, TracerProvider } from "@opentele
 import type { Clock } from "../clock/clock.ts";
 import { type Random, systemRandom } from "../clock/random.ts";
 import { systemClock } from "../clock/system-clock.ts";
+import { within } from "../clock/within.ts";
 import { statePage } from "../endpoint/state-page.ts";
 import type { StateReport } from "../endpoint/state-report.ts";
 import type { TelemetryPort } from "../endpoint/telemetry-port.ts";
@@ -58,9 +59,13 @@ export interface Telemetry extends TelemetryPort {
   readonly logger: Logger | undefined;
   /** For libraries that want pino; undefined without logging. */
   readonly pino: Pino | undefined;
+  flush(timeoutMs?: number): Promise<void>;
   /** What every instrument has to say now. Empty without metrics, and with another provider. */
   collect(): Promise<readonly MetricData[]>;
 }
+
+/** How long a flush may take when nothing else is said, milliseconds. */
+const FLUSH_MS = 5000;
 
 /** Failures of export come in crowds; one line of them a minute is enough. */
 const REPORT_EVERY_MS = 60_000;
@@ -155,6 +160,12 @@ export function telemetry(options: TelemetryOptions = {}): Telemetry {
     logger: logging?.logger,
     pino: logging?.pino,
     collect: () => metering?.collect() ?? Promise.resolve([]),
+    async flush(timeoutMs = FLUSH_MS) {
+      const flushing = Promise.all([tracing?.flush(), logging?.flush()]).catch((error: unknown) => {
+        onError(new Error("telemetry could not be flushed", { cause: error }));
+      });
+      await within(clock, timeoutMs, flushing);
+    },
     close: (timeoutMs) => (closing ??= closeAll({ tracing, metering, logging }, clock, timeoutMs)),
   };
 }

@@ -43,6 +43,8 @@ export interface Tracing {
   readonly counts: LeanTracerProvider["counts"] | undefined;
   readonly batch: Batcher<SpanData> | undefined;
   readonly exporter: OtlpExporter<SpanData> | undefined;
+  /** Sends what there is. @throws what the sinks, or a provider of the program's own, fail with. */
+  flush(): Promise<void>;
   /** Sends what there is, and stops; what is not sent in the time given, milliseconds, is dropped and counted. */
   close(timeoutMs: number): Promise<void>;
 }
@@ -68,6 +70,7 @@ export function setUpTracing(options: TracesOptions, setting: SignalSetting): Tr
       counts: undefined,
       batch: undefined,
       exporter: undefined,
+      flush: async () => (options.provider as Partial<LeanTracerProvider>).forceFlush?.(),
       close: () => Promise.resolve(),
     };
   }
@@ -91,6 +94,7 @@ export function setUpTracing(options: TracesOptions, setting: SignalSetting): Tr
     counts: provider.counts,
     batch,
     exporter,
+    flush: () => provider.forceFlush(),
     close: (timeoutMs) => provider.shutdown(timeoutMs),
   };
 }

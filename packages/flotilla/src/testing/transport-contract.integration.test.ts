@@ -2,6 +2,8 @@ import { describe, test } from "node:test";
 import { grpcClient } from "../transport/grpc/client.ts";
 import { grpc } from "../transport/grpc/server.ts";
 import { httpClient } from "../transport/http/client.ts";
+import { jsonRpcClient } from "../transport/http/json-rpc/client.ts";
+import { jsonRpc } from "../transport/http/json-rpc/server.ts";
 import { http } from "../transport/http/server.ts";
 import { certificate } from "../transport/http/test-fixtures/certificate.ts";
 import { memory } from "../transport/memory/memory.ts";
@@ -20,6 +22,16 @@ const transports = {
   "HTTP/2 on a port with gRPC": {
     listener: () => http({ protocols: [grpc()] }),
     connector: () => httpClient({ http2: true }),
+  },
+  "JSON-RPC": {
+    listener: () => http({ protocols: [jsonRpc()] }),
+    connector: () => jsonRpcClient({ compress: "gzip" }),
+    streams: false,
+  },
+  "JSON-RPC over HTTP/2 with TLS": {
+    listener: () => http({ tls: secret, protocols: [jsonRpc()] }),
+    connector: () => jsonRpcClient({ ...trusting, http2: true }),
+    streams: false,
   },
   "gRPC on the port of HTTP with TLS": {
     listener: () => http({ tls: secret, protocols: [grpc()] }),

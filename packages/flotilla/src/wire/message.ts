@@ -15,12 +15,24 @@ export type Wire = string | Uint8Array;
 export const JSON_TYPE = "application/json";
 export const PROTO_TYPE = "application/proto";
 
+/** A message that was read as JSON already, as part of something larger. */
+export class ParsedMessage {
+  readonly value: unknown;
+  /** What it took on the wire. */
+  readonly byteLength: number;
+
+  constructor(value: unknown, byteLength: number) {
+    this.value = value;
+    this.byteLength = byteLength;
+  }
+}
+
 export function writeMessage(type: MessageType, message: unknown, contentType: string): Wire {
   return contentType === PROTO_TYPE ? type.binary!.encode(message) : type.toJson(message);
 }
 
 /** @throws ServiceError `resource_exhausted` over the limit, else what the type says is wrong. */
-export function readMessage(type: MessageType, wire: Wire, maxBytes: number): unknown {
+export function readMessage(type: MessageType, wire: Wire | ParsedMessage, maxBytes: number): unknown {
   // At most three bytes a UTF-16 unit: most texts need not be measured.
   if (
     typeof wire === "string"
@@ -30,6 +42,7 @@ export function readMessage(type: MessageType, wire: Wire, maxBytes: number): un
     throw new ServiceError("resource_exhausted", `a message is over the limit of ${maxBytes} bytes`);
   }
   if (typeof wire === "string") return type.fromJson(wire);
+  if (wire instanceof ParsedMessage) return type.fromJsonValue(wire.value);
   if (type.binary === undefined) throw new ServiceError("unimplemented", "this message has no protobuf form");
   return type.binary.decode(wire);
 }

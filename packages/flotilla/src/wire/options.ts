@@ -22,6 +22,8 @@ export interface WireSettings extends Required<WireOptions> {
   readonly apart: boolean;
   /** Whether bytes are counted for telemetry: where there is a wire. */
   readonly counts: boolean;
+  /** Status of the protocol underneath that all answers have, for telemetry; 0 where there is none. */
+  readonly status: number;
 }
 
 const defaults: Omit<WireSettings, "protocol"> = {
@@ -33,6 +35,7 @@ const defaults: Omit<WireSettings, "protocol"> = {
   yields: true,
   apart: true,
   counts: true,
+  status: 0,
 };
 
 /** @throws TypeError naming the option that is not legal. */

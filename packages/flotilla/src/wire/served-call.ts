@@ -11,7 +11,7 @@ import { ServiceError } from "../errors/service-error.ts";
 import { type ServerCall, serverCallKey } from "../metadata/call.ts";
 import { copyRecord, Metadata, type MetadataRecord, newRecord } from "../metadata/metadata.ts";
 import type { Observation } from "../metadata/observation.ts";
-import { readMessage, type Wire, writeMessage } from "./message.ts";
+import { type ParsedMessage, readMessage, type Wire, writeMessage } from "./message.ts";
 import type { WireSettings } from "./options.ts";
 import { Pipe } from "./pipe.ts";
 
@@ -125,12 +125,12 @@ export class ServedCall implements ServerCall, Accepted {
   }
 
   /** Begins the call: when `turn` has come, its handler runs. Never throws. */
-  begin(request: Wire | Pipe<Wire>, turn: Promise<void>): void {
+  begin(request: Wire | ParsedMessage | Pipe<Wire>, turn: Promise<void>): void {
     if (request instanceof Pipe) this.#requests = request;
     void turn.then(() => this.#run(request));
   }
 
-  #run(request: Wire | Pipe<Wire>): void {
+  #run(request: Wire | ParsedMessage | Pipe<Wire>): void {
     if (this.#over) return this.#requests?.leave();
     // Out of time on arrival: no work is begun.
     const { err } = this.#scope;
@@ -174,9 +174,9 @@ export class ServedCall implements ServerCall, Accepted {
     for await (const wire of requests) yield this.#read(wire);
   }
 
-  #read(wire: Wire): unknown {
+  #read(wire: Wire | ParsedMessage): unknown {
     const { maxMessageBytes, counts } = this.#state.settings;
-    if (counts) this.#requestBytes += Buffer.byteLength(wire);
+    if (counts) this.#requestBytes += typeof wire === "string" ? Buffer.byteLength(wire) : wire.byteLength;
     return readMessage(this.#method.info.input, wire, maxMessageBytes);
   }
 
@@ -259,7 +259,7 @@ export class ServedCall implements ServerCall, Accepted {
       method: this.#method.info,
       protocol: this.protocol,
       code: error?.code ?? "ok",
-      status: 0,
+      status: this.#headSent ? state.settings.status : 0,
       requestBytes: this.#requestBytes,
       responseBytes: this.#responseBytes,
       durationMs: state.root.clock.now() - this.#startedMs,

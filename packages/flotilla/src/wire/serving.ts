@@ -7,7 +7,7 @@ import type { BoundMethod, Service } from "../endpoint/service.ts";
 import type { Listening } from "../endpoint/transport.ts";
 import { ServiceError } from "../errors/service-error.ts";
 import type { MetadataRecord } from "../metadata/metadata.ts";
-import { PROTO_TYPE, type Wire } from "./message.ts";
+import { type ParsedMessage, PROTO_TYPE, type Wire } from "./message.ts";
 import type { WireSettings } from "./options.ts";
 import type { Pipe } from "./pipe.ts";
 import { type Acceptor, type Caller, ServedCall, type ServerState } from "./served-call.ts";
@@ -22,7 +22,7 @@ function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-function begin(call: ServedCall, request: Wire | Pipe<Wire>, turn: Promise<void>): void {
+function begin(call: ServedCall, request: Wire | ParsedMessage | Pipe<Wire>, turn: Promise<void>): void {
   call.begin(request, turn);
 }
 
@@ -90,7 +90,7 @@ export class Serving implements Listening, Acceptor {
   accept(
     called: MethodInfo,
     headers: MetadataRecord,
-    request: Wire | Pipe<Wire>,
+    request: Wire | ParsedMessage | Pipe<Wire>,
     caller: Caller,
     peer = this.protocol,
   ): ServedCall {

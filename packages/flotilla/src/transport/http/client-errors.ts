@@ -71,7 +71,7 @@ const NOT_METADATA =
   /^(?:content-.*|date|connection|keep-alive|transfer-encoding|vary|server|retry-after|access-control-.*|accept-.*)$/;
 
 /** What came with a unary error: its headers and its trailers, which are headers with a prefix. */
-function metadataOf(headers: MetadataRecord): Record<string, string> {
+export function metadataOf(headers: MetadataRecord): Record<string, string> {
   const metadata: Record<string, string> = {};
   for (const [name, value] of Object.entries(headers)) {
     if (value === undefined || NOT_METADATA.test(name)) continue;

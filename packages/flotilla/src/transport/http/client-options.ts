@@ -62,13 +62,13 @@ const positive = [
 ] as const;
 
 /**
- * @param whose - whose options they are, for the error.
+ * @param of - whose options they are, for errors.
  * @throws TypeError naming the option that is not legal.
  */
-export function settleClient(options: HttpClientOptions, whose = "httpClient"): HttpClientSettings {
+export function settleClient(options: HttpClientOptions, of = "httpClient"): HttpClientSettings {
   const settings = { ...defaults, ...options };
   for (const name of positive) {
-    if (!(settings[name] > 0)) throw new TypeError(`${whose}: ${name} must be a number above 0, got ${settings[name]}`);
+    if (!(settings[name] > 0)) throw new TypeError(`${of}: ${name} must be a number above 0, got ${settings[name]}`);
   }
   return settings;
 }

@@ -21,7 +21,7 @@ export type RoundTrip = (
 ) => Promise<Answer>;
 
 /** A whole answer. */
-interface Answer {
+export interface Answer {
   readonly status: number;
   readonly headers: MetadataRecord;
   readonly body: Buffer;
@@ -35,12 +35,12 @@ export function unaryEndpoint(method: MethodInfo, settings: HttpClientSettings, 
   const binary = settings.format === "proto" ? input.binary : undefined;
   const type = binary === undefined ? "application/json" : "application/proto";
   const path = `/${method.procedure}`;
-  const accept = settings.compress === undefined ? [] : ["accept-encoding", "br, gzip"];
+  const accept = acceptedEncodings(settings);
   const posting = ["content-type", type, "connect-protocol-version", "1", ...accept];
 
-  async function read(ctx: Context, { status, headers, body }: Answer): Promise<unknown> {
-    const encoding = parseEncoding(headers["content-encoding"] as string | undefined);
-    const plain = encoding === undefined ? body : await decompress(encoding, body, settings.maxBodyBytes);
+  async function read(ctx: Context, answer: Answer): Promise<unknown> {
+    const { status, headers } = answer;
+    const plain = await plainBody(answer, settings.maxBodyBytes);
     responseObserver(ctx)?.(...splitTrailers(headers));
     if (status !== 200) throw responseError(status, headers, plain);
     const received = String(headers["content-type"] ?? "");
@@ -67,18 +67,41 @@ export function unaryEndpoint(method: MethodInfo, settings: HttpClientSettings, 
     };
   }
   return async function httpPost(ctx, request) {
-    let headers = callHeaders(ctx, posting);
-    let body: string | Uint8Array = binary === undefined ? input.toJson(request) : binary.encode(request);
-    if (settings.compress !== undefined && Buffer.byteLength(body) >= COMPRESS_MIN_BYTES) {
-      body = await compress(settings.compress, body);
-      headers = [...headers, "content-encoding", settings.compress];
-    }
-    return read(ctx, await roundTrip(ctx, "POST", path, headers, body));
+    const headers = callHeaders(ctx, posting);
+    const body = binary === undefined ? input.toJson(request) : binary.encode(request);
+    return read(ctx, await post(ctx, path, headers, body, settings, roundTrip));
   };
 }
 
+/** What is said of the compression of answers. */
+export function acceptedEncodings({ compress: encoding }: HttpClientSettings): readonly string[] {
+  return encoding === undefined ? [] : ["accept-encoding", "br, gzip"];
+}
+
+/** Sends a request, compressed where the settings say so and it pays. */
+export async function post(
+  ctx: Context,
+  path: string,
+  headers: readonly string[],
+  body: string | Uint8Array,
+  settings: HttpClientSettings,
+  roundTrip: RoundTrip,
+): Promise<Answer> {
+  if (settings.compress === undefined || Buffer.byteLength(body) < COMPRESS_MIN_BYTES) {
+    return roundTrip(ctx, "POST", path, headers, body);
+  }
+  const packed = await compress(settings.compress, body);
+  return roundTrip(ctx, "POST", path, [...headers, "content-encoding", settings.compress], packed);
+}
+
+/** The body of an answer, decompressed where it is compressed. */
+export function plainBody({ headers, body }: Answer, maxBytes: number): Buffer | Promise<Buffer> {
+  const encoding = parseEncoding(headers["content-encoding"] as string | undefined);
+  return encoding === undefined ? body : decompress(encoding, body, maxBytes);
+}
+
 /** Trailers of a unary answer come as headers with a prefix (Connect protocol). */
-function splitTrailers(record: MetadataRecord): [headers: Metadata, trailers: Metadata] {
+export function splitTrailers(record: MetadataRecord): [headers: Metadata, trailers: Metadata] {
   const headers = Object.create(null) as MetadataRecord;
   const trailers = Object.create(null) as MetadataRecord;
   for (const [name, value] of Object.entries(record)) {

@@ -22,31 +22,47 @@ export function httpClient(options: HttpClientOptions = {}, clock: Clock = syste
   return {
     protocol: "http",
     callProtocol: "connect",
-    connect(address) {
-      const url = parseAddress(address);
-      return settings.http2 ? new Http2Connection(url, settings, clock) : new Http1Connection(url, settings);
-    },
+    connect: (address) => openHttp("httpClient", address, settings, unaryEndpoint, clock),
   };
 }
 
-function parseAddress(address: string): string {
+/** How a protocol calls a unary method by HTTP. */
+export type UnaryForm = (method: MethodInfo, settings: HttpClientSettings, roundTrip: RoundTrip) => Endpoint;
+
+/**
+ * A connection to one address; streams are those of the Connect protocol.
+ *
+ * @param of - whose address it is, for errors.
+ * @throws TypeError when the address is none.
+ */
+export function openHttp(
+  of: string,
+  address: string,
+  settings: HttpClientSettings,
+  unary: UnaryForm,
+  clock: Clock,
+): Connection {
   const url = URL.parse(address);
   if (url === null || (url.protocol !== "http:" && url.protocol !== "https:") || url.pathname !== "/") {
     throw new TypeError(
-      `httpClient: address ${JSON.stringify(address)} must look like http://host:port or https://host:port`,
+      `${of}: address ${JSON.stringify(address)} must look like http://host:port or https://host:port`,
     );
   }
-  return url.origin;
+  return settings.http2
+    ? new Http2Connection(url.origin, settings, unary, clock)
+    : new Http1Connection(url.origin, settings, unary);
 }
 
 class Http1Connection implements Connection {
   readonly #pool: Pool;
   readonly #settings: HttpClientSettings;
+  readonly #unary: UnaryForm;
   readonly #roundTrip: RoundTrip;
   readonly #openStream: OpenStream;
 
-  constructor(address: string, settings: HttpClientSettings) {
+  constructor(address: string, settings: HttpClientSettings, unary: UnaryForm) {
     this.#settings = settings;
+    this.#unary = unary;
     this.#pool = new Pool(address, {
       connections: settings.maxConnections,
       pipelining: 1,
@@ -63,7 +79,7 @@ class Http1Connection implements Connection {
   }
 
   endpoint(method: MethodInfo): Endpoint {
-    if (method.kind === "unary") return unaryEndpoint(method, this.#settings, this.#roundTrip);
+    if (method.kind === "unary") return this.#unary(method, this.#settings, this.#roundTrip);
     if (method.kind === "bidi_stream") {
       return async function needsHttp2() {
         throw new ServiceError(
@@ -92,15 +108,17 @@ class Http1Connection implements Connection {
 class Http2Connection implements Connection {
   readonly #peer: Http2Peer;
   readonly #settings: HttpClientSettings;
+  readonly #unary: UnaryForm;
 
-  constructor(address: string, settings: HttpClientSettings, clock: Clock) {
+  constructor(address: string, settings: HttpClientSettings, unary: UnaryForm, clock: Clock) {
     this.#settings = settings;
+    this.#unary = unary;
     this.#peer = new Http2Peer(address, settings, clock);
   }
 
   endpoint(method: MethodInfo): Endpoint {
     return method.kind === "unary"
-      ? unaryEndpoint(method, this.#settings, http2RoundTrip(this.#peer, this.#settings.maxBodyBytes))
+      ? this.#unary(method, this.#settings, http2RoundTrip(this.#peer, this.#settings.maxBodyBytes))
       : streamEndpoint(method, this.#settings, http2Stream(this.#peer));
   }
 

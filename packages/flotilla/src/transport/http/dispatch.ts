@@ -117,7 +117,7 @@ function urlOf(req: Request): string {
  * Path and query of a request target that names the server too (`GET http://host/path`), as a client sends it to a proxy and
  * every server must take it (RFC 9112, section 3.2.2). What is no such target is left as it is and found nowhere.
  */
-function originForm(target: string): string {
+export function originForm(target: string): string {
   const url = /^https?:\/\//i.test(target) ? URL.parse(target) : null;
   return url === null ? target : url.pathname + url.search;
 }

@@ -119,34 +119,38 @@ const positive = [
   "maxConcurrentStreams",
 ] as const;
 
-/** @throws TypeError naming the option that is not legal. */
-export function settle(options: HttpServerOptions): HttpServerSettings {
+/**
+ * @param of - whose options they are, for errors.
+ * @throws TypeError naming the option that is not legal.
+ */
+export function settle(options: HttpServerOptions, of = "http"): HttpServerSettings {
   const settings = { ...defaults, ...options };
   if (!Number.isInteger(settings.port) || settings.port < 0 || settings.port > 65_535) {
-    throw new TypeError(`http: port must be a whole number from 0 to 65535, got ${settings.port}`);
+    throw new TypeError(`${of}: port must be a whole number from 0 to 65535, got ${settings.port}`);
   }
   for (const name of positive) {
-    if (!(settings[name] > 0)) throw new TypeError(`http: ${name} must be a number above 0, got ${settings[name]}`);
+    if (!(settings[name] > 0)) throw new TypeError(`${of}: ${name} must be a number above 0, got ${settings[name]}`);
   }
-  if (settings.cors !== undefined) checkCors(settings.cors);
+  if (settings.cors !== undefined) checkCors(settings.cors, of);
   for (const { name } of settings.protocols) {
     if (settings.protocols.filter((other) => other.name === name).length > 1) {
-      throw new TypeError(`http: protocols has ${name} more than once`);
+      throw new TypeError(`${of}: protocols has ${name} more than once`);
     }
   }
   return settings;
 }
 
-function checkCors({ origins, credentials, allowHeaders = [], exposeHeaders = [], maxAgeS = 0 }: CorsOptions): void {
+function checkCors(cors: CorsOptions, of: string): void {
+  const { origins, credentials, allowHeaders = [], exposeHeaders = [], maxAgeS = 0 } = cors;
   if (origins === "*") {
-    if (credentials) throw new TypeError('http: cors.credentials cannot go with origins "*": name the origins');
+    if (credentials) throw new TypeError(`${of}: cors.credentials cannot go with origins "*": name the origins`);
   } else {
     for (const origin of origins) {
       const right = originOf(origin);
       if (right !== origin) {
         const hint = right === undefined ? "https://app.example" : right;
         throw new TypeError(
-          `http: cors.origins has ${JSON.stringify(origin)}: write an origin as browsers do, ${hint}`,
+          `${of}: cors.origins has ${JSON.stringify(origin)}: write an origin as browsers do, ${hint}`,
         );
       }
     }
@@ -154,12 +158,12 @@ function checkCors({ origins, credentials, allowHeaders = [], exposeHeaders = []
   for (const [option, names] of Object.entries({ allowHeaders, exposeHeaders })) {
     for (const name of names) {
       if (!/^[\w!#$%&'*+.^`|~-]+$/.test(name)) {
-        throw new TypeError(`http: cors.${option} has ${JSON.stringify(name)}, which is no name of a header`);
+        throw new TypeError(`${of}: cors.${option} has ${JSON.stringify(name)}, which is no name of a header`);
       }
     }
   }
   if (!Number.isInteger(maxAgeS) || maxAgeS < 0) {
-    throw new TypeError(`http: cors.maxAgeS must be a whole number of seconds, 0 or more, got ${maxAgeS}`);
+    throw new TypeError(`${of}: cors.maxAgeS must be a whole number of seconds, 0 or more, got ${maxAgeS}`);
   }
 }
 

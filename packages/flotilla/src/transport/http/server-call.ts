@@ -107,8 +107,7 @@ export abstract class HttpServerCall implements ServerCall, Watchable, OnSocket 
   }
 
   get peer(): string {
-    const { remoteAddress, remotePort } = this.req.socket;
-    return remoteAddress?.includes(":") ? `[${remoteAddress}]:${remotePort}` : `${remoteAddress}:${remotePort}`;
+    return peerOf(this.req);
   }
 
   /** Answers with an error, in the form of the protocol. Called at most once, and never after an answer. */
@@ -235,9 +234,7 @@ export abstract class HttpServerCall implements ServerCall, Watchable, OnSocket 
   cut(error: ServiceError): void {
     if (this.over) return;
     this.answered = true;
-    const { req, res } = this;
-    if (req.httpVersionMajor < 2) res.destroy();
-    else (res as unknown as Http2ServerResponse).stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+    cutResponse(this.req, this.res);
     this.end(error.code, error);
   }
 
@@ -251,10 +248,23 @@ export abstract class HttpServerCall implements ServerCall, Watchable, OnSocket 
   }
 }
 
-function flatten(record: MetadataRecord, prefix: string, into: string[]): void {
+/** The names and values of a record, each name with the prefix, in turn. */
+export function flatten(record: MetadataRecord, prefix: string, into: string[]): void {
   for (const name of Object.keys(record)) {
     const value = record[name];
     if (typeof value === "string") into.push(prefix + name, value);
     else if (value !== undefined) for (const item of value) into.push(prefix + name, item);
   }
+}
+
+/** Who calls, `host:port`; the host alone where the port is not known. */
+export function peerOf({ socket: { remoteAddress, remotePort } }: Request): string {
+  const host = remoteAddress?.includes(":") ? `[${remoteAddress}]` : String(remoteAddress);
+  return remotePort === undefined ? host : `${host}:${remotePort}`;
+}
+
+/** Breaks off an answer, and with HTTP/1.1 the connection. */
+export function cutResponse(req: Request, res: Response): void {
+  if (req.httpVersionMajor < 2) res.destroy();
+  else (res as unknown as Http2ServerResponse).stream.close(constants.NGHTTP2_INTERNAL_ERROR);
 }

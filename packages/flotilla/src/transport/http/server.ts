@@ -12,18 +12,14 @@ import { createServer as createHttpsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import type { Clock } from "../../clock/clock.ts";
 import type { CancelContext, Context } from "../../context/context.ts";
-import { WatchList } from "../../context/watch-list.ts";
 import { withCancel } from "../../context/with.ts";
-import { observersOf } from "../../endpoint/observer.ts";
 import type { Service } from "../../endpoint/service.ts";
 import type { Listener, Listening } from "../../endpoint/transport.ts";
-import { Cors } from "./cors.ts";
-import { Dispatcher } from "./dispatch.ts";
+import { Answering } from "./answering.ts";
 import type { Request, Response } from "./http-message.ts";
 import { type HttpServerOptions, type HttpServerSettings, settle } from "./options.ts";
 import { cutWhenParted } from "./parting.ts";
-import { Protocols } from "./protocols.ts";
-import { Router } from "./router.ts";
+import type { Protocols } from "./protocols.ts";
 import type { ServerState } from "./server-call.ts";
 import { sniff } from "./sniff.ts";
 import { onUpgrade } from "./upgrades.ts";
@@ -46,6 +42,7 @@ type Http2Handler = (req: Http2ServerRequest, res: Http2ServerResponse) => void;
 
 class HttpListening implements Listening {
   readonly protocol = "http";
+  readonly #answering: Answering;
   readonly #state: ServerState;
   readonly #scope: CancelContext;
   readonly #protocols: Protocols;
@@ -60,23 +57,12 @@ class HttpListening implements Listening {
 
   private constructor(settings: HttpServerSettings, services: readonly Service[], root: Context) {
     this.#scope = withCancel(root);
-    this.#state = {
-      settings,
-      root: this.#scope,
-      observers: observersOf(services, root),
-      inFlight: 0,
-      young: new WatchList(root.clock),
-      discouraging: false,
-      cors: settings.cors === undefined ? undefined : new Cors(settings.cors, settings.protocols),
-      onIdle: undefined,
-    };
-    this.#protocols = new Protocols(settings.protocols, services, this.#state);
-    const unserved = this.#protocols.unserved.bind(this.#protocols);
-    const dispatcher = new Dispatcher(this.#state, new Router(services), unserved);
-    const own = (req: Request, res: Response): void => dispatcher.dispatch(req, res);
-    const serve = this.#protocols.requests(own);
-    const expecting = this.#protocols.expecting(own, (req) => dispatcher.serves(req));
-    const upgrades = this.#protocols.upgrades();
+    const answering = new Answering(settings, services, this.#scope);
+    this.#answering = answering;
+    this.#state = answering.state;
+    this.#protocols = answering.protocols;
+    const { serve, expecting } = answering;
+    const upgrades = answering.protocols.upgrades();
     const common = {
       ...(upgrades !== undefined && { shouldUpgradeCallback: upgrades.wants }),
       maxHeaderSize: settings.maxHeaderBytes,
@@ -178,7 +164,7 @@ class HttpListening implements Listening {
   }
 
   get inFlight(): number {
-    return this.#state.inFlight + this.#protocols.inFlight;
+    return this.#answering.inFlight;
   }
 
   get connections(): number {

@@ -1,0 +1,15 @@
+export type {
+  ApiGatewayEventV1,
+  ApiGatewayEventV2,
+  ApiGatewayResultV1,
+  ApiGatewayResultV2,
+  EventHeaders,
+  InvokeEvent,
+  InvokeResult,
+  LambdaContext,
+  LambdaEvent,
+  LambdaResult,
+} from "./events.ts";
+export { type LambdaHandler, lambda } from "./lambda.ts";
+export type { LambdaOptions } from "./options.ts";
+export { REQUEST_CONTEXT_HEADER } from "./request.ts";
