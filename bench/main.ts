@@ -14,6 +14,7 @@ import { discovery } from "./scenarios/discovery.ts";
 import { full } from "./scenarios/full.ts";
 import { grpcScenarios } from "./scenarios/grpc.ts";
 import { http } from "./scenarios/http.ts";
+import { natsScenarios } from "./scenarios/nats.ts";
 import { overload } from "./scenarios/overload.ts";
 import { policies } from "./scenarios/policies.ts";
 import { telemetry } from "./scenarios/telemetry.ts";
@@ -35,6 +36,7 @@ const scenarios: readonly (Scenario | Study)[] = [
   telemetryExport,
   telemetryCollector,
   ...grpcScenarios,
+  ...natsScenarios,
 ];
 
 const progress = (text: string): void => {

@@ -16,6 +16,7 @@ const packages = {
   curl: "curl",
   dnsmasq: "dnsmasq-base",
   h2load: "nghttp2-client",
+  "nats-server": "nats-server",
   openssl: "openssl",
   prometheus: "prometheus",
   promtool: "prometheus",

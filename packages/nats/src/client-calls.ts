@@ -1,0 +1,169 @@
+import { createInbox, type Msg, type NatsConnection } from "@nats-io/transport-node";
+import type { Clock, Random, Timer } from "flotilla/clock";
+import type { MethodInfo } from "flotilla/endpoint";
+import { ServiceError } from "flotilla/errors";
+import type { MetadataRecord } from "flotilla/metadata";
+import type { Accepted, Acceptor, Caller, Pipe, Way, Wire } from "flotilla/wire";
+import type { ClientEntry, ClientSide } from "./client-entry.ts";
+import type { ClientSettings } from "./client-options.ts";
+import { ClientStream } from "./client-stream.ts";
+import { ClientUnary } from "./client-unary.ts";
+import { Link, type LinkUser } from "./link.ts";
+
+const SWEEP_MS = 1000;
+
+/** The calls over one connection: each has a subject of its own for answers, below an inbox that they share. */
+export class ClientCalls implements Way, Acceptor, LinkUser, ClientSide {
+  readonly settings: ClientSettings;
+  readonly clock: Clock;
+  readonly link: Link;
+  readonly #inbox: string;
+  readonly #entries = new Map<string, ClientEntry>();
+  /** Calls that wait for the first connection. */
+  #waiting = new Set<ClientEntry>();
+  #next = 0;
+  #sweep: Timer | undefined;
+  /** Why no answer can be heard, if so: the library has dropped the subscription for good. */
+  #deaf: string | undefined;
+
+  constructor(address: string, servers: readonly string[], settings: ClientSettings, clock: Clock, random: Random) {
+    this.settings = settings;
+    this.clock = clock;
+    this.link = new Link(address, servers, settings, this, random);
+    this.#inbox = `${createInbox(settings.broker.inboxPrefix)}.`;
+  }
+
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
+  acceptor(): Acceptor {
+    return this;
+  }
+
+  accept(method: MethodInfo, headers: MetadataRecord, request: Wire | Pipe<Wire>, caller: Caller): Accepted {
+    const entry =
+      method.kind === "unary"
+        ? new ClientUnary(this, method, headers, request as Wire, caller)
+        : new ClientStream(this, method, headers, request, caller);
+    this.begin(entry);
+    return entry;
+  }
+
+  /** Begins a call: at once, or when the first connection is there. @throws ServiceError when it cannot. */
+  begin(entry: ClientEntry): void {
+    const { link, settings } = this;
+    if (this.#entries.size + this.#waiting.size >= settings.wire.maxConcurrentCalls) {
+      throw this.#refused(`${settings.wire.maxConcurrentCalls} calls are in flight already`);
+    }
+    if (this.#deaf !== undefined) throw this.#denied(this.#deaf);
+    if (link.up) {
+      if (link.congested) throw this.#refused(`the broker has yet to take ${link.pendingBytes} bytes`);
+      this.#start(entry);
+      return;
+    }
+    if (link.reconnecting) throw this.#refused("the connection to the broker is lost");
+    this.#waiting.add(entry);
+    link.open().catch((error: unknown) => this.#unreachable(error));
+  }
+
+  #refused(why: string): ServiceError {
+    return new ServiceError("unavailable", `${this.link.address}: ${why}`, { retry: { unprocessed: true } });
+  }
+
+  #start(entry: ClientEntry): void {
+    const token = (this.#next++).toString(36);
+    this.#entries.set(token, entry);
+    try {
+      entry.start(this.#inbox + token);
+    } catch (error) {
+      this.#entries.delete(token);
+      throw error;
+    }
+    if (this.#sweep === undefined && entry.giveUpAtMs !== Infinity) this.#scheduleSweep();
+  }
+
+  /** Forgets a call that is over. */
+  forget(entry: ClientEntry, reply: string | undefined): void {
+    if (reply === undefined) this.#waiting.delete(entry);
+    else this.#entries.delete(reply.slice(this.#inbox.length));
+  }
+
+  opened(connection: NatsConnection): void {
+    connection.subscribe(`${this.#inbox}*`, { callback: (error, msg) => this.#received(error, msg) });
+    const waiting = this.#waiting;
+    this.#waiting = new Set();
+    for (const entry of waiting) {
+      try {
+        this.#start(entry);
+      } catch (error) {
+        entry.fail(ServiceError.from(error));
+      }
+    }
+  }
+
+  #unreachable(error: unknown): void {
+    const why = error instanceof Error ? error.message : String(error);
+    const waiting = this.#waiting;
+    this.#waiting = new Set();
+    for (const entry of waiting) entry.fail(this.#refused(`the broker cannot be reached: ${why}`));
+  }
+
+  lost(): void {
+    const error = `${this.link.address}: the connection to the broker was lost`;
+    for (const entry of this.#entries.values()) entry.fail(new ServiceError("unavailable", error));
+  }
+
+  /** @param subject - what nothing may be sent to. */
+  forbidden(subject: string): void {
+    for (const entry of this.#entries.values()) {
+      if (entry.subject === subject) entry.fail(this.#denied(`nothing may be sent to ${subject}`));
+    }
+  }
+
+  #denied(what: string): ServiceError {
+    return new ServiceError("permission_denied", `${this.link.address}: ${what}`);
+  }
+
+  #received(error: Error | null, msg: Msg): void {
+    if (error !== null) {
+      for (const entry of this.#entries.values())
+        entry.fail(this.#denied(`answers may not be heard: ${error.message}`));
+      return;
+    }
+    const entry = this.#entries.get(msg.subject.slice(this.#inbox.length));
+    // Of a call that is over.
+    if (entry === undefined) return;
+    try {
+      entry.received(msg);
+    } catch (thrown) {
+      // What a peer sends must not end the reading of all other answers.
+      entry.fail(ServiceError.from(thrown));
+    }
+  }
+
+  /** Gives up the calls that nobody will answer any more. */
+  #scheduleSweep(): void {
+    this.#sweep = this.clock.schedule(SWEEP_MS, () => {
+      this.#sweep = undefined;
+      const nowMs = this.clock.now();
+      let watched = false;
+      for (const entry of this.#entries.values()) {
+        if (entry.giveUpAtMs === Infinity) continue;
+        if (entry.giveUpAtMs > nowMs) watched = true;
+        else
+          entry.fail(
+            new ServiceError("unavailable", `${entry.subject}: no answer came: whoever took the call is gone`),
+          );
+      }
+      if (watched) this.#scheduleSweep();
+    });
+    this.#sweep.unref();
+  }
+
+  async close(): Promise<void> {
+    this.#sweep?.cancel();
+    this.#unreachable(new Error("the connection was closed"));
+    await this.link.close(this.clock);
+  }
+}

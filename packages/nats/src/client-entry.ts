@@ -1,0 +1,62 @@
+import type { Msg } from "@nats-io/nats-core";
+import type { Clock } from "flotilla/clock";
+import { ServiceError } from "flotilla/errors";
+import type { MetadataRecord } from "flotilla/metadata";
+import { type Accepted, fromConnectError, JSON_TYPE } from "flotilla/wire";
+import type { ClientSettings } from "./client-options.ts";
+import { EncodedHeaders, headerLines } from "./headers.ts";
+import type { Link } from "./link.ts";
+import { tooLarge } from "./too-large.ts";
+
+/** A call as its connection sees it. */
+export interface ClientEntry extends Accepted {
+  readonly subject: string;
+  /** Sends the request. @throws ServiceError when it cannot be sent. */
+  start(reply: string): void;
+  received(msg: Msg): void;
+  /** Ends the call with an error of the connection's own. */
+  fail(error: ServiceError): void;
+  /** When it is given up although nobody has said so, on the connection's clock. */
+  readonly giveUpAtMs: number;
+}
+
+/** A connection as its calls see it. */
+export interface ClientSide {
+  readonly settings: ClientSettings;
+  readonly clock: Clock;
+  readonly link: Link;
+  /** Forgets a call that is over. */
+  forget(entry: ClientEntry, reply: string | undefined): void;
+}
+
+/** The request of a call: its subject, bytes and headers, checked against what the broker takes. */
+export function sendRequest(link: Link, subject: string, payload: Uint8Array, reply: string, lines: string): void {
+  const head = lines === "" ? undefined : new EncodedHeaders(lines);
+  const size = payload.length + (head?.size ?? 0);
+  if (size > link.maxPayload) throw tooLarge(subject, size, link.maxPayload);
+  try {
+    link.send(subject, payload, reply, head);
+  } catch (error) {
+    throw new ServiceError("unavailable", `${subject}: the request could not be sent`, {
+      cause: error,
+      retry: { unprocessed: true },
+    });
+  }
+}
+
+/** The header lines of a request. JSON need not be said. */
+export function requestLines(headers: MetadataRecord): string {
+  if (headers["content-type"] !== JSON_TYPE) return headerLines(headers);
+  return headerLines({ ...headers, "content-type": undefined });
+}
+
+/** Nobody listens to the subject: what the broker says at once. */
+export function nobodyServes(subject: string, address: string): ServiceError {
+  return new ServiceError("unavailable", `nobody serves ${subject} at ${address}`, { retry: { unprocessed: true } });
+}
+
+/** The error of a call that reached no handler. @param text - as the Connect protocol writes it. */
+export function unprocessed(text: string): ServiceError {
+  const { code, message, details, retry } = fromConnectError(JSON.parse(text), undefined);
+  return new ServiceError(code, message, { details, retry: { ...retry, unprocessed: true } });
+}

@@ -1,0 +1,460 @@
+import assert from "node:assert/strict";
+import { after, before, describe, type TestContext, test } from "node:test";
+import { type JetStreamManager, jetstreamManager } from "@nats-io/jetstream";
+import { headers, type NatsConnection } from "@nats-io/transport-node";
+import { systemClock } from "flotilla/clock";
+import { background, type Context, withTimeout } from "flotilla/context";
+import { contract, type Implementation, serverStream, unary } from "flotilla/contract";
+import { ServiceError } from "flotilla/errors";
+import { serverCall, withHeaders, withResponseObserver } from "flotilla/metadata";
+import { implement } from "flotilla/service";
+import { until } from "flotilla/testing";
+import { skipWithout } from "../../../../scripts/servers.ts";
+import { anything, clientOf, failureOf, Gate } from "../test-fixtures/bed.ts";
+import { TestNats } from "../test-fixtures/nats-server.ts";
+import { jetstreamClient } from "./client.ts";
+import type { JetStreamOptions } from "./options.ts";
+import { jetstream } from "./server.ts";
+
+const skip = await skipWithout("nats-server");
+
+interface Order {
+  readonly id: string;
+}
+
+let contracts = 0;
+/** A contract of its own for each test: its subjects and streams are nobody else's. */
+function orders() {
+  const name = `shop.v1.Orders${contracts++}`;
+  return contract(name, {
+    placed: unary({ input: anything<Order>(), output: anything<object>(), idempotent: true }),
+    paid: unary({ input: anything<Order>(), output: anything<object>() }),
+  });
+}
+type Orders = ReturnType<typeof orders>;
+
+describe("JetStream", { skip }, () => {
+  let broker: TestNats;
+  before(async () => {
+    broker = await TestNats.start("max_payload: 65536");
+  });
+  after(() => broker?.stop());
+
+  interface Bed {
+    readonly Orders: Orders;
+    readonly stream: string;
+    readonly manager: JetStreamManager;
+    readonly plain: NatsConnection;
+    publish(ctx: Context, order: Order): Promise<object>;
+    consume(
+      methods: Partial<Implementation<Orders>>,
+      options?: Partial<JetStreamOptions>,
+    ): Promise<Awaited<ReturnType<ReturnType<typeof jetstream>["listen"]>>>;
+    /** What there is for the group to do: waiting, in hand, and the ids of dead letters. */
+    left(group?: string): Promise<{ waiting: number; inHand: number }>;
+    dead(): Promise<{ id: string; reason: string }[]>;
+  }
+
+  async function bed(t: TestContext): Promise<Bed> {
+    const Orders = orders();
+    const stream = Orders.name.replaceAll(".", "_");
+    const plain = await broker.client();
+    const manager = await jetstreamManager(plain);
+    const connection = jetstreamClient().connect(broker.address);
+    const closing: (() => Promise<void>)[] = [() => connection.close(), () => plain.close()];
+    t.after(async () => {
+      for (const close of closing) await close();
+    });
+    const client = clientOf(Orders, connection);
+    return {
+      Orders,
+      stream,
+      manager,
+      plain,
+      publish: (ctx, order) => client.placed(ctx, order),
+      async consume(methods, options = {}) {
+        const all: Implementation<Orders> = { placed: () => ({}), paid: () => ({}), ...methods };
+        const listener = jetstream({ servers: broker.address, stream, backoffMs: 20, maxBackoffMs: 50, ...options });
+        const listening = await listener.listen([implement(Orders, all)], background());
+        closing.unshift(() => listening.close());
+        return listening;
+      },
+      async left(group = "workers") {
+        const info = await manager.consumers.info(stream, `${group}-${Orders.name.replaceAll(".", "-")}`);
+        return { waiting: info.num_pending, inHand: info.num_ack_pending };
+      },
+      async dead() {
+        const { state } = await manager.streams.info(`${stream}-dead`);
+        const letters = [];
+        for (let seq = state.first_seq; seq <= state.last_seq && state.messages > 0; seq++) {
+          const letter = await manager.streams.getMessage(`${stream}-dead`, { seq });
+          letters.push({ id: letter!.string(), reason: letter!.header.get("Flotilla-Dead-Reason") });
+        }
+        return letters;
+      },
+    };
+  }
+  const ctx = background();
+
+  test("what is published is handled, with its headers, and acknowledged", async (t) => {
+    const { consume, publish, left } = await bed(t);
+    const seen: unknown[] = [];
+    await consume({
+      placed(inner, { id }) {
+        const call = serverCall(inner)!;
+        seen.push([id, call.headers.get("x-tenant"), call.protocol, inner.deadline !== undefined]);
+        return {};
+      },
+    });
+    const told: string[] = [];
+    const observed = withResponseObserver(withHeaders(withTimeout(ctx, 5000), { "x-tenant": "acme" }), (head) =>
+      told.push(`${head.get("nats-sequence")}`),
+    );
+    assert.deepEqual(await publish(observed, { id: "o-1" }), {});
+    await until("the order is handled", () => seen.length === 1);
+    assert.deepEqual(seen, [["o-1", "acme", "jetstream", true]]);
+    assert.deepEqual(told, ["1"]);
+    await settled(left);
+  });
+
+  test("a message that failed comes again, later each time, until it is handled", async (t) => {
+    const { consume, publish, left, dead } = await bed(t);
+    const at: number[] = [];
+    await consume({
+      placed() {
+        if (at.push(systemClock.now()) < 4) throw new ServiceError("unavailable", "the bank is closed");
+        return {};
+      },
+    });
+    await publish(ctx, { id: "o-1" });
+    await until("it is handled at last", () => at.length === 4);
+    await settled(left);
+    assert.ok(at[1]! - at[0]! >= 14 && at[3]! - at[2]! >= 36, `deliveries at ${at.join(", ")}`);
+    assert.deepEqual(await dead(), []);
+  });
+
+  test("what fails too often, for good, or cannot be read becomes a dead letter, with the reason", async (t) => {
+    const { Orders, consume, publish, plain, left, dead } = await bed(t);
+    let handled = 0;
+    await consume(
+      {
+        placed(_ctx, { id }) {
+          handled++;
+          if (id === "never")
+            throw new ServiceError("failed_precondition", "no such customer", { retry: { never: true } });
+          throw new ServiceError("unavailable", "the bank is closed");
+        },
+      },
+      { maxDeliveries: 3 },
+    );
+    await publish(ctx, { id: "never" });
+    await until("the first is dead", () => handled === 1);
+    await settled(left);
+    await publish(ctx, { id: "often" });
+    await until("it was delivered three times", () => handled === 4);
+    await settled(left);
+    const subject = `flotilla-events.${Orders.name}`;
+    plain.publish(`${subject}.placed`, "{ this is no JSON");
+    await plain.flush();
+    await untilAsync("three are dead", async () => (await dead()).length === 3);
+    plain.publish(`${subject}.nothing`, "{}");
+    const strange = headers();
+    strange.append("content-type", "text/plain");
+    plain.publish(`${subject}.placed`, "hello", { headers: strange });
+    await untilAsync("five are dead", async () => (await dead()).length === 5);
+    const reasons = (await dead()).map(({ reason }) => reason);
+    assert.equal(reasons[0], "failed_precondition: no such customer");
+    assert.equal(reasons[1], "unavailable: the bank is closed");
+    assert.match(reasons[2]!, /^invalid_argument: /);
+    assert.match(reasons[3]!, /^unimplemented: nobody handles flotilla-events\./);
+    assert.match(reasons[4]!, /^unimplemented: content-type must be/);
+    assert.equal(handled, 4, "what cannot be read reaches no handler");
+    await settled(left);
+  });
+
+  test("malformed headers end in a dead letter, not in an endless loop", async (t) => {
+    const { Orders, consume, dead, left } = await bed(t);
+    await consume({ placed: () => assert.fail("called") });
+    await rawPublish(broker.port, `flotilla-events.${Orders.name}.placed`, "NATS/1.0\r\nno colon here\r\n\r\n", "{}");
+    await untilAsync("it is dead", async () => (await dead()).length === 1);
+    assert.match((await dead())[0]!.reason, /^invalid_argument: malformed NATS headers/);
+    await settled(left);
+  });
+
+  test("the same key is stored once", async (t) => {
+    const { consume, publish, left } = await bed(t);
+    const seen: string[] = [];
+    await consume({
+      placed(_ctx, { id }) {
+        seen.push(id);
+        return {};
+      },
+    });
+    const heads: (string | undefined)[] = [];
+    const keyed = withResponseObserver(withHeaders(ctx, { "idempotency-key": '"k-1"' }), (head) =>
+      heads.push(head.get("nats-duplicate")),
+    );
+    await publish(keyed, { id: "first" });
+    await publish(keyed, { id: "again" });
+    await publish(ctx, { id: "other" });
+    await until("both are handled", () => seen.length === 2);
+    await settled(left);
+    assert.deepEqual(seen.toSorted(), ["first", "other"]);
+    assert.deepEqual(heads, [undefined, "true"]);
+  });
+
+  test("groups get every message, the processes of a group share them", async (t) => {
+    const { consume, publish, left } = await bed(t);
+    const seen: string[] = [];
+    const noting = (who: string): Partial<Implementation<Orders>> => ({
+      placed(_ctx, { id }) {
+        seen.push(`${who} ${id}`);
+        return {};
+      },
+    });
+    await consume(noting("billing"), { group: "billing", maxInFlight: 1 });
+    await consume(noting("billing"), { group: "billing", maxInFlight: 1 });
+    await consume(noting("shipping"), { group: "shipping" });
+    for (let n = 0; n < 20; n++) await publish(ctx, { id: String(n) });
+    await until("all are handled twice", () => seen.length === 40);
+    await settled(() => left("billing"));
+    await settled(() => left("shipping"));
+    assert.equal(new Set(seen).size, 40);
+  });
+
+  test("no more are in hand than slots, whatever waits", async (t) => {
+    const { consume, publish, left } = await bed(t);
+    let now = 0;
+    let most = 0;
+    let done = 0;
+    const gate = new Gate();
+    const listening = await consume(
+      {
+        async placed() {
+          most = Math.max(most, ++now);
+          await gate.open;
+          now--;
+          done++;
+          return {};
+        },
+      },
+      { maxInFlight: 3 },
+    );
+    for (let n = 0; n < 30; n++) await publish(ctx, { id: String(n) });
+    await until("all slots are taken", () => now === 3);
+    assert.deepEqual(await left(), { waiting: 27, inHand: 3 });
+    assert.equal(listening.inFlight, 3);
+    gate.set();
+    await until("all are handled", () => done === 30);
+    assert.equal(most, 3);
+    await settled(left);
+  });
+
+  test("a handler that takes longer than the broker waits keeps its message", async (t) => {
+    const { consume, publish, left } = await bed(t);
+    let begun = 0;
+    const gate = new Gate();
+    await consume(
+      {
+        async placed() {
+          begun++;
+          await gate.open;
+          return {};
+        },
+      },
+      { ackWaitMs: 1000 },
+    );
+    await publish(ctx, { id: "slow" });
+    await until("it has begun", () => begun === 1);
+    const since = systemClock.now();
+    await until("twice the wait has passed", () => systemClock.now() - since > 2200);
+    gate.set();
+    await settled(left);
+    assert.equal(begun, 1, "it was delivered once");
+  });
+
+  test("a listener that stops finishes what is in hand and gives back the rest at once", async (t) => {
+    const { consume, publish, left } = await bed(t);
+    const seen: string[] = [];
+    const gate = new Gate();
+    const begun = new Gate();
+    const first = await consume(
+      {
+        async placed(_ctx, { id }) {
+          begun.set();
+          await gate.open;
+          seen.push(id);
+          return {};
+        },
+      },
+      { maxInFlight: 4 },
+    );
+    for (let n = 0; n < 50; n++) await publish(ctx, { id: String(n) });
+    await begun.open;
+    const drained = first.drain();
+    gate.set();
+    await drained;
+    await first.close();
+    const mine = seen.length;
+    assert.ok(mine >= 1 && mine <= 4, `${mine} were in hand`);
+    assert.deepEqual(await left(), { waiting: 50 - mine, inHand: 0 });
+    await consume({
+      placed(_ctx, { id }) {
+        seen.push(id);
+        return {};
+      },
+    });
+    await until("all are handled", () => seen.length === 50);
+    assert.equal(new Set(seen).size, 50, "each once: nothing was lost, nothing came twice");
+  });
+
+  test("a listener that closes cancels its handlers, and gives their messages back", async (t) => {
+    const { consume, publish, left } = await bed(t);
+    const begun = new Gate();
+    let cause: unknown;
+    const first = await consume({
+      placed(inner) {
+        begun.set();
+        return new Promise((_resolve, reject) => {
+          inner.signal.addEventListener("abort", () => {
+            cause = inner.cause;
+            reject(inner.err!);
+          });
+        });
+      },
+    });
+    await publish(ctx, { id: "o-1" });
+    await begun.open;
+    const why = new ServiceError("unavailable", "shutting down");
+    await first.close(why);
+    assert.equal(cause, why);
+    let handled = 0;
+    await consume({
+      placed() {
+        handled++;
+        return {};
+      },
+    });
+    await until("another has it", () => handled === 1, 3000);
+    await settled(left);
+  });
+
+  test("publishing fails with what is wrong: no stream, full, too large, a service in the place of a stream", async (t) => {
+    const { Orders, stream, manager, publish, plain, consume } = await bed(t);
+    const nowhere = await failureOf(publish(ctx, { id: "x" }));
+    assert.equal(nowhere.code, "unavailable");
+    assert.match(nowhere.message, /nobody serves flotilla-events\.\S+\.placed at nats:.*there is no stream for it/);
+    assert.equal(nowhere.retry?.unprocessed, true);
+
+    const service = plain.subscribe(`flotilla-events.${Orders.name}.*`, {
+      callback: (_error, msg) => void msg.respond("hello"),
+    });
+    const impostor = await failureOf(publish(ctx, { id: "x" }));
+    assert.equal(impostor.code, "failed_precondition");
+    assert.match(impostor.message, /who answered is no stream/);
+    service.unsubscribe();
+    await plain.flush();
+
+    await (await consume({}, { create: { max_msgs: 1 } })).close();
+    const large = await failureOf(publish(ctx, { id: "x".repeat(66_000) }));
+    assert.equal(large.code, "resource_exhausted");
+    await manager.consumers.delete(stream, `workers-${Orders.name.replaceAll(".", "-")}`);
+    await publish(ctx, { id: "fits" });
+    const full = await failureOf(publish(ctx, { id: "x" }));
+    assert.equal(full.code, "resource_exhausted");
+    assert.match(full.message, /maximum messages exceeded/);
+  });
+
+  test("what may not be made must be there", async (t) => {
+    const { consume, stream, manager, Orders } = await bed(t);
+    await assert.rejects(consume({}, { create: false }), /jetstream: cannot handle .* there is no stream/);
+    await manager.streams.add({ name: stream, subjects: ["something.else"] });
+    await assert.rejects(consume({}, { create: false }), /does not take flotilla-events\./);
+    await consume({});
+    const { config } = await manager.streams.info(stream);
+    assert.deepEqual(config.subjects, ["something.else", `flotilla-events.${Orders.name}.*`]);
+  });
+
+  test("processes that begin at the same time agree on what is made", async (t) => {
+    const { consume, publish } = await bed(t);
+    let handled = 0;
+    const methods: Partial<Implementation<Orders>> = {
+      placed() {
+        handled++;
+        return {};
+      },
+    };
+    await Promise.all([consume(methods), consume(methods), consume(methods)]);
+    await publish(ctx, { id: "o-1" });
+    await until("it is handled", () => handled === 1);
+  });
+
+  test("a plain client publishes, and reads what was published", async (t) => {
+    const { Orders, stream, consume, publish, manager, plain } = await bed(t);
+    const seen: string[] = [];
+    await consume({
+      paid(_ctx, { id }) {
+        seen.push(id);
+        return {};
+      },
+    });
+    const ack = await manager.jetstream().publish(`flotilla-events.${Orders.name}.paid`, '{"id":"theirs"}');
+    assert.equal(ack.stream, stream);
+    await until("theirs is handled", () => seen[0] === "theirs");
+    await publish(withHeaders(ctx, { "x-tenant": "acme" }), { id: "ours" });
+    const consumer = await manager
+      .jetstream()
+      .consumers.get(stream, { filter_subjects: `flotilla-events.${Orders.name}.placed` });
+    const msg = await consumer.next({ expires: 2000 });
+    assert.deepEqual(msg?.json(), { id: "ours" });
+    assert.equal(msg?.headers?.get("x-tenant"), "acme");
+    assert.ok(msg?.headers?.get("Nats-Msg-Id").startsWith(`${Orders.name}/placed:`));
+    assert.ok(plain.info !== undefined);
+  });
+
+  test("methods that stream are refused, and options that are not legal, by name", async (t) => {
+    const { stream } = await bed(t);
+    const Ticks = contract("shop.v1.Ticks", { ticks: serverStream({ input: anything(), output: anything() }) });
+    const connection = jetstreamClient().connect(broker.address);
+    assert.throws(() => connection.endpoint(Ticks.methods[0]!), /shop\.v1\.Ticks\/ticks is server_stream/);
+    const listener = jetstream({ servers: broker.address, stream });
+    const ticks = implement(Ticks, { async *ticks() {} });
+    await assert.rejects(listener.listen([ticks], ctx), /only unary methods/);
+    assert.throws(() => jetstream({ stream: "a.b" }), /jetstream: stream must be letters/);
+    assert.throws(() => jetstream({ stream, group: "" }), /jetstream: group/);
+    assert.throws(() => jetstream({ stream, maxDeliveries: 0 }), /jetstream: maxDeliveries/);
+    assert.throws(() => jetstream({ stream, ackWaitMs: 10 }), /jetstream: ackWaitMs/);
+    assert.throws(() => jetstream({ stream, backoffMs: -1 }), /jetstream: backoffMs/);
+    assert.throws(() => jetstreamClient({ prefix: "a b" }), /jetstreamClient: prefix/);
+    await connection.close();
+  });
+
+  /** Waits until the broker has nothing left for the group. */
+  async function settled(left: () => Promise<{ waiting: number; inHand: number }>): Promise<void> {
+    await untilAsync("nothing is left", async () => {
+      const { waiting, inHand } = await left();
+      return waiting === 0 && inHand === 0;
+    });
+  }
+});
+
+async function untilAsync(what: string, holds: () => Promise<boolean>): Promise<void> {
+  const end = systemClock.now() + 10_000;
+  while (!(await holds())) assert.ok(systemClock.now() < end, `not within 10 s: ${what}`);
+}
+
+/** Publishes bytes that no client library would. */
+async function rawPublish(port: number, subject: string, head: string, body: string): Promise<void> {
+  const { connect } = await import("node:net");
+  const socket = connect(port, "127.0.0.1");
+  const total = head.length + body.length;
+  socket.write('CONNECT {"verbose":false,"headers":true}\r\n');
+  socket.write(`HPUB ${subject} ${head.length} ${total}\r\n${head}${body}\r\nPING\r\n`);
+  await new Promise<void>((resolve, reject) => {
+    socket.on("data", (bytes) => {
+      if (String(bytes).includes("PONG")) resolve();
+    });
+    socket.on("error", reject);
+  });
+  socket.destroy();
+}

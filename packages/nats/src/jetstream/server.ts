@@ -1,0 +1,273 @@
+import type { Msg, NatsConnection } from "@nats-io/nats-core";
+import { type Random, systemRandom, type Timer } from "flotilla/clock";
+import type { Context } from "flotilla/context";
+import { type Listener, type Listening, reportError, type Service } from "flotilla/endpoint";
+import { ServiceError } from "flotilla/errors";
+import { JSON_TYPE, newRecord, PROTO_TYPE, Serving } from "flotilla/wire";
+import { EncodedHeaders, headerLine, headerLines } from "../headers.ts";
+import { headOf, wireOf } from "../incoming.ts";
+import { Link, type LinkUser } from "../link.ts";
+import { checkServers, hostOf } from "../options.ts";
+import { subjectOf } from "../subjects.ts";
+import { Delivery, type DeliveryOwner, neverEnded, type Place, placeOf } from "./delivery.ts";
+import { DEAD_PREFIX, type JetStreamOptions, type JetStreamSettings, settleJetStream } from "./options.ts";
+import { Puller } from "./puller.ts";
+import { durableOf, prepare } from "./streams.ts";
+
+const BURY_TIMEOUT_MS = 5000;
+const PREPARE_AGAIN_MS = 2000;
+
+/**
+ * Handles the messages of a JetStream stream: those that {@link jetstreamClient} has published, or anybody else. One-way commands and events are
+ * unary methods with an empty answer:
+ *
+ * ```ts
+ * const OrderEvents = contract("shop.v1.OrderEvents", { placed: unary({ input: Order, output: z.object({}), idempotent: true }) });
+ * const events = implement(OrderEvents, { placed: async (ctx, order) => { await bill(ctx, order); return {}; } });
+ * await host({ name: "billing", serve: [events], listen: [jetstream({ stream: "orders", group: "billing" })] }).run();
+ * ```
+ *
+ * A message is acknowledged when its handler has succeeded: each is handled at least once. What fails is delivered again, later each time; what cannot
+ * be read, what says `retry.never`, and what has failed too often goes to the dead letters, with the reason in its headers.
+ *
+ * @throws TypeError when an option is not legal, naming it.
+ */
+export function jetstream(options: JetStreamOptions, random: Random = systemRandom): Listener {
+  const { servers = "nats://127.0.0.1:4222" } = options;
+  const addresses = typeof servers === "string" ? [servers] : servers;
+  checkServers("jetstream", addresses);
+  const settings = settleJetStream(options);
+  return {
+    protocol: "nats",
+    async listen(services, root) {
+      const consumer = new Consuming(addresses, settings, services, root, random);
+      await consumer.open();
+      return consumer;
+    },
+  };
+}
+
+class Consuming implements Listening, LinkUser, DeliveryOwner {
+  readonly protocol = "nats";
+  readonly address: string;
+  readonly link: Link;
+  closing = false;
+  readonly #settings: JetStreamSettings;
+  readonly #root: Context;
+  readonly #random: Random;
+  readonly #serving: Serving;
+  readonly #services: readonly string[];
+  /** Procedures by the subject of their messages. */
+  readonly #methods = new Map<string, string>();
+  readonly #deliveries = new Map<Delivery, Puller>();
+  readonly #pullers: Puller[] = [];
+  #working: Timer | undefined;
+  #preparing: Timer | undefined;
+  #onIdle: (() => void) | undefined;
+  #drained: Promise<void> | undefined;
+  #closed: Promise<void> | undefined;
+
+  constructor(
+    addresses: readonly string[],
+    settings: JetStreamSettings,
+    services: readonly Service[],
+    root: Context,
+    random: Random,
+  ) {
+    this.address = addresses[0]!;
+    this.#settings = settings;
+    this.#root = root;
+    this.#random = random;
+    // What comes with a middleware of the host answers questions, which nobody asks of a stream.
+    const handled = services.filter(({ observed }) => observed !== false);
+    this.#services = handled.map(({ name }) => name);
+    for (const { info } of handled.flatMap(({ methods }) => methods)) {
+      if (info.kind !== "unary") {
+        throw new TypeError(`jetstream: ${info.procedure} is ${info.kind}: only unary methods handle messages`);
+      }
+      this.#methods.set(subjectOf(settings.prefix, info.procedure), info.procedure);
+    }
+    const hosts = addresses.map((address) => hostOf("jetstream", address));
+    this.link = new Link(this.address, hosts, settings, this, random);
+    this.#serving = new Serving(this.address, settings.wire, handled, root, () => {});
+  }
+
+  get inFlight(): number {
+    return this.#deliveries.size;
+  }
+
+  get connections(): number {
+    return this.link.up ? 1 : 0;
+  }
+
+  get maxDeliveries(): number {
+    return this.#settings.maxDeliveries;
+  }
+
+  /** @throws Error when the broker cannot be reached, or JetStream refuses what is needed. */
+  async open(): Promise<void> {
+    const { stream, group, maxInFlight } = this.#settings;
+    try {
+      const connection = await this.link.open();
+      await prepare(connection, this.#settings, this.#services);
+      for (const service of this.#services) {
+        const puller: Puller = new Puller(stream, durableOf(group, service), maxInFlight, this.link, this.#root.clock, {
+          pulled: (msg) => this.#pulled(msg, puller),
+          unwanted: (msg) => {
+            const place = placeOf(msg.reply);
+            if (place !== undefined) new Delivery(msg, place, this).giveBack();
+          },
+        });
+        this.#pullers.push(puller);
+        puller.start(connection);
+      }
+    } catch (error) {
+      await this.link.close(this.#root.clock);
+      const why = error instanceof Error ? error.message : String(error);
+      throw new Error(`jetstream: cannot handle the messages of ${stream} at ${this.address}: ${why}`, {
+        cause: error,
+      });
+    }
+    this.#sayWorking();
+  }
+
+  /** Subscriptions are made once the streams are there. */
+  opened(): void {}
+
+  lost(): void {
+    for (const puller of this.#pullers) puller.pause();
+  }
+
+  /** A broker that has lost its disk has no streams any more. */
+  restored(): void {
+    this.#preparing?.cancel();
+    void this.#prepareAgain();
+  }
+
+  async #prepareAgain(): Promise<void> {
+    try {
+      await prepare(await this.link.open(), this.#settings, this.#services);
+      for (const puller of this.#pullers) puller.restart();
+    } catch (error) {
+      if (this.closing || !this.link.up) return;
+      const cause = error instanceof Error ? error : new Error(String(error));
+      reportError(
+        this.#root,
+        new ServiceError("unavailable", `jetstream: ${this.address}: ${cause.message}`, { cause }),
+      );
+      this.#preparing = this.#root.clock.schedule(PREPARE_AGAIN_MS, () => void this.#prepareAgain());
+    }
+  }
+
+  #pulled(msg: Msg, puller: Puller): void {
+    const place = placeOf(msg.reply);
+    // Nothing that could be acknowledged.
+    if (place === undefined) return puller.release();
+    const delivery = new Delivery(msg, place, this);
+    this.#deliveries.set(delivery, puller);
+    if (place.deliveries > this.maxDeliveries) return delivery.failed(neverEnded(place.deliveries - 1));
+    try {
+      this.#handle(delivery);
+    } catch (error) {
+      delivery.failed(ServiceError.from(error));
+    }
+  }
+
+  /** @throws ServiceError when the message is none for a handler. */
+  #handle(delivery: Delivery): void {
+    const { msg } = delivery;
+    const method = this.#serving.find(this.#methods.get(msg.subject) ?? "");
+    if (method === undefined) throw new ServiceError("unimplemented", `nobody handles ${msg.subject}`);
+    const headers = headOf(msg)?.headers ?? newRecord();
+    // Time has gone by since: what was left then says nothing now.
+    headers["connect-timeout-ms"] = undefined;
+    const type = (headers["content-type"] ??= JSON_TYPE);
+    if (type !== JSON_TYPE && type !== PROTO_TYPE) {
+      throw new ServiceError("unimplemented", `content-type must be ${JSON_TYPE} or ${PROTO_TYPE}`);
+    }
+    this.#serving.accept(method, headers, wireOf(msg.data, type === PROTO_TYPE), delivery);
+  }
+
+  backoffMs(deliveries: number): number {
+    const { backoffMs, maxBackoffMs } = this.#settings;
+    return Math.min(maxBackoffMs, backoffMs * 2 ** (deliveries - 1)) * (1 - this.#random.next() / 4);
+  }
+
+  async bury(msg: Msg, { deliveries, sequence }: Place, error: ServiceError): Promise<void> {
+    const { stream, group } = this.#settings;
+    const lines =
+      headerLine("Nats-Msg-Id", `${stream}:${group}:${sequence}`) +
+      headerLine("Flotilla-Dead-Reason", `${error.code}: ${error.message}`.slice(0, 1024)) +
+      headerLine("Flotilla-Dead-Stream", stream) +
+      headerLine("Flotilla-Dead-Group", group) +
+      headerLine("Flotilla-Dead-Sequence", String(sequence)) +
+      headerLine("Flotilla-Dead-Deliveries", String(deliveries)) +
+      linesOf(msg);
+    const connection: NatsConnection = await this.link.open();
+    const answer = await connection.request(`${DEAD_PREFIX}.${stream}.${msg.subject}`, msg.data, {
+      timeout: BURY_TIMEOUT_MS,
+      headers: new EncodedHeaders(lines).forPublish,
+    });
+    const { error: refused } = answer.json<{ error?: { description: string } }>();
+    if (refused !== undefined) throw new Error(refused.description);
+  }
+
+  settled(delivery: Delivery): void {
+    const puller = this.#deliveries.get(delivery);
+    this.#deliveries.delete(delivery);
+    puller?.release();
+    if (this.#deliveries.size === 0) this.#onIdle?.();
+  }
+
+  /** Handlers may take longer than the broker waits for a word. */
+  #sayWorking(): void {
+    this.#working = this.#root.clock.schedule(this.#settings.ackWaitMs / 3, () => {
+      for (const delivery of this.#deliveries.keys()) delivery.working();
+      this.#sayWorking();
+    });
+    this.#working.unref();
+  }
+
+  discourage(): void {}
+
+  drain(): Promise<void> {
+    this.#drained ??= this.#drain();
+    return this.#drained;
+  }
+
+  async #drain(): Promise<void> {
+    this.#preparing?.cancel();
+    for (const puller of this.#pullers) puller.stop();
+    // Until the broker has heard of it, messages come still, and are given back.
+    await this.link.flush(this.#root.clock);
+    await new Promise<void>((resolve) => {
+      this.#onIdle = resolve;
+      if (this.#deliveries.size === 0) resolve();
+    });
+    await this.link.flush(this.#root.clock);
+  }
+
+  close(cause?: unknown): Promise<void> {
+    this.#closed ??= this.#close(cause);
+    return this.#closed;
+  }
+
+  async #close(cause: unknown): Promise<void> {
+    this.closing = true;
+    const drained = this.drain();
+    await this.#serving.close(cause);
+    await drained;
+    this.#working?.cancel();
+    await this.link.close(this.#root.clock);
+  }
+}
+
+/** The headers of a message as they came, if they can be read. */
+function linesOf(msg: Msg): string {
+  try {
+    const head = headOf(msg);
+    return head === undefined ? "" : headerLines(head.headers);
+  } catch {
+    return headerLine("Flotilla-Dead-Headers", "unreadable");
+  }
+}

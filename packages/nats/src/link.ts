@@ -1,0 +1,198 @@
+import { connect, type NatsConnection, PermissionViolationError } from "@nats-io/transport-node";
+import type { Clock, Random } from "flotilla/clock";
+import { ServiceError } from "flotilla/errors";
+import type { EncodedHeaders } from "./headers.ts";
+import type { NatsSettings } from "./options.ts";
+
+const FIRST_RECONNECT_MS = 50;
+/** A broker that does not answer holds nobody up for longer. */
+const FLUSH_TIMEOUT_MS = 1000;
+/** So much is sent before the broker is asked whether it has taken it. */
+const CONFIRM_EVERY_BYTES = 1024 * 1024;
+/** What a message costs beside its payload, about. */
+const OVERHEAD_BYTES = 64;
+
+/** Told of what happens to a {@link Link}. */
+export interface LinkUser {
+  /** The broker was reached for the first time, or after the connection had been given up. Subscribe here. */
+  opened(connection: NatsConnection): void;
+  /** The broker is gone: what was under way is lost. */
+  lost(): void;
+  /** It is back; subscriptions are as they were. */
+  restored?(): void;
+  /** The broker forbids to send to a subject. */
+  forbidden?(subject: string): void;
+}
+
+/**
+ * One connection to a broker, or to one of a cluster. Opened when it is wanted; once it has been open, it is opened again by itself until
+ * it is closed.
+ */
+export class Link {
+  readonly address: string;
+  readonly #servers: string[];
+  readonly #settings: NatsSettings;
+  readonly #user: LinkUser;
+  readonly #random: Random;
+  #connection: NatsConnection | undefined;
+  #up = false;
+  #opening: Promise<NatsConnection> | undefined;
+  #closed = false;
+  #delayMs = FIRST_RECONNECT_MS;
+  #sentBytes = 0;
+  #takenBytes = 0;
+  #confirming = false;
+
+  constructor(address: string, servers: readonly string[], settings: NatsSettings, user: LinkUser, random: Random) {
+    this.address = address;
+    this.#servers = [...servers];
+    this.#settings = settings;
+    this.#user = user;
+    this.#random = random;
+  }
+
+  /** Whether there is a connection now. */
+  get up(): boolean {
+    return this.#up;
+  }
+
+  /** Whether it has been open and is being opened again. */
+  get reconnecting(): boolean {
+    return this.#connection !== undefined && !this.#up;
+  }
+
+  /** Bytes the broker has not said to have taken, in steps of a megabyte. */
+  get pendingBytes(): number {
+    return this.#sentBytes - this.#takenBytes;
+  }
+
+  /** Largest message the broker takes, headers included, bytes. */
+  get maxPayload(): number {
+    return this.#connection?.info?.max_payload ?? Infinity;
+  }
+
+  /** The connection, opened if need be. @throws Error of the client library when the broker cannot be reached. */
+  open(): Promise<NatsConnection> {
+    if (this.#connection !== undefined) return Promise.resolve(this.#connection);
+    this.#opening ??= this.#open().finally(() => {
+      this.#opening = undefined;
+    });
+    return this.#opening;
+  }
+
+  async #open(): Promise<NatsConnection> {
+    const { broker, connectTimeoutMs, pingIntervalMs } = this.#settings;
+    const connection = await connect({
+      ...broker,
+      servers: this.#servers,
+      timeout: connectTimeoutMs,
+      pingInterval: pingIntervalMs,
+      maxPingOut: 2,
+      // What was open is opened again for ever, even where the broker refuses us for a while.
+      maxReconnectAttempts: -1,
+      ignoreAuthErrorAbort: true,
+      reconnectDelayHandler: () => this.#delayMs,
+      noAsyncTraces: true,
+    });
+    if (this.#closed) {
+      await connection.close();
+      throw new ServiceError("unavailable", `the connection to ${this.address} is closed`);
+    }
+    this.#connection = connection;
+    this.#up = true;
+    this.#delayMs = FIRST_RECONNECT_MS;
+    this.#takenBytes = this.#sentBytes;
+    void this.#watch(connection);
+    this.#user.opened(connection);
+    return connection;
+  }
+
+  async #watch(connection: NatsConnection): Promise<void> {
+    for await (const status of connection.status()) {
+      if (status.type === "disconnect") this.#lose();
+      else if (status.type === "reconnecting") this.#wait();
+      else if (status.type === "reconnect") {
+        this.#up = true;
+        this.#delayMs = FIRST_RECONNECT_MS;
+        this.#user.restored?.();
+      } else if (status.type === "error" && status.error instanceof PermissionViolationError) {
+        if (status.error.operation === "publish") this.#user.forbidden?.(status.error.subject);
+      }
+    }
+    // It was closed: by us, or by the library for good.
+    if (this.#connection !== connection) return;
+    this.#lose();
+    this.#connection = undefined;
+  }
+
+  #wait(): void {
+    const { maxReconnectMs } = this.#settings;
+    this.#delayMs = Math.min(maxReconnectMs, this.#delayMs * 2) * (1 - this.#random.next() / 4);
+  }
+
+  #lose(): void {
+    if (!this.#up) return;
+    this.#up = false;
+    this.#takenBytes = this.#sentBytes;
+    this.#user.lost();
+  }
+
+  /** Sends a message. Nothing happens while there is no connection. @throws Error of the client library. */
+  send(subject: string, payload: Uint8Array, reply: string | undefined, headers: EncodedHeaders | undefined): void {
+    if (!this.#up) return;
+    const options =
+      headers === undefined
+        ? reply === undefined
+          ? undefined
+          : { reply }
+        : reply === undefined
+          ? { headers: headers.forPublish }
+          : { reply, headers: headers.forPublish };
+    this.#connection!.publish(subject, payload, options);
+    this.#sentBytes += payload.length + OVERHEAD_BYTES;
+    if (this.#sentBytes - this.#takenBytes > CONFIRM_EVERY_BYTES && !this.#confirming) void this.#confirm();
+  }
+
+  async #confirm(): Promise<void> {
+    this.#confirming = true;
+    const sent = this.#sentBytes;
+    try {
+      await this.#connection!.flush();
+      this.#takenBytes = Math.max(this.#takenBytes, sent);
+    } catch {
+      // The connection broke: that is told by its status, and nothing is pending any more.
+    } finally {
+      this.#confirming = false;
+    }
+  }
+
+  /** Whether the broker leaves too much untaken. */
+  get congested(): boolean {
+    return this.pendingBytes > this.#settings.maxPendingBytes;
+  }
+
+  /** Waits until the broker has taken in what was sent, but not for long; at once when it cannot be reached. */
+  async flush(clock: Clock): Promise<void> {
+    if (!this.#up) return;
+    const flushed = this.#connection!.flush();
+    await new Promise<void>((resolve) => {
+      const timer = clock.schedule(FLUSH_TIMEOUT_MS, resolve);
+      const done = (): void => {
+        timer.cancel();
+        resolve();
+      };
+      // It fails when the connection breaks meanwhile: nothing is left to wait for.
+      flushed.then(done, done);
+    });
+  }
+
+  /** Sends what is to be sent, then closes the connection. Idempotent. */
+  async close(clock: Clock): Promise<void> {
+    this.#closed = true;
+    await this.flush(clock);
+    const connection = this.#connection;
+    this.#up = false;
+    this.#connection = undefined;
+    await connection?.close();
+  }
+}

@@ -1,0 +1,267 @@
+import assert from "node:assert/strict";
+import { describe, type TestContext, test } from "node:test";
+import { systemClock } from "flotilla/clock";
+import { background, sleep, withCancel, withTimeout } from "flotilla/context";
+import { bidiStream, contract, unary } from "flotilla/contract";
+import { ServiceError } from "flotilla/errors";
+import { RetryBudget } from "flotilla/resilience";
+import { client, implement } from "flotilla/service";
+import { until } from "flotilla/testing";
+import { skipWithout } from "../../../scripts/servers.ts";
+import { natsClient } from "./client.ts";
+import { jetstreamClient } from "./jetstream/client.ts";
+import { jetstream } from "./jetstream/server.ts";
+import { nats } from "./server.ts";
+import { anything, clientOf, failureOf, Gate } from "./test-fixtures/bed.ts";
+import { TestNats } from "./test-fixtures/nats-server.ts";
+
+const skip = await skipWithout("nats-server");
+
+const Echo = contract("test.v1.Echo", {
+  say: unary({ input: anything<{ n: number }>(), output: anything<{ n: number }>(), idempotent: true }),
+  hang: unary({ input: anything<object>(), output: anything<object>() }),
+  chat: bidiStream({ input: anything<{ n: number }>(), output: anything<{ n: number }>() }),
+});
+const Jobs = contract("test.v1.Jobs", {
+  run: unary({ input: anything<{ n: number }>(), output: anything<object>(), idempotent: true }),
+});
+
+/** Few, and soon: what tests wait for. */
+const quick = { maxReconnectMs: 200, connectTimeoutMs: 2000 };
+
+describe("a broker that is killed", { skip, timeout: 60_000 }, () => {
+  async function bed(t: TestContext) {
+    const broker = await TestNats.start();
+    const root = withCancel(background());
+    const chats: ServiceError[] = [];
+    const echo = implement(Echo, {
+      say: (_ctx, { n }) => ({ n }),
+      hang: (ctx) => sleep(ctx, 3_600_000).then(() => ({})),
+      async *chat(ctx, requests) {
+        ctx.signal.addEventListener("abort", () => chats.push(ctx.err!));
+        for await (const request of requests) yield request;
+      },
+    });
+    const listening = await nats({ servers: broker.address, ...quick }).listen([echo], root);
+    const connection = natsClient(quick).connect(broker.address);
+    t.after(async () => {
+      await connection.close();
+      await listening.close();
+      await broker.stop();
+    });
+    return { broker, listening, connection, chats, calls: clientOf(Echo, connection), ctx: background() };
+  }
+
+  test("calls in flight fail as unavailable, later ones at once, and all is well when it is back", async (t) => {
+    const { broker, listening, connection, chats, calls, ctx } = await bed(t);
+    assert.deepEqual(await calls.say(ctx, { n: 1 }), { n: 1 });
+    const hanging = failureOf(calls.hang(ctx, {}));
+    const asked = new Gate();
+    const chat = calls
+      .chat(
+        ctx,
+        (async function* () {
+          yield { n: 7 };
+          await asked.open;
+        })(),
+      )
+      [Symbol.asyncIterator]();
+    assert.deepEqual(await chat.next(), { done: false, value: { n: 7 } });
+    const chatting = failureOf(chat.next());
+    assert.equal(listening.inFlight, 2);
+
+    await broker.kill();
+    for (const failure of [await hanging, await chatting]) {
+      assert.equal(failure.code, "unavailable");
+      assert.match(failure.message, /the connection to the broker was lost/);
+      assert.equal(failure.retry?.unprocessed, undefined, "it may well have been processed");
+    }
+    await until("the server's end of the stream is over", () => chats.length === 1);
+    const meanwhile = await failureOf(calls.say(ctx, { n: 2 }));
+    assert.equal(meanwhile.code, "unavailable");
+    assert.equal(meanwhile.retry?.unprocessed, true);
+    assert.equal(connection.poolState?.().open, 0);
+
+    await broker.up();
+    await until(
+      "both ends are connected again",
+      () => listening.connections === 1 && connection.poolState?.().open === 1,
+    );
+    await untilServed(() => calls.say(ctx, { n: 3 }));
+    assert.equal(connection.poolState?.().open, 1);
+    asked.set();
+  });
+
+  test("under load, nothing hangs: with retries, and a broker that comes back, no call fails", async (t) => {
+    const { broker, listening } = await bed(t);
+    const patient = client(Echo, {
+      discover: [broker.address],
+      transport: natsClient(quick),
+      retry: { maxAttempts: 500, baseMs: 20, maxMs: 100, budget: new RetryBudget({ ratio: 1, floor: 100_000 }) },
+      throttle: false,
+      deadlineCheck: false,
+    });
+    const bare = natsClient(quick).connect(broker.address);
+    const plain = clientOf(Echo, bare);
+    t.after(async () => {
+      await patient[Symbol.asyncDispose]();
+      await bare.close();
+    });
+    let stop = false;
+    let answered = 0;
+    let refused = 0;
+    const failures: unknown[] = [];
+    const lane = async (): Promise<void> => {
+      for (let n = 0; !stop; n++) {
+        const ctx = withTimeout(background(), 20_000);
+        assert.deepEqual(await patient.say(ctx, { n }), { n });
+        answered++;
+        ctx.cancel();
+      }
+    };
+    const bareLane = async (): Promise<void> => {
+      for (let n = 0; !stop; n++) {
+        try {
+          await plain.say(background(), { n });
+        } catch (error) {
+          refused++;
+          if (ServiceError.from(error).code !== "unavailable") failures.push(error);
+          await new Promise<void>((resolve) => void systemClock.schedule(2, resolve));
+        }
+      }
+    };
+    const lanes = [...Array.from({ length: 16 }, lane), ...Array.from({ length: 16 }, bareLane)];
+    for (let kill = 0; kill < 3; kill++) {
+      const before = answered;
+      await until("calls are answered", () => answered > before + 200);
+      await broker.kill();
+      await broker.up();
+    }
+    const before = answered;
+    await until("calls are answered again", () => answered > before + 200);
+    stop = true;
+    await Promise.all(lanes);
+    assert.deepEqual(failures, [], "what fails is unavailable");
+    assert.ok(refused > 0, "the gap was felt");
+    await until("nothing is in flight", () => listening.inFlight === 0);
+  });
+
+  test("a first connection that cannot be made fails its calls, and the next call tries again", async (t) => {
+    const broker = await TestNats.start();
+    await broker.kill();
+    const connection = natsClient(quick).connect(broker.address);
+    const calls = clientOf(Echo, connection);
+    t.after(() => connection.close());
+    const failures = await Promise.all([
+      failureOf(calls.say(background(), { n: 1 })),
+      failureOf(calls.hang(background(), {})),
+    ]);
+    for (const failure of failures) {
+      assert.equal(failure.code, "unavailable");
+      assert.match(failure.message, /the broker cannot be reached: connection refused/);
+      assert.equal(failure.retry?.unprocessed, true);
+    }
+    await assert.rejects(
+      nats({ servers: broker.address }).listen([], background()),
+      /nats: cannot serve at nats:\S+: connection refused/,
+    );
+    await broker.up();
+    t.after(() => broker.stop());
+    const nobody = await failureOf(calls.say(background(), { n: 1 }));
+    assert.match(nobody.message, /nobody serves flotilla\.test\.v1\.Echo\.say at nats:/);
+    assert.equal(nobody.retry?.unprocessed, true);
+  });
+
+  test("a broker that stands still is noticed, and its connection given up", async (t) => {
+    const broker = await TestNats.start();
+    const connection = natsClient({ ...quick, pingIntervalMs: 50 }).connect(broker.address);
+    const calls = clientOf(Echo, connection);
+    t.after(async () => {
+      await connection.close();
+      await broker.stop();
+    });
+    await failureOf(calls.say(background(), { n: 1 }));
+    broker.signal("SIGSTOP");
+    try {
+      const failure = await failureOf(calls.hang(background(), {}));
+      assert.equal(failure.code, "unavailable");
+      assert.match(failure.message, /the connection to the broker was lost/);
+    } finally {
+      broker.signal("SIGCONT");
+    }
+  });
+
+  test("JetStream: thousands of messages, the broker killed twice meanwhile: each is handled, none is lost", async (t) => {
+    const broker = await TestNats.start();
+    const MESSAGES = 3000;
+    const handled = new Map<number, number>();
+    const consume = () =>
+      jetstream({
+        servers: broker.address,
+        stream: "jobs",
+        ackWaitMs: 1000,
+        backoffMs: 20,
+        maxBackoffMs: 100,
+        ...quick,
+      }).listen(
+        [
+          implement(Jobs, {
+            async run(_ctx, { n }) {
+              await new Promise((resolve) => setImmediate(resolve));
+              handled.set(n, (handled.get(n) ?? 0) + 1);
+              return {};
+            },
+          }),
+        ],
+        background(),
+      );
+    const first = await consume();
+    const second = await consume();
+    const connection = jetstreamClient(quick).connect(broker.address);
+    const jobs = clientOf(Jobs, connection);
+    t.after(async () => {
+      await connection.close();
+      await first.close();
+      await second.close();
+      await broker.stop();
+    });
+    let next = 0;
+    const lane = async (): Promise<void> => {
+      for (let n = next++; n < MESSAGES; n = next++) {
+        // What is not acknowledged is not known to be stored: it is sent until it is.
+        for (;;) {
+          try {
+            await jobs.run(withTimeout(background(), 2000), { n });
+            break;
+          } catch (error) {
+            assert.match(ServiceError.from(error).code, /^(unavailable|deadline_exceeded)$/);
+            await new Promise<void>((resolve) => void systemClock.schedule(20, resolve));
+          }
+        }
+      }
+    };
+    const publishing = Promise.all(Array.from({ length: 32 }, lane));
+    for (const share of [0.2, 0.5]) {
+      await until("a part is handled", () => handled.size > MESSAGES * share, 30_000);
+      await broker.kill();
+      await broker.up();
+    }
+    await publishing;
+    await until("all are handled", () => handled.size === MESSAGES, 30_000);
+    const total = [...handled.values()].reduce((sum, times) => sum + times, 0);
+    t.diagnostic(`${MESSAGES} messages, ${total - MESSAGES} of them handled again`);
+    await until("nothing is in hand", () => first.inFlight + second.inFlight === 0);
+  });
+});
+
+async function untilServed(call: () => Promise<unknown>): Promise<void> {
+  for (let n = 0; n < 500; n++) {
+    const done = await call().then(
+      () => true,
+      (error: unknown) => ServiceError.from(error).code !== "unavailable",
+    );
+    if (done) return;
+    await new Promise<void>((resolve) => void systemClock.schedule(10, resolve));
+  }
+  assert.fail("calls are not served again");
+}

@@ -1,0 +1,63 @@
+import type { ServiceError } from "flotilla/errors";
+import type { MetadataRecord } from "flotilla/metadata";
+import type { Caller, Wire } from "flotilla/wire";
+import { EncodedHeaders, headerLines, trailerLines } from "./headers.ts";
+import { bytesOf } from "./incoming.ts";
+import type { MethodCount } from "./method-count.ts";
+import { errorText, type ServerSide, sendError } from "./server-side.ts";
+import { tooLarge } from "./too-large.ts";
+
+/** What hears of one request how it ended. */
+export class ServedUnary implements Caller {
+  readonly #calls: ServerSide;
+  readonly #count: MethodCount;
+  /** Empty: nobody wants an answer. */
+  readonly #reply: string;
+  readonly #startedMs: number;
+  #headers: MetadataRecord | undefined;
+  #wire: Wire | undefined;
+  #over = false;
+
+  constructor(calls: ServerSide, count: MethodCount, reply: string) {
+    this.#calls = calls;
+    this.#count = count;
+    this.#reply = reply;
+    this.#startedMs = calls.clock.now();
+  }
+
+  head(headers: MetadataRecord): void {
+    this.#headers = headers;
+  }
+
+  message(wire: Wire): boolean {
+    this.#wire = wire;
+    return true;
+  }
+
+  end(error: string | undefined, trailers: MetadataRecord): void {
+    if (this.#over) return;
+    this.#close(error);
+    const lines = headerLines(this.#headers ?? {}) + trailerLines(trailers);
+    if (error !== undefined) return sendError(this.#calls, this.#reply, error, lines);
+    const payload = bytesOf(this.#wire!);
+    if (this.#reply === "") return;
+    const head = lines === "" ? undefined : new EncodedHeaders(lines);
+    const { link } = this.#calls;
+    const size = payload.length + (head?.size ?? 0);
+    if (size <= link.maxPayload) link.send(this.#reply, payload, undefined, head);
+    else sendError(this.#calls, this.#reply, errorText(tooLarge("the answer", size, link.maxPayload)), "");
+  }
+
+  abandon(error: ServiceError): void {
+    if (this.#over) return;
+    const text = errorText(error);
+    this.#close(text);
+    sendError(this.#calls, this.#reply, text, "");
+  }
+
+  #close(error: string | undefined): void {
+    this.#over = true;
+    if (this.#reply !== "") this.#calls.forget(this.#reply);
+    this.#count.ended(this.#calls.clock.now() - this.#startedMs, error);
+  }
+}

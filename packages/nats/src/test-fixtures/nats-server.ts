@@ -1,0 +1,78 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { connect as connectSocket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { connect, type NatsConnection } from "@nats-io/transport-node";
+import { freePort, type RunningServer, serverPath, startServer } from "../../../../scripts/servers.ts";
+
+/** A broker of its own for a test, which can be killed and started again on the same port, with what JetStream had stored. */
+export class TestNats {
+  readonly port: number;
+  readonly #store: string;
+  readonly #config: string;
+  #server: RunningServer | undefined;
+
+  private constructor(port: number, store: string, config: string) {
+    this.port = port;
+    this.#store = store;
+    this.#config = config;
+  }
+
+  /** @param config - further lines of its configuration. */
+  static async start(config = ""): Promise<TestNats> {
+    const store = await mkdtemp(join(tmpdir(), "flotilla-nats-"));
+    const broker = new TestNats(await freePort(), store, config);
+    await broker.up();
+    return broker;
+  }
+
+  get address(): string {
+    return `nats://127.0.0.1:${this.port}`;
+  }
+
+  get pid(): number {
+    return this.#server!.pid;
+  }
+
+  async up(): Promise<void> {
+    const text = `listen: "127.0.0.1:${this.port}"\njetstream { store_dir: "${this.#store}" }\n${this.#config}`;
+    this.#server = await startServer({
+      command: await serverPath("nats-server"),
+      args: (folder) => ["-c", join(folder, "nats.conf")],
+      files: { "nats.conf": text },
+      ready: () => greets(this.port),
+    });
+  }
+
+  /** Ends it without a warning. */
+  async kill(): Promise<void> {
+    this.#server!.signal("SIGKILL");
+    await this.#server!.stop();
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#server!.signal(signal);
+  }
+
+  async stop(): Promise<void> {
+    await this.#server?.stop();
+    await rm(this.#store, { recursive: true, force: true });
+  }
+
+  /** A plain client, as others have it. The caller closes it. */
+  client(): Promise<NatsConnection> {
+    return connect({ servers: `127.0.0.1:${this.port}`, maxReconnectAttempts: -1, reconnectTimeWait: 100 });
+  }
+}
+
+/** Whether a broker says who it is there. */
+function greets(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connectSocket(port, "127.0.0.1");
+    socket.once("data", (bytes) => {
+      socket.destroy();
+      resolve(String(bytes).startsWith("INFO"));
+    });
+    socket.once("error", () => resolve(false));
+  });
+}
