@@ -19,6 +19,8 @@ export interface TransportUnderTest {
   connector(): Connector;
   /** Whether streams may go both ways at once. Default true; HTTP/1.1 cannot. */
   readonly bidi?: boolean;
+  /** Whether it carries streams at all. Default true; without them, calling a method that streams must fail as `unimplemented`. */
+  readonly streams?: boolean;
 }
 
 /** A message of the suite's own contract. */
@@ -107,6 +109,11 @@ export function transportTest(
       }
     },
   };
+}
+
+/** As {@link transportTest}, of what only transports with streams can do; no tests for others. */
+export function streamTest(...[name, under, ...rest]: Parameters<typeof transportTest>): ContractTest[] {
+  return under.streams === false ? [] : [transportTest(name, under, ...rest)];
 }
 
 /** A value that one side sets and the other waits for. */

@@ -11,6 +11,7 @@ import {
   notes,
   readAll,
   streamOf,
+  streamTest,
   type TransportUnderTest,
   transportTest,
 } from "./transport-bed.ts";
@@ -86,7 +87,7 @@ export function callTests(under: TransportUnderTest): ContractTest[] {
         ]);
       },
     ),
-    transportTest(
+    ...streamTest(
       "server stream: every message, in order; an empty stream too",
       under,
       () => ({ many: (_ctx, { n }) => streamOf(notes(n)) }),
@@ -96,7 +97,7 @@ export function callTests(under: TransportUnderTest): ContractTest[] {
         await until("no call is in flight", () => listening.inFlight === 0);
       },
     ),
-    transportTest(
+    ...streamTest(
       "server stream: messages arrive as they are sent",
       under,
       () => ({
@@ -112,7 +113,7 @@ export function callTests(under: TransportUnderTest): ContractTest[] {
         }
       },
     ),
-    transportTest(
+    ...streamTest(
       "client stream: one answer to many messages, or to none",
       under,
       () => ({ collect: sumOf }),
@@ -121,7 +122,7 @@ export function callTests(under: TransportUnderTest): ContractTest[] {
         assert.equal((await client.collect(ctx, streamOf([]))).n, 0);
       },
     ),
-    transportTest(
+    ...streamTest(
       "a server stream waits for a slow reader",
       under,
       () => ({
@@ -142,7 +143,7 @@ export function callTests(under: TransportUnderTest): ContractTest[] {
         assert.equal((await stream.next()).done, true);
       },
     ),
-    transportTest(
+    ...streamTest(
       "a client stream waits for a slow handler",
       under,
       () => ({
@@ -169,7 +170,31 @@ export function callTests(under: TransportUnderTest): ContractTest[] {
       },
     ),
   ];
+  if (under.streams === false) return [...oneWay, refusalTest(under)];
   return under.bidi === false ? oneWay : [...oneWay, ...bidiTests(under)];
+}
+
+function refusalTest(under: TransportUnderTest): ContractTest {
+  return transportTest(
+    "a method that streams is refused at the call as unimplemented, and the handler not called",
+    under,
+    () => ({
+      many: () => assert.fail("called"),
+      collect: () => assert.fail("called"),
+      chat: () => assert.fail("called"),
+    }),
+    async ({ client, ctx }) => {
+      for (const call of [
+        readAll(client.many(ctx, { n: 0, text: "" })),
+        client.collect(ctx, streamOf([])),
+        readAll(client.chat(ctx, streamOf([]))),
+      ]) {
+        const error = await failureOf(call);
+        assert.equal(error.code, "unimplemented");
+        assert.match(error.message, /^flotilla\.testing\.v1\.Notes\/\w+ streams/, "it says why");
+      }
+    },
+  );
 }
 
 function bidiTests(under: TransportUnderTest): ContractTest[] {

@@ -7,7 +7,7 @@ import { lifeTests } from "./transport-life.ts";
 import { metadataTests } from "./transport-metadata.ts";
 
 /**
- * What every transport must do: the four kinds of method, deadline and cancellation both ways, errors, metadata, backpressure
+ * What every transport must do: the four kinds of method (of those without streams, unary only), deadline and cancellation both ways, errors, metadata, backpressure
  * and shutdown. Each test serves and calls a contract of its own through the real stack, on the system's clock, and
  * closes everything afterwards.
  *

@@ -3,7 +3,7 @@ import { afterFunc } from "../context/with.ts";
 import { ServiceError } from "../errors/service-error.ts";
 import type { ContractTest } from "./balancer-contract.ts";
 import { until } from "./discovery-recorder.ts";
-import { failureOf, Handover, readAll, type TransportUnderTest, transportTest } from "./transport-bed.ts";
+import { failureOf, Handover, readAll, streamTest, type TransportUnderTest, transportTest } from "./transport-bed.ts";
 
 const nothing = { n: 0, text: "" };
 
@@ -79,7 +79,7 @@ export function lifeTests(under: TransportUnderTest): ContractTest[] {
         assert.equal(error.retry?.unprocessed, true, "nobody is there: another attempt does nothing twice");
       },
     ),
-    transportTest("draining waits for streams", under, methods, async ({ client, ctx, listening }) => {
+    ...streamTest("draining waits for streams", under, methods, async ({ client, ctx, listening }) => {
       const reading = readAll(client.many(ctx, nothing));
       await begun.value;
       const draining = listening.drain();

@@ -8,7 +8,15 @@ import type { Metadata } from "../metadata/metadata.ts";
 import { PRIORITY_HEADER, priorityOf, withPriority } from "../metadata/priority.ts";
 import { currentTrace, withTrace } from "../metadata/trace.ts";
 import type { ContractTest } from "./balancer-contract.ts";
-import { failureOf, notes, readAll, streamOf, type TransportUnderTest, transportTest } from "./transport-bed.ts";
+import {
+  failureOf,
+  notes,
+  readAll,
+  streamOf,
+  streamTest,
+  type TransportUnderTest,
+  transportTest,
+} from "./transport-bed.ts";
 
 const nothing = { n: 0, text: "" };
 const secretKey = contextKey<string>("flotilla.testing.secret");
@@ -79,7 +87,7 @@ export function metadataTests(under: TransportUnderTest): ContractTest[] {
         assertObserved();
       },
     ),
-    transportTest(
+    ...streamTest(
       "response headers and trailers of streams reach the observer",
       under,
       () => ({

@@ -1,0 +1,3 @@
+export type { BrokerOptions } from "./broker.ts";
+export { type AmqpClient, type AmqpClientOptions, amqpClient } from "./client.ts";
+export { type AmqpOptions, amqp } from "./listener.ts";
