@@ -184,7 +184,7 @@ class AmqpConnection implements Connection, LinkUser, Way, Acceptor {
 
   lost(error: Error): void {
     this.#channel = undefined;
-    for (const call of [...this.#calls.values()]) {
+    for (const call of this.#calls.values()) {
       if (call.sent) {
         call.fail(new ServiceError("unavailable", `lost the broker at ${this.#link.address}`, { cause: error }));
       }
