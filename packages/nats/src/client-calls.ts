@@ -4,7 +4,7 @@ import type { MethodInfo } from "flotilla/endpoint";
 import { ServiceError } from "flotilla/errors";
 import type { MetadataRecord } from "flotilla/metadata";
 import type { Accepted, Acceptor, Caller, Pipe, Way, Wire } from "flotilla/wire";
-import type { ClientEntry, ClientSide } from "./client-entry.ts";
+import { type ClientEntry, type ClientSide, sendCancel } from "./client-entry.ts";
 import type { ClientSettings } from "./client-options.ts";
 import { ClientStream } from "./client-stream.ts";
 import { ClientUnary } from "./client-unary.ts";
@@ -23,6 +23,8 @@ export class ClientCalls implements Way, Acceptor, LinkUser, ClientSide {
   #waiting = new Set<ClientEntry>();
   #next = 0;
   #sweep: Timer | undefined;
+  /** Calls that ended with the connection. */
+  readonly #lost: Pick<ClientEntry, "cancelSubject" | "reply">[] = [];
   /** Why no answer can be heard, if so: the library has dropped the subscription for good. */
   #deaf: string | undefined;
 
@@ -111,7 +113,17 @@ export class ClientCalls implements Way, Acceptor, LinkUser, ClientSide {
 
   lost(): void {
     const error = `${this.link.address}: the connection to the broker was lost`;
-    for (const entry of this.#entries.values()) entry.fail(new ServiceError("unavailable", error));
+    for (const entry of this.#entries.values()) {
+      // No more than may be in flight; what was lost before has run out of time, or will.
+      this.#lost.push({ cancelSubject: entry.cancelSubject, reply: entry.reply });
+      entry.fail(new ServiceError("unavailable", error));
+    }
+    this.#lost.splice(0, Math.max(0, this.#lost.length - this.settings.wire.maxConcurrentCalls));
+  }
+
+  /** The handlers of what was lost work for nobody. */
+  restored(): void {
+    for (const lost of this.#lost.splice(0)) sendCancel(this.link, lost);
   }
 
   /** @param subject - what nothing may be sent to. */

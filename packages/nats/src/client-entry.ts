@@ -16,6 +16,10 @@ export interface ClientEntry extends Accepted {
   received(msg: Msg): void;
   /** Ends the call with an error of the connection's own. */
   fail(error: ServiceError): void;
+  /** Where the server hears that the call was given up; undefined where nobody can take it back. */
+  readonly cancelSubject: string | undefined;
+  /** What it is named by there; undefined before it was sent. */
+  readonly reply: string | undefined;
   /** When it is given up although nobody has said so, on the connection's clock. */
   readonly giveUpAtMs: number;
 }
@@ -42,6 +46,12 @@ export function sendRequest(link: Link, subject: string, payload: Uint8Array, re
       retry: { unprocessed: true },
     });
   }
+}
+
+/** Says that a call was given up, to whoever may have it. */
+export function sendCancel(link: Link, { cancelSubject, reply }: Pick<ClientEntry, "cancelSubject" | "reply">): void {
+  if (cancelSubject === undefined || reply === undefined) return;
+  link.send(cancelSubject, Buffer.from(reply), undefined, undefined);
 }
 
 /** The header lines of a request. JSON need not be said. */

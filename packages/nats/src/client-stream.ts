@@ -9,6 +9,7 @@ import {
   type ClientSide,
   nobodyServes,
   requestLines,
+  sendCancel,
   sendRequest,
   unprocessed,
 } from "./client-entry.ts";
@@ -25,6 +26,8 @@ const nothing = new Uint8Array();
 /** A call with a stream of requests, of responses, or both. */
 export class ClientStream implements ClientEntry {
   readonly subject: string;
+  readonly cancelSubject: string;
+  reply: string | undefined;
   /** Silence ends it. */
   readonly giveUpAtMs = Infinity;
   readonly #calls: ClientSide;
@@ -36,7 +39,6 @@ export class ClientStream implements ClientEntry {
   readonly #end: StreamEnd;
   readonly #inflow: Inflow;
   readonly #outflow = new Outflow(0);
-  #reply: string | undefined;
   #beat: Timer | undefined;
   #headed = false;
   #ending: Ending | undefined;
@@ -56,6 +58,7 @@ export class ClientStream implements ClientEntry {
     this.#caller = caller;
     this.#binary = headers["content-type"] === PROTO_TYPE;
     this.subject = subjectOf(calls.settings.prefix, method.procedure);
+    this.cancelSubject = cancelSubjectOf(calls.settings.prefix, method.service);
     this.#end = new StreamEnd(calls.link);
     this.#inflow = new Inflow(calls.settings.windowBytes, {
       write: (wire) => caller.message(wire),
@@ -69,7 +72,7 @@ export class ClientStream implements ClientEntry {
     const opening = headerLine(STREAM_HEADER, `${this.#method.kind} ${windowBytes} ${heartbeatMs}`);
     const first = this.#request instanceof Pipe ? nothing : bytesOf(this.#request);
     sendRequest(this.#calls.link, this.subject, first, reply, requestLines(this.#headers) + opening);
-    this.#reply = reply;
+    this.reply = reply;
     this.#beat = this.#end.watch(this.#calls.clock, heartbeatMs, (error) => this.fail(error));
   }
 
@@ -144,25 +147,22 @@ export class ClientStream implements ClientEntry {
 
   fail(error: ServiceError): void {
     if (this.#over) return;
-    const reply = this.#reply;
     this.#close();
     // The server may still be there, and hears of it as far as it can be reached.
-    this.#tell(reply);
+    this.#tell();
     this.#caller.abandon(error);
   }
 
   abandoned(): void {
     if (this.#over) return;
-    const reply = this.#reply;
     this.#close();
-    this.#tell(reply);
+    this.#tell();
   }
 
-  #tell(reply: string | undefined): void {
-    if (this.#ending !== undefined || reply === undefined) return;
-    const { link, settings } = this.#calls;
+  #tell(): void {
+    if (this.#ending !== undefined) return;
     if (this.#end.peer !== undefined) this.#end.send(FRAME.cancel, undefined);
-    else link.send(cancelSubjectOf(settings.prefix, this.#method.service), Buffer.from(reply), undefined, undefined);
+    else sendCancel(this.#calls.link, this);
   }
 
   #close(): void {
@@ -171,6 +171,6 @@ export class ClientStream implements ClientEntry {
     this.#inflow.close();
     this.#outflow.close();
     if (this.#request instanceof Pipe) this.#request.leave();
-    this.#calls.forget(this, this.#reply);
+    this.#calls.forget(this, this.reply);
   }
 }

@@ -8,6 +8,7 @@ import {
   type ClientSide,
   nobodyServes,
   requestLines,
+  sendCancel,
   sendRequest,
   unprocessed,
 } from "./client-entry.ts";
@@ -22,22 +23,22 @@ const NO_RESPONDERS = 503;
 /** A call with one request and one response. */
 export class ClientUnary implements ClientEntry {
   readonly subject: string;
+  readonly cancelSubject: string;
+  reply: string | undefined;
   readonly giveUpAtMs: number;
   readonly #calls: ClientSide;
-  readonly #method: MethodInfo;
   readonly #headers: MetadataRecord;
   readonly #request: Wire;
   readonly #caller: Caller;
-  #reply: string | undefined;
   #over = false;
 
   constructor(calls: ClientSide, method: MethodInfo, headers: MetadataRecord, request: Wire, caller: Caller) {
     this.#calls = calls;
-    this.#method = method;
     this.#headers = headers;
     this.#request = request;
     this.#caller = caller;
     this.subject = subjectOf(calls.settings.prefix, method.procedure);
+    this.cancelSubject = cancelSubjectOf(calls.settings.prefix, method.service);
     // With a deadline of its own the context ends the call; without, the server's limit does, if there still is a server.
     this.giveUpAtMs =
       headers["connect-timeout-ms"] === undefined
@@ -47,7 +48,7 @@ export class ClientUnary implements ClientEntry {
 
   start(reply: string): void {
     sendRequest(this.#calls.link, this.subject, bytesOf(this.#request), reply, requestLines(this.#headers));
-    this.#reply = reply;
+    this.reply = reply;
   }
 
   received(msg: Msg): void {
@@ -85,17 +86,13 @@ export class ClientUnary implements ClientEntry {
 
   abandoned(): void {
     if (this.#over) return;
-    const { link, settings } = this.#calls;
-    const reply = this.#reply;
     this.#close();
-    if (reply !== undefined) {
-      link.send(cancelSubjectOf(settings.prefix, this.#method.service), Buffer.from(reply), undefined, undefined);
-    }
+    sendCancel(this.#calls.link, this);
   }
 
   #close(): void {
     this.#over = true;
-    this.#calls.forget(this, this.#reply);
+    this.#calls.forget(this, this.reply);
   }
 }
 

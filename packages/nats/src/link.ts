@@ -38,7 +38,7 @@ export class Link {
   #up = false;
   #opening: Promise<NatsConnection> | undefined;
   #closed = false;
-  #delayMs = FIRST_RECONNECT_MS;
+  #delayMs: number;
   #sentBytes = 0;
   #takenBytes = 0;
   #confirming = false;
@@ -49,6 +49,11 @@ export class Link {
     this.#settings = settings;
     this.#user = user;
     this.#random = random;
+    this.#delayMs = this.#firstDelayMs;
+  }
+
+  get #firstDelayMs(): number {
+    return Math.min(FIRST_RECONNECT_MS, this.#settings.maxReconnectMs);
   }
 
   /** Whether there is a connection now. */
@@ -100,7 +105,7 @@ export class Link {
     }
     this.#connection = connection;
     this.#up = true;
-    this.#delayMs = FIRST_RECONNECT_MS;
+    this.#delayMs = this.#firstDelayMs;
     this.#takenBytes = this.#sentBytes;
     void this.#watch(connection);
     this.#user.opened(connection);
@@ -113,7 +118,7 @@ export class Link {
       else if (status.type === "reconnecting") this.#wait();
       else if (status.type === "reconnect") {
         this.#up = true;
-        this.#delayMs = FIRST_RECONNECT_MS;
+        this.#delayMs = this.#firstDelayMs;
         this.#user.restored?.();
       } else if (status.type === "error" && status.error instanceof PermissionViolationError) {
         if (status.error.operation === "publish") this.#user.forbidden?.(status.error.subject);

@@ -103,7 +103,9 @@ export class ServedStream implements Caller {
     try {
       this.#frame(msg.data);
     } catch (thrown) {
-      const error = ServiceError.from(thrown);
+      const { code, message } = ServiceError.from(thrown);
+      // What a client has broken is no failure of the server's.
+      const error = new ServiceError(code === "internal" ? "invalid_argument" : code, message);
       // A handler that reads the requests is told; any other is cancelled.
       if (this.#requests === undefined) this.#call?.abandoned();
       else this.#requests.fail(error);

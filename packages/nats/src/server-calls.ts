@@ -54,6 +54,8 @@ export class ServerCalls implements ServerSide {
       const text = single(headers, STREAM_HEADER);
       const opening = text === undefined ? undefined : readOpening(text);
       if (opening !== undefined) {
+        // A stream to nobody.
+        if (reply === "") return;
         headers[STREAM_HEADER] = undefined;
         const token = (this.#next++).toString(36);
         opened = new ServedStream(this, count, reply, token, opening);

@@ -1,7 +1,8 @@
 import type { Msg, NatsConnection, Subscription } from "@nats-io/nats-core";
 import { type Random, systemRandom } from "flotilla/clock";
 import type { Context } from "flotilla/context";
-import type { Listener, Listening, Service } from "flotilla/endpoint";
+import { type Listener, type Listening, reportError, type Service } from "flotilla/endpoint";
+import { ServiceError } from "flotilla/errors";
 import { Serving } from "flotilla/wire";
 import { Link, type LinkUser } from "./link.ts";
 import { MethodCount } from "./method-count.ts";
@@ -123,8 +124,8 @@ class Server implements Listening, LinkUser {
       connection.subscribe(subject, {
         ...(queue !== undefined && { queue }),
         callback: (error, msg) => {
-          if (error === null) handle(msg);
-          else this.#forbidden.push(subject);
+          if (error !== null) this.#forbidden.push(subject);
+          else this.#guarded(handle, msg);
         },
       });
     for (const { name, methods, observed } of this.#services) {
@@ -140,6 +141,15 @@ class Server implements Listening, LinkUser {
       }
     }
     listen(calls.streamSubjects, (msg) => calls.frame(msg));
+  }
+
+  /** What throws in a callback ends the client library's reading for good. */
+  #guarded(handle: (msg: Msg) => void, msg: Msg): void {
+    try {
+      handle(msg);
+    } catch (thrown) {
+      reportError(this.#root, ServiceError.from(thrown));
+    }
   }
 
   lost(): void {

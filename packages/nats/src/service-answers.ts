@@ -77,14 +77,17 @@ export class ServiceAnswers {
   }
 
   #stats(): object {
-    const endpoints = this.#methods.map(({ info, subject, requests, errors, lastError, processingMs }) => ({
-      ...this.#endpoint(info.name, subject),
-      num_requests: requests,
-      num_errors: errors,
-      last_error: lastError,
-      processing_time: Math.round(processingMs * NANOS),
-      average_processing_time: requests === 0 ? 0 : Math.floor((processingMs * NANOS) / requests),
-    }));
+    const endpoints = this.#methods.map(({ info, subject, requests, errors, lastError, processingMs }) => {
+      const nanos = Math.round(processingMs * NANOS);
+      return {
+        ...this.#endpoint(info.name, subject),
+        num_requests: requests,
+        num_errors: errors,
+        last_error: lastError,
+        processing_time: nanos,
+        average_processing_time: requests === 0 ? 0 : Math.floor(nanos / requests),
+      };
+    });
     return { ...this.#identity("stats"), started: this.#started, endpoints };
   }
 

@@ -21,6 +21,7 @@ import { headerLine, single } from "../headers.ts";
 import { bytesOf, headOf } from "../incoming.ts";
 import { hostOf } from "../options.ts";
 import { subjectOf } from "../subjects.ts";
+import { checkOneWay } from "./one-way.ts";
 import { type JetStreamClientOptions, settleEvents } from "./options.ts";
 
 const NO_RESPONDERS = 503;
@@ -37,7 +38,7 @@ const FULL = /maximum (messages|bytes)|insufficient/i;
  * ```
  *
  * The header `idempotency-key`, with the method, is the message's id: what has come already within the stream's window (two minutes unless it says otherwise) is not stored
- * again, so attempts may be repeated. Methods are unary, and what they return must be able to be empty.
+ * again, so attempts may be repeated. Methods are unary, and their answer must be able to be empty.
  *
  * @throws TypeError when an option is not legal, naming it.
  */
@@ -68,11 +69,7 @@ class Publisher implements Connection, Acceptor {
 
   /** @throws TypeError when the method is none that can be published. */
   endpoint(method: MethodInfo): Endpoint {
-    if (method.kind !== "unary") {
-      throw new TypeError(
-        `jetstreamClient: ${method.procedure} is ${method.kind}: only unary methods can be published`,
-      );
-    }
+    checkOneWay("jetstreamClient", method);
     return this.#calling.endpoint(method);
   }
 
@@ -96,13 +93,14 @@ class Publisher implements Connection, Acceptor {
 /** A message on its way into a stream. */
 class Publishing implements ClientEntry {
   readonly subject: string;
+  readonly cancelSubject = undefined;
+  reply: string | undefined;
   readonly giveUpAtMs: number;
   readonly #calls: ClientCalls;
   readonly #headers: MetadataRecord;
   readonly #id: string;
   readonly #request: Wire;
   readonly #caller: Caller;
-  #reply: string | undefined;
   #over = false;
 
   constructor(calls: ClientCalls, method: MethodInfo, headers: MetadataRecord, request: Wire, caller: Caller) {
@@ -120,7 +118,7 @@ class Publishing implements ClientEntry {
   start(reply: string): void {
     const lines = requestLines(this.#headers) + headerLine("Nats-Msg-Id", this.#id);
     sendRequest(this.#calls.link, this.subject, bytesOf(this.#request), reply, lines);
-    this.#reply = reply;
+    this.reply = reply;
   }
 
   received(msg: Msg): void {
@@ -163,7 +161,7 @@ class Publishing implements ClientEntry {
 
   #close(): void {
     this.#over = true;
-    this.#calls.forget(this, this.#reply);
+    this.#calls.forget(this, this.reply);
   }
 }
 

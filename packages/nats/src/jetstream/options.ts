@@ -56,7 +56,7 @@ export interface JetStreamSettings extends NatsSettings {
   readonly deadLetters: string;
 }
 
-export const EVENTS_PREFIX = "flotilla-events";
+const EVENTS_PREFIX = "flotilla-events";
 /** What stands, with the name of the stream, before the subject of a message that was given up. */
 export const DEAD_PREFIX = "dead";
 const NAME = /^[A-Za-z0-9_-]{1,200}$/;

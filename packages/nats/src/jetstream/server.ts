@@ -10,6 +10,7 @@ import { Link, type LinkUser } from "../link.ts";
 import { checkServers, hostOf } from "../options.ts";
 import { subjectOf } from "../subjects.ts";
 import { Delivery, type DeliveryOwner, neverEnded, type Place, placeOf } from "./delivery.ts";
+import { checkOneWay } from "./one-way.ts";
 import { DEAD_PREFIX, type JetStreamOptions, type JetStreamSettings, settleJetStream } from "./options.ts";
 import { Puller } from "./puller.ts";
 import { durableOf, prepare } from "./streams.ts";
@@ -82,9 +83,7 @@ class Consuming implements Listening, LinkUser, DeliveryOwner {
     const handled = services.filter(({ observed }) => observed !== false);
     this.#services = handled.map(({ name }) => name);
     for (const { info } of handled.flatMap(({ methods }) => methods)) {
-      if (info.kind !== "unary") {
-        throw new TypeError(`jetstream: ${info.procedure} is ${info.kind}: only unary methods handle messages`);
-      }
+      checkOneWay("jetstream", info);
       this.#methods.set(subjectOf(settings.prefix, info.procedure), info.procedure);
     }
     const hosts = addresses.map((address) => hostOf("jetstream", address));

@@ -1,0 +1,127 @@
+import assert from "node:assert/strict";
+import { connect as connectRelayed, createServer, type Socket } from "node:net";
+import { after, before, describe, test } from "node:test";
+import { background, withTimeout } from "flotilla/context";
+import { contract, unary } from "flotilla/contract";
+import { client, host, implement } from "flotilla/service";
+import { until } from "flotilla/testing";
+import { skipWithout } from "../../../scripts/servers.ts";
+import { natsClient } from "./client.ts";
+import { nats } from "./server.ts";
+import { anything, clientOf, failureOf, Gate } from "./test-fixtures/bed.ts";
+import { TestNats } from "./test-fixtures/nats-server.ts";
+
+const skip = await skipWithout("nats-server");
+const quiet = { admin: false, onEvent() {}, onError() {} } as const;
+
+const Counter = contract("test.v1.Counter", {
+  add: unary({ input: anything<{ n: number }>(), output: anything<{ by: string }>() }),
+});
+
+describe("hosts and clients", { skip }, () => {
+  let broker: TestNats;
+  before(async () => {
+    broker = await TestNats.start();
+  });
+  after(() => broker?.stop());
+
+  const serving = (name: string) =>
+    host({
+      ...quiet,
+      name,
+      serve: [implement(Counter, { add: () => ({ by: name }) })],
+      listen: [nats({ servers: broker.address })],
+    }).start();
+
+  test("processes come and go under load, and no call fails, not even of a method that may not be repeated", async () => {
+    // No registry: the address is the broker's.
+    const counter = client(Counter, { discover: [broker.address], transport: natsClient() });
+    const by = new Map<string, number>();
+    let stop = false;
+    const lane = async (): Promise<void> => {
+      for (let n = 0; !stop; n++) {
+        const ctx = withTimeout(background(), 10_000);
+        const answer = await counter.add(ctx, { n });
+        ctx.cancel();
+        by.set(answer.by, (by.get(answer.by) ?? 0) + 1);
+      }
+    };
+    let current = await serving("process 0");
+    const lanes = Array.from({ length: 16 }, lane);
+    for (let n = 1; n <= 5; n++) {
+      await until(`process ${n - 1} serves`, () => (by.get(`process ${n - 1}`) ?? 0) > 100);
+      const next = await serving(`process ${n}`);
+      await current.stop();
+      current = next;
+    }
+    await until("the last one serves", () => (by.get("process 5") ?? 0) > 100);
+    stop = true;
+    await Promise.all(lanes);
+    await counter[Symbol.asyncDispose]();
+    await current.stop();
+  });
+
+  test("a call whose connection was lost is cancelled at the server once it is back", async (t) => {
+    const canceled = new Gate();
+    const begun = new Gate();
+    const listening = await nats({ servers: broker.address }).listen(
+      [
+        implement(Counter, {
+          add: (ctx) =>
+            new Promise((_resolve, reject) => {
+              begun.set();
+              ctx.signal.addEventListener("abort", () => {
+                canceled.set();
+                reject(ctx.err!);
+              });
+            }),
+        }),
+      ],
+      background(),
+    );
+    const sockets: Socket[] = [];
+    const relay = createServer((near) => {
+      const far = connectRelayed(broker.port, "127.0.0.1");
+      near.pipe(far).pipe(near);
+      for (const socket of [near, far]) {
+        sockets.push(socket);
+        socket
+          .on("error", () => {})
+          .on("close", () => {
+            near.destroy();
+            far.destroy();
+          });
+      }
+    });
+    await new Promise<void>((resolve) => relay.listen(0, "127.0.0.1", resolve));
+    const { port } = relay.address() as { port: number };
+    const connection = natsClient({ maxReconnectMs: 10 }).connect(`nats://127.0.0.1:${port}`);
+    t.after(async () => {
+      await connection.close();
+      await listening.close();
+      relay.close();
+    });
+    const failure = failureOf(clientOf(Counter, connection).add(background(), { n: 1 }));
+    await begun.open;
+    for (const socket of sockets.splice(0)) socket.destroy();
+    assert.equal((await failure).code, "unavailable");
+    await canceled.open;
+    await until("nothing is in flight", () => listening.inFlight === 0);
+  });
+
+  test("options that are not legal are refused, by name", () => {
+    assert.throws(() => nats({ servers: [] }), /nats: servers must not be empty/);
+    assert.throws(() => nats({ servers: "http://x" }), /nats: address "http:\/\/x" must look like nats:\/\/host:port/);
+    assert.throws(() => nats({ servers: "nats://u:p@x" }), /credentials do not stand in an address/);
+    assert.throws(() => nats({ prefix: "a.*" }), /nats: prefix must be tokens/);
+    assert.throws(() => nats({ queue: "a b" }), /nats: queue must be tokens/);
+    assert.throws(() => nats({ version: "1" }), /nats: version must be like 1\.0\.0/);
+    assert.throws(() => nats({ windowBytes: 0 }), /nats: windowBytes/);
+    assert.throws(() => nats({ maxPendingBytes: 1000 }), /nats: maxPendingBytes/);
+    assert.throws(() => nats({ maxMessageBytes: -1 }), /nats: maxMessageBytes/);
+    assert.throws(() => natsClient({ heartbeatMs: 1 }), /natsClient: heartbeatMs/);
+    assert.throws(() => natsClient({ connectTimeoutMs: Number.NaN }), /natsClient: connectTimeoutMs/);
+    assert.throws(() => natsClient({ servers: ["nats://x/y"] }), /natsClient: address/);
+    assert.throws(() => natsClient().connect("grpc://x:1"), /natsClient: address/);
+  });
+});
