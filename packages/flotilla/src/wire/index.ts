@@ -1,4 +1,5 @@
 export { type ConnectErrorJson, fromConnectError, toConnectError } from "../codec/connect-error.ts";
+export { newRecord } from "../metadata/metadata.ts";
 export { Calling, type Way } from "./calling.ts";
 export { callHeaders, JSON_TYPE, PROTO_TYPE, type Wire } from "./message.ts";
 export { settleWire, type WireOptions, type WireSettings } from "./options.ts";
