@@ -33,7 +33,7 @@ function serveMessages(stream: () => Promise<void>): void {
 }
 
 /** µs from a call's start to its answer, 64 under way. */
-function serveLatency(call: () => Promise<void>, percentile: number): void {
+export function serveLatency(call: () => Promise<void>, percentile: number): void {
   answerMeasurements(async (seconds) => {
     const cpu = cpuMicros();
     const end = performance.now() + seconds * 1000;
