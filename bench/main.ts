@@ -6,6 +6,7 @@ import { studyToJson, studyToTable, toJson, toTable } from "./lib/report.ts";
 import { runScenario } from "./lib/run.ts";
 import type { Scenario, Study } from "./lib/scenario.ts";
 import { runSoak, soakSummary } from "./lib/soak.ts";
+import { amqpScenarios } from "./scenarios/amqp.ts";
 import { balance } from "./scenarios/balance.ts";
 import { chain } from "./scenarios/chain.ts";
 import { client } from "./scenarios/client.ts";
@@ -36,6 +37,7 @@ const scenarios: readonly (Scenario | Study)[] = [
   telemetryExport,
   telemetryCollector,
   ...grpcScenarios,
+  ...amqpScenarios,
   ...natsScenarios,
 ];
 

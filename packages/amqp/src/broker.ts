@@ -48,9 +48,8 @@ const defaults = {
 };
 
 const PORTS: Readonly<Record<string, number>> = { "amqp:": 5672, "amqps:": 5671 };
-/** RabbitMQ's own choice. A frame that claims to be longer than the second ends the connection, before it is read. */
+/** RabbitMQ's own choice. A frame that claims to be longer ends the connection, before it is read. */
 const FRAME_BYTES = 128 * 1024;
-const MAX_FRAME_BYTES = 1024 * 1024;
 
 /**
  * @param who - the function that was given the options, for errors.
@@ -91,7 +90,7 @@ export function settleBroker(who: string, url: string, options: BrokerOptions): 
       ...(parts.pathname.length > 1 && { vhost: parts.pathname.slice(1) }),
       heartbeat: Math.round(heartbeatMs / 1000),
       frameMax: FRAME_BYTES,
-      maxFrameSize: MAX_FRAME_BYTES,
+      maxFrameSize: FRAME_BYTES,
     },
     socket: {
       ...options.tls,

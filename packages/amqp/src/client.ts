@@ -221,8 +221,7 @@ class AmqpConnection implements Connection, LinkUser, Way, Acceptor {
     const channel = this.#channel;
     this.#channel = undefined;
     // What says that callers have given up is sent first.
-    await channel?.close().catch(() => {});
-    await this.#link.close();
+    await this.#link.close(channel);
   }
 }
 

@@ -249,7 +249,6 @@ class Consuming implements Listening, LinkUser {
     const channel = this.#channel;
     this.#channel = undefined;
     // With it goes the last acknowledgement.
-    await channel?.close().catch(() => {});
-    await this.#link.close();
+    await this.#link.close(channel);
   }
 }

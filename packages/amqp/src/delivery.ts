@@ -143,7 +143,10 @@ export class Delivery implements Caller {
   }
 }
 
+/** Codes that any other delivery would end with as well. */
+const PERMANENT: ReadonlySet<string> = new Set(["invalid_argument", "unimplemented", "out_of_range"]);
+
 /** Whether no other delivery could end better. */
 function isHopeless({ code, retry }: ServiceError): boolean {
-  return code === "invalid_argument" || code === "unimplemented" || retry?.never === true;
+  return PERMANENT.has(code) || retry?.never === true;
 }

@@ -22,6 +22,8 @@ export class Link {
   readonly #settings: BrokerSettings;
   readonly #user: LinkUser;
   #connection: ChannelModel | undefined;
+  /** What the connection itself says is wrong, which its channels do not know. */
+  #fault: Error | undefined;
   #attempt: Promise<void> | undefined;
   #pause: Timer | undefined;
   #failures = 0;
@@ -70,6 +72,11 @@ export class Link {
         throw error;
       });
       const opened = connection;
+      this.#fault = undefined;
+      // Without a listener an error would end the process.
+      opened.on("error", (error) => {
+        this.#fault ??= error;
+      });
       const end = ending(opened);
       await Promise.race([this.#user.opened(opened), end.then((error) => Promise.reject(error)), tooLate]);
       if (this.#closed) throw new Error("closed meanwhile");
@@ -88,10 +95,11 @@ export class Link {
     }
   }
 
-  #lost(connection: ChannelModel, error: Error): void {
+  #lost(connection: ChannelModel, told: Error): void {
     destroy(connection);
     if (this.#connection !== connection) return;
     this.#connection = undefined;
+    const error = this.#fault ?? told;
     this.#why = error;
     const lasted = this.#settings.clock.now() - this.#openedMs;
     this.#failures = lasted < GOOD_AFTER_MS ? this.#failures + 1 : 0;
@@ -122,14 +130,20 @@ export class Link {
     this.#lost(connection, error);
   }
 
-  /** Closes for good. What is to be sent before must have been: close the channels first. Idempotent. */
-  async close(): Promise<void> {
+  /**
+   * Closes for good. Idempotent.
+   *
+   * @param channel - what was sent on it reaches the broker first, if anything can.
+   */
+  async close(channel?: Channel): Promise<void> {
+    const { clock } = this.#settings;
     this.#closed = true;
     this.#pause?.cancel();
     this.#pause = undefined;
     const connection = this.#connection;
     this.#connection = undefined;
-    if (connection !== undefined) await dispose(connection, this.#settings.clock);
+    if (channel !== undefined) await within(clock, closeChannel(channel));
+    if (connection !== undefined) await dispose(connection, clock);
     // One that is being opened finds that it is not wanted any more.
     await this.#attempt?.catch(() => {});
   }
@@ -142,8 +156,6 @@ function unreachable(message: string, cause: unknown): ServiceError {
 /** Resolves with what a connection ends with. */
 function ending(connection: ChannelModel): Promise<Error> {
   return new Promise((resolve) => {
-    // Without a listener an error would end the process.
-    connection.on("error", resolve);
     connection.once("close", (error) => resolve(error ?? new Error("the connection was closed")));
   });
 }
@@ -154,16 +166,31 @@ export function watch(channel: Channel, broken: (error: Error) => void): void {
   channel.once("close", () => broken(new Error("the broker closed the channel")));
 }
 
+/** Resolves when it is closed: at the latest with its connection, of which the promise of the client library does not hear. */
+function closeChannel(channel: Channel): Promise<void> {
+  return new Promise((resolve) => {
+    channel.once("close", resolve);
+    channel.close().then(resolve, () => resolve());
+  });
+}
+
 /** Closes a connection politely, as long as that does not take too long. Never rejects. */
 async function dispose(connection: ChannelModel, clock: Clock): Promise<void> {
+  // Whatever is wrong with it: it is gone afterwards.
+  await within(
+    clock,
+    connection.close().catch(() => {}),
+  );
+  destroy(connection);
+}
+
+async function within(clock: Clock, work: Promise<void>): Promise<void> {
   let timer: Timer | undefined;
   const late = new Promise<void>((resolve) => {
     timer = clock.schedule(CLOSE_TIMEOUT_MS, resolve);
   });
-  // Whatever is wrong with it: it is gone afterwards.
-  await Promise.race([connection.close().catch(() => {}), late]);
+  await Promise.race([work, late]);
   timer?.cancel();
-  destroy(connection);
 }
 
 /** The client library only ends its half of the socket: a peer that is gone without a word would keep ours for minutes. */

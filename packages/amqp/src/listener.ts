@@ -267,8 +267,7 @@ class RequestListening implements Listening, LinkUser {
     const channel = this.#channel;
     this.#channel = undefined;
     // Answers that are still on their way are sent first.
-    await channel?.close().catch(() => {});
-    await this.#link.close();
+    await this.#link.close(channel);
   }
 }
 

@@ -2,18 +2,13 @@ import { isUtf8 } from "node:buffer";
 import type { MessageProperties } from "amqplib";
 import { ServiceError } from "flotilla/errors";
 import type { MetadataRecord } from "flotilla/metadata";
-import { JSON_TYPE, PROTO_TYPE, type Wire } from "flotilla/wire";
+import { JSON_TYPE, newRecord, PROTO_TYPE, type Wire } from "flotilla/wire";
 
 /** What a header may be called, in lower case (RFC 9110, token). */
 const NAME = /^[!#$%&'*+.^_`|~0-9a-z-]{1,255}$/;
 const CONTROL = /[^\t\x20-\x7e\x80-\uffff]/;
 /** All headers of a message, names and values, characters: as much as Node takes over HTTP. */
 const MAX_HEADER_CHARS = 16 * 1024;
-
-/** An empty record that inherits nothing. */
-export function emptyRecord(): MetadataRecord {
-  return Object.create(null) as MetadataRecord;
-}
 
 /**
  * The headers of a message as metadata. Numbers and truth values become text; tables and bytes, as brokers add them themselves, are no
@@ -22,7 +17,7 @@ export function emptyRecord(): MetadataRecord {
  * @throws ServiceError `invalid_argument` when one is malformed, `resource_exhausted` when they are too long.
  */
 export function readHeaders(table: unknown): MetadataRecord {
-  const headers = emptyRecord();
+  const headers = newRecord();
   if (table === undefined || table === null) return headers;
   if (typeof table !== "object") throw malformed("the headers are no table");
   let chars = 0;

@@ -187,8 +187,7 @@ export class Outbox implements LinkUser {
     }
     const channel = this.#channel;
     this.#channel = undefined;
-    await channel?.close().catch(() => {});
-    await this.#link.close();
+    await this.#link.close(channel);
   }
 }
 

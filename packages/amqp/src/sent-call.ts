@@ -1,8 +1,8 @@
 import type { Message } from "amqplib";
 import type { MethodInfo } from "flotilla/endpoint";
 import { ServiceError } from "flotilla/errors";
-import { type Accepted, type Caller, fromConnectError } from "flotilla/wire";
-import { emptyRecord, readBody, readHeaders, typeOf } from "./message.ts";
+import { type Accepted, type Caller, fromConnectError, newRecord } from "flotilla/wire";
+import { readBody, readHeaders, typeOf } from "./message.ts";
 import { ANSWER, TRAILER } from "./names.ts";
 
 /** What calls are made over. */
@@ -59,8 +59,8 @@ export class SentCall implements Accepted {
   #read({ content, properties }: Message): void {
     const type = typeOf(properties);
     const wire = readBody(content, type, this.#maxBytes);
-    const headers = emptyRecord();
-    const trailers = emptyRecord();
+    const headers = newRecord();
+    const trailers = newRecord();
     const all = readHeaders(properties.headers);
     for (const name of Object.keys(all)) {
       if (name.startsWith(TRAILER)) trailers[name.slice(TRAILER.length)] = all[name];
