@@ -36,6 +36,9 @@ interface Answer {
   readonly refused?: boolean;
 }
 
+/** The number of what the server says when it goes away: further calls go over another connection, if there is one. */
+const BYE = 0;
+
 const wire = settleWire("lines", { format: "json" });
 /** A message as a string within a line takes twice its size at most, and its headers some more. */
 const MAX_LINE = 2 * wire.maxMessageBytes + 65_536;
@@ -94,6 +97,7 @@ class LineServer implements Listening {
     this.#serving = new Serving(this.address, wire, services, root, () => {
       this.#draining = true;
       server.close();
+      for (const socket of this.#sockets) writeLine(socket, { id: BYE, headers: {}, trailers: {} });
     });
     server.on("connection", (socket: Socket) => this.#connected(socket));
   }
@@ -158,12 +162,17 @@ export function linesClient(): Connector {
   return { protocol: "lines", connect: (address) => new LineConnection(address) };
 }
 
-/** One socket, opened with the first call and again when it was lost. */
+/** A socket, and the calls that are on it. */
+interface Line {
+  readonly socket: Socket;
+  readonly calls: Map<number, Caller>;
+}
+
+/** One socket, opened with the first call, and again when it was lost or the server goes away. */
 class LineConnection implements Connection, Way, Acceptor {
   readonly #address: string;
   readonly #calling: Calling;
-  readonly #calls = new Map<number, Caller>();
-  #socket: Socket | undefined;
+  #line: Line | undefined;
   #ids = 0;
 
   constructor(address: string) {
@@ -181,53 +190,61 @@ class LineConnection implements Connection, Way, Acceptor {
 
   accept({ procedure, kind }: MethodInfo, headers: MetadataRecord, request: unknown, caller: Caller): Accepted {
     if (kind !== "unary") throw new ServiceError("unimplemented", `${procedure} streams, which lines cannot carry`);
-    const socket = (this.#socket ??= this.#open());
+    const { socket, calls } = (this.#line ??= this.#open());
     const id = ++this.#ids;
-    this.#calls.set(id, caller);
+    calls.set(id, caller);
     writeLine(socket, { id, method: procedure, headers, message: request as string });
-    return { abandoned: () => void (this.#calls.delete(id) && writeLine(socket, { id })) };
+    return {
+      abandoned() {
+        if (calls.delete(id)) writeLine(socket, { id });
+      },
+    };
   }
 
-  #open(): Socket {
+  #open(): Line {
     const { hostname, port } = new URL(this.#address.replace("lines:", "http:"));
-    const socket = dial(Number(port), hostname);
+    const line: Line = { socket: dial(Number(port), hostname), calls: new Map() };
+    const { socket, calls } = line;
     let connected = false;
     let failure: Error | undefined;
+    const retire = (): void => {
+      if (this.#line === line) this.#line = undefined;
+    };
     socket.on("connect", () => (connected = true));
     socket.on("error", (error) => (failure = error));
     socket.on("close", () => {
-      this.#socket = undefined;
+      retire();
       const what = connected ? "lost the connection to" : "cannot connect to";
-      for (const [id, caller] of this.#calls) {
-        this.#calls.delete(id);
-        const retry = connected ? {} : { retry: { unprocessed: true } };
+      const retry = connected ? {} : { retry: { unprocessed: true } };
+      for (const [id, caller] of calls) {
+        calls.delete(id);
         caller.abandon(new ServiceError("unavailable", `${what} ${this.#address}`, { cause: failure, ...retry }));
       }
     });
-    readLines<Answer>(socket, (answer) => this.#answered(answer));
-    return socket;
-  }
-
-  #answered({ id, headers, message, error, trailers, refused }: Answer): void {
-    const caller = this.#calls.get(id);
-    if (caller === undefined) return;
-    this.#calls.delete(id);
-    if (refused === true) {
-      const { code, message: why, details, retry } = fromConnectError(JSON.parse(error!), undefined);
-      return caller.abandon(new ServiceError(code, why, { details, retry: { ...retry, unprocessed: true } }));
-    }
-    caller.head(headers);
-    if (message !== undefined) void caller.message(message);
-    caller.end(error, trailers);
+    readLines<Answer>(socket, (answer) => (answer.id === BYE ? retire() : answered(calls, answer)));
+    return line;
   }
 
   async drain(): Promise<void> {
     await this.#calling.drain();
-    this.#socket?.end();
+    this.#line?.socket.end();
   }
 
   async close(): Promise<void> {
     await this.#calling.close();
-    this.#socket?.destroySoon();
+    this.#line?.socket.destroySoon();
   }
+}
+
+function answered(calls: Map<number, Caller>, { id, headers, message, error, trailers, refused }: Answer): void {
+  const caller = calls.get(id);
+  if (caller === undefined) return;
+  calls.delete(id);
+  if (refused === true) {
+    const { code, message: why, details } = fromConnectError(JSON.parse(error!), undefined);
+    return caller.abandon(new ServiceError(code, why, { details, retry: { unprocessed: true } }));
+  }
+  caller.head(headers);
+  if (message !== undefined) void caller.message(message);
+  caller.end(error, trailers);
 }

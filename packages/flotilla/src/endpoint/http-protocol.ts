@@ -76,6 +76,12 @@ export interface MountedProtocol {
    * @param head - what came of the other protocol already.
    */
   upgrade?(req: IncomingMessage, res: ServerResponse, head: Buffer): void;
+  /**
+   * Whether all that comes to a path is its own: then later protocols are not offered a stream of HTTP/2 for it, and it gets the request.
+   *
+   * @param path - the request target, as it came.
+   */
+  owns?(path: string): boolean;
   /** Calls that have begun and not ended. */
   readonly inFlight: number;
   /** Asks clients to go elsewhere, where the protocol has words of its own for it: HTTP's are the listener's. */

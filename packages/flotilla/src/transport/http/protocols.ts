@@ -83,12 +83,15 @@ export class Protocols {
 
   /** Offers each stream to the protocols before `server` makes a request of it, as it does once it has a listener for requests. */
   streams(server: Http2Server): void {
-    const asked = this.#mounted.filter((protocol) => protocol.stream !== undefined);
-    if (asked.length === 0) return;
+    if (!this.#mounted.some((protocol) => protocol.stream !== undefined)) return;
+    const asked = this.#mounted.filter((protocol) => protocol.stream !== undefined || protocol.owns !== undefined);
     const [makeRequest] = server.listeners("stream") as StreamListener[];
     server.removeAllListeners("stream");
     server.on("stream", (stream, headers, flags, rawHeaders) => {
-      for (const protocol of asked) if (protocol.stream!(stream, headers, flags, rawHeaders)) return;
+      for (const protocol of asked) {
+        if (protocol.stream?.(stream, headers, flags, rawHeaders) === true) return;
+        if (protocol.owns?.(headers[":path"] ?? "") === true) break;
+      }
       makeRequest!.call(server, stream, headers, flags, rawHeaders);
     });
   }

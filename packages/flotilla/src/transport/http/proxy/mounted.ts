@@ -54,11 +54,20 @@ export class MountedProxy implements MountedProtocol {
     return this.#state.inFlight;
   }
 
-  request(req: Request, res: Response): boolean {
+  owns(path: string): boolean {
+    return this.#below(path) !== undefined;
+  }
+
+  /** The target of a request that is for this proxy before all others. */
+  #below(url: string): Target | undefined {
     const { prefix } = this.#settings;
-    if (prefix === "") return false;
-    const target = parseTarget(req.url!);
-    if (target === undefined || !isBelow(target.path, prefix)) return false;
+    const target = prefix === "" ? undefined : parseTarget(url);
+    return target !== undefined && isBelow(target.path, prefix) ? target : undefined;
+  }
+
+  request(req: Request, res: Response): boolean {
+    const target = this.#below(req.url!);
+    if (target === undefined) return false;
     this.#serve(req, res, target);
     return true;
   }

@@ -4,6 +4,7 @@ import { describe, type TestContext, test } from "node:test";
 import { createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { skipWithout } from "../../../../../../scripts/servers.ts";
 import { background, withTimeout } from "../../../context/with.ts";
+import { channel } from "../../../service/channel.ts";
 import { implement } from "../../../service/implement.ts";
 import { stub } from "../../../service/stub.ts";
 import { grpc } from "../../grpc/server.ts";
@@ -17,6 +18,8 @@ import { nothingEscapes, serve } from "../test-fixtures/bed.ts";
 import { type Certificate, certificate } from "../test-fixtures/certificate.ts";
 import { curl } from "../test-fixtures/curl.ts";
 import { Freight, freight } from "../test-fixtures/freight.ts";
+import { proxy } from "./proxy.ts";
+import { proxyClient } from "./proxy-client.ts";
 import { type Proxied, proxied, upstream } from "./test-fixtures/proxied.ts";
 
 nothingEscapes();
@@ -67,6 +70,22 @@ for (const [name, open] of Object.entries(ways)) {
     }
   });
 }
+
+test("on a port that speaks gRPC itself, a path is the proxy's if it comes first", async (t) => {
+  const { to, scheme } = await flotilla(t);
+  const over = channel({ discover: [to], transport: proxyClient({ http2: true, scheme }) });
+  t.after(() => over.close());
+  const path = "/grpc.testing.TestService";
+  for (const [protocols, passes] of [
+    [[proxy({ over, path }), grpc()], true],
+    [[grpc(), proxy({ over, path })], false],
+  ] as const) {
+    const { port } = await serve(t, { protocols }, implement(Freight, freight()));
+    const call = interopCases["large_unary"]!(grpcJsAt(t, `127.0.0.1:${port}`));
+    if (passes) await call;
+    else await assert.rejects(call);
+  }
+});
 
 test("gRPC-Web passes to a port of HTTP", async (t) => {
   const inner = await serve(t, { protocols: [grpc()] }, implement(TestContract, testService));

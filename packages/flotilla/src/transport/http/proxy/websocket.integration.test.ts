@@ -4,9 +4,12 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { type TestContext, test } from "node:test";
+import { connect as connectTls } from "node:tls";
+import { skipWithout } from "../../../../../../scripts/servers.ts";
 import { channel } from "../../../service/channel.ts";
 import { implement } from "../../../service/implement.ts";
 import { nothingEscapes, serve } from "../test-fixtures/bed.ts";
+import { certificate } from "../test-fixtures/certificate.ts";
 import { Freight, freight } from "../test-fixtures/freight.ts";
 import { post, RawConnection } from "../test-fixtures/raw.ts";
 import { proxy } from "./proxy.ts";
@@ -14,6 +17,8 @@ import { proxyClient } from "./proxy-client.ts";
 import { proxied } from "./test-fixtures/proxied.ts";
 
 nothingEscapes();
+
+const skip = await skipWithout("openssl");
 
 /** A WebSocket server that says back what short texts it is told (RFC 6455). */
 async function echoing(
@@ -100,6 +105,24 @@ test("the end of either side, and that of the listener, ends the other", async (
   await three.gone;
   await until(() => sockets.size === 0);
   assert.equal(listening.inFlight, 0);
+});
+
+test("with TLS as well, where offers of other protocols are passed over", { skip }, async (t) => {
+  const { address } = await echoing(t);
+  const secret = await certificate();
+  for (const http2 of [true, false]) {
+    const { port } = await proxied(t, { to: [address], http: { tls: secret, http2 } });
+    for (const [upgrade, status] of [
+      ["websocket", "101"],
+      ["h2c", "200"],
+    ] as const) {
+      const socket = connectTls({ port, host: "127.0.0.1", ca: secret.cert, ALPNProtocols: ["http/1.1"] });
+      socket.write(handshake("/", upgrade));
+      const [head] = (await once(socket, "data")) as [Buffer];
+      assert.equal(head.toString().split(" ")[1], status);
+      socket.destroy();
+    }
+  }
 });
 
 test("a quiet WebSocket is ended", async (t) => {
