@@ -18,6 +18,7 @@ import { http } from "./scenarios/http.ts";
 import { natsScenarios } from "./scenarios/nats.ts";
 import { overload } from "./scenarios/overload.ts";
 import { policies } from "./scenarios/policies.ts";
+import { proxy } from "./scenarios/proxy.ts";
 import { telemetry } from "./scenarios/telemetry.ts";
 import { telemetryCollector } from "./scenarios/telemetry-collector.ts";
 import { telemetryExport } from "./scenarios/telemetry-export.ts";
@@ -25,6 +26,7 @@ import { telemetryExport } from "./scenarios/telemetry-export.ts";
 /** Every scenario: one file each in scenarios/. */
 const scenarios: readonly (Scenario | Study)[] = [
   http,
+  proxy,
   client,
   full,
   chain,
