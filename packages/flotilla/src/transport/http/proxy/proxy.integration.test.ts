@@ -49,6 +49,18 @@ test("a request passes with its verb, target, fields and body, and the answer co
   assert.equal(seen.headers["forwarded"], `for=127.0.0.1;host="127.0.0.1:${port}";proto=http`);
 });
 
+test("connections to an upstream are used again, whatever the verb", async (t) => {
+  const { address, sockets } = await upstream(t, (req, res) => {
+    req.resume();
+    req.on("end", () => res.end("done"));
+  });
+  const { port } = await proxied(t, { to: [address], client: { maxConnections: 1 } });
+  for (const init of [{}, { method: "POST", body: "x" }, { method: "PUT", body: "y" }, { method: "DELETE" }, {}]) {
+    assert.equal(await (await fetch(`http://127.0.0.1:${port}/`, init)).text(), "done");
+  }
+  assert.equal(sockets.length, 1);
+});
+
 test("nothing of a path is normalised", async (t) => {
   const { address } = await upstream(t, (req, res) => res.end(req.url));
   const { port } = await proxied(t, { to: [address] });
