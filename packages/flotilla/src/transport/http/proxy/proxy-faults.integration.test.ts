@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { request } from "node:http";
-import { connect, constants, type IncomingHttpHeaders } from "node:http2";
+import { connect, constants, createServer, type IncomingHttpHeaders } from "node:http2";
+import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 import type { Balancer, BalancerFactory, Candidate } from "../../../balance/balancer.ts";
 import { faultProxy } from "../../../testing/fault-proxy.ts";
@@ -281,6 +283,38 @@ test("a slow reader holds back the upstream, a slow upstream the sender", async 
   await settled(() => written);
   assert.ok(written < size / 2, `${written} bytes were taken for one who reads ${taken}`);
   writer.destroy();
+});
+
+test("over HTTP/2 at either side, too", async (t) => {
+  const size = 64 * 1024 * 1024;
+  let sent = 0;
+  const chunk = Buffer.alloc(64 * 1024, 1);
+  const server = createServer((_req, res) => {
+    const more = (): void => {
+      while (sent < size && !res.destroyed) {
+        sent += chunk.byteLength;
+        if (!res.write(chunk)) return void res.once("drain", more);
+      }
+      res.end();
+    };
+    more();
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  t.after(() => server.close());
+  const { address, listening } = await proxied(t, { to: [`http://127.0.0.1:${port}`], client: { http2: true } });
+  const session = connect(address);
+  const stream = session.request({ ":path": "/" });
+  await once(stream, "response");
+  await settled(() => sent);
+  assert.ok(sent < size / 8, `${sent} bytes were taken for one who reads nothing`);
+  // Once it reads, all comes.
+  let received = 0;
+  for await (const part of stream) received += (part as Buffer).byteLength;
+  assert.equal(received, size);
+  session.close();
+  await until(() => listening.inFlight === 0);
 });
 
 /** Waits until a number that grows has stood still for a while. */

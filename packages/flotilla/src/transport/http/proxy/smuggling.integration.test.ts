@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { seededRandom } from "../../../clock/random.ts";
+import type { Middleware } from "../../../endpoint/endpoint.ts";
 import { nothingEscapes } from "../test-fixtures/bed.ts";
 import { RawConnection } from "../test-fixtures/raw.ts";
+import type { ForwardedRequest } from "./exchange.ts";
 import { proxied, rawUpstream, upstream } from "./test-fixtures/proxied.ts";
 
 nothingEscapes();
@@ -95,6 +98,89 @@ for (const [what, text] of Object.entries(answers)) {
     await answer.arrayBuffer();
   });
 }
+
+test("fuzz: whatever comes, an upstream never sees a request that the proxy has not", async (t) => {
+  let whole = 0;
+  const urls: string[] = [];
+  const { address } = await upstream(t, (req, res) => {
+    urls.push(req.url!);
+    req.resume();
+    req.on("end", () => {
+      whole++;
+      res.end("ok");
+    });
+  });
+  const taken: string[] = [];
+  const counting: Middleware = (next) =>
+    function counted(ctx, request) {
+      taken.push((request as unknown as ForwardedRequest).target);
+      return next(ctx, request);
+    };
+  const { port } = await proxied(t, {
+    to: [address],
+    proxy: { use: [counting], idleTimeoutMs: 100 },
+    http: { headersTimeoutMs: 200 },
+    channel: { throttle: false, ejection: false },
+  });
+  const random = seededRandom(7);
+  const pick = <T>(from: readonly T[]): T => from[Math.floor(random.next() * from.length)]!;
+  const lines = [
+    "Host: x",
+    "Content-Length: 4",
+    "Content-Length: 0",
+    "content-length : 4",
+    "Content-Length: 4\r\n ",
+    "Transfer-Encoding: chunked",
+    "Transfer-Encoding: identity",
+    "transfer-encoding:\x0bchunked",
+    "Transfer_Encoding: chunked",
+    "Connection: content-length, transfer-encoding",
+    "Connection: close",
+    "Upgrade: websocket",
+    "Expect: 100-continue",
+    "TE: chunked",
+    "X: \x7f",
+    "X:",
+    "X: 1",
+    "Accept: */*",
+    ": x",
+  ];
+  const bodies = [
+    "",
+    "abcd",
+    "0\r\n\r\n",
+    "4\r\nabcd\r\n0\r\n\r\n",
+    "5;a=\r\nabcd",
+    "fffffffff\r\n",
+    "0\n\n",
+    "-1\r\n",
+  ];
+  const attack = async (n: number): Promise<void> => {
+    const fields = Array.from({ length: Math.floor(random.next() * 3) }, () => pick(lines));
+    const eol = pick(["\r\n", "\r\n", "\r\n", "\n", "\r"]);
+    const head = [`${pick(["GET", "POST", "PUT"])} /${n} HTTP/1.${pick(["1", "1", "0"])}`, "Host: x", ...fields].join(
+      eol,
+    );
+    const text = `${head}${eol}${eol}${pick(bodies)}`;
+    const client = await RawConnection.open(port);
+    client.send(text);
+    // What stands where a body should be is a request only for who has read no body.
+    client.send(`GET /hidden-${n} HTTP/1.1\r\nHost: x\r\n\r\n`);
+    for (let left = 2; left > 0; ) {
+      const answer = await client.answer();
+      if (answer === undefined || answer.status >= 400) break;
+      if (answer.status !== 100) left--;
+    }
+    client.destroy();
+  };
+  for (let n = 0; n < 400; n += 50) await Promise.all(Array.from({ length: 50 }, (_, i) => attack(n + i)));
+  for (const url of urls) {
+    const at = taken.indexOf(url);
+    assert.ok(at >= 0, `${url} reached the upstream by itself`);
+    taken.splice(at, 1);
+  }
+  assert.ok(whole > 50, `${whole} requests were whole`);
+});
 
 test("what an upstream sends after its answer reaches nobody", async (t) => {
   let count = 0;
