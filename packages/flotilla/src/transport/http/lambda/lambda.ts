@@ -121,6 +121,7 @@ class Invocations {
   /** Has the request answered, in time. @throws Error when it was cut off. */
   async #answer(request: LambdaRequest, leftMs: number): Promise<LambdaResponse> {
     const response = new LambdaResponse(request, this.#settings.maxResponseBytes);
+    // Writing to an answer that was given up is an error, and one that nobody hears would end the process.
     response.on("error", () => {});
     const endsAtMs = this.#settings.clock.now() + leftMs;
     const ending = this.#ending(response, leftMs);
