@@ -1,7 +1,7 @@
 import { connect } from "@nats-io/transport-node";
 import { serveKind } from "../serve.ts";
 
-// Without the stack trace that it takes of each request by default: a third of its time.
+// Without the stack trace that it takes of each request by default, which is a quarter of its calls.
 const connection = await connect({ servers: `127.0.0.1:${process.argv[2]}`, noAsyncTraces: true });
 
 serveKind(async () => {

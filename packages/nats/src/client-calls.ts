@@ -139,8 +139,8 @@ export class ClientCalls implements Way, Acceptor, LinkUser, ClientSide {
 
   #received(error: Error | null, msg: Msg): void {
     if (error !== null) {
-      for (const entry of this.#entries.values())
-        entry.fail(this.#denied(`answers may not be heard: ${error.message}`));
+      this.#deaf = `answers may not be heard: ${error.message}`;
+      for (const entry of this.#entries.values()) entry.fail(this.#denied(this.#deaf));
       return;
     }
     const entry = this.#entries.get(msg.subject.slice(this.#inbox.length));
@@ -163,10 +163,7 @@ export class ClientCalls implements Way, Acceptor, LinkUser, ClientSide {
       for (const entry of this.#entries.values()) {
         if (entry.giveUpAtMs === Infinity) continue;
         if (entry.giveUpAtMs > nowMs) watched = true;
-        else
-          entry.fail(
-            new ServiceError("unavailable", `${entry.subject}: no answer came: whoever took the call is gone`),
-          );
+        else entry.fail(new ServiceError("unavailable", `${entry.subject}: no answer came: who took the call is gone`));
       }
       if (watched) this.#scheduleSweep();
     });

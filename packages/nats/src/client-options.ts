@@ -1,10 +1,17 @@
-import { checkServers, type NatsCommonOptions, type NatsSettings, positive, settle } from "./options.ts";
+import {
+  checkServers,
+  MAX_BEAT_MS,
+  MIN_BEAT_MS,
+  type NatsCommonOptions,
+  type NatsSettings,
+  settle,
+} from "./options.ts";
 
 /** Options of {@link natsClient}. `maxConcurrentCalls` counts the calls in flight over one connection. */
 export interface NatsClientOptions extends NatsCommonOptions {
   /** Further servers of the same cluster, for when the one of the address is down: `nats://host:port`. Default none. */
   readonly servers?: readonly string[];
-  /** How often the peer of a stream hears from this end, and must be heard of, milliseconds, 10 or more; silent for three of these it is taken to be gone. Default 5000. */
+  /** How often the peer of a stream hears from this end, and must be heard of, milliseconds, 10 to 600000; silent for three of these it is taken to be gone. Default 5000. */
   readonly heartbeatMs?: number;
 }
 
@@ -17,7 +24,8 @@ export interface ClientSettings extends NatsSettings {
 export function settleClient(who: string, options: NatsClientOptions): ClientSettings {
   const { servers = [], heartbeatMs = 5000 } = options;
   if (servers.length > 0) checkServers(who, servers);
-  positive(who, { heartbeatMs });
-  if (heartbeatMs < 10) throw new TypeError(`${who}: heartbeatMs must be 10 or more, got ${heartbeatMs}`);
+  if (!(heartbeatMs >= MIN_BEAT_MS && heartbeatMs <= MAX_BEAT_MS)) {
+    throw new TypeError(`${who}: heartbeatMs must be from ${MIN_BEAT_MS} to ${MAX_BEAT_MS}, got ${heartbeatMs}`);
+  }
   return { ...settle(who, options), servers, heartbeatMs: Math.floor(heartbeatMs) };
 }

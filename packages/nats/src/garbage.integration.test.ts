@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { connect as connectSocket } from "node:net";
 import { after, before, describe, type TestContext, test } from "node:test";
 import { createInbox, headers, type Msg, type NatsConnection } from "@nats-io/transport-node";
+import fc from "fast-check";
 import { VirtualClock } from "flotilla/clock";
 import { background, withTimeout, withValue } from "flotilla/context";
 import { bidiStream, clientStream, contract, type Implementation, serverStream, unary } from "flotilla/contract";
@@ -187,6 +188,37 @@ describe("what is not as it should be", { skip }, () => {
       assert.equal(listening.inFlight, 0);
     });
 
+    test("whatever frames come in whatever order, each stream ends, and others are served", async (t) => {
+      const listening = await serve(t, {
+        async collect(_ctx, requests) {
+          for await (const _ of requests);
+          return nothing;
+        },
+        async *chat(_ctx, requests) {
+          for await (const request of requests) yield request;
+        },
+      });
+      const frame = fc.tuple(
+        fc.constantFrom<FrameKind>(...Object.values(FRAME)),
+        fc.oneof(fc.nat({ max: 3 }), fc.nat({ max: 2 ** 32 - 1 })),
+        fc.oneof(
+          fc.uint8Array({ maxLength: 12 }),
+          fc.constant(Buffer.from("{}")),
+          fc.constant(Buffer.from(writeLimit(5000))),
+        ),
+      );
+      const rounds = fc.sample(fc.array(frame, { maxLength: 12 }), 60);
+      for (const [i, frames] of rounds.entries()) {
+        const peer = await openStream(i % 2 === 0 ? "collect" : "chat");
+        for (const [kind, seq, body] of frames) plain.publish(peer.server, writeFrame(kind, seq, body));
+        plain.publish(peer.server, writeFrame(FRAME.cancel, frames.length, undefined));
+        plain.publish(`${SUBJECT}.$cancel`, peer.inbox);
+        await until("the stream is over", () => listening.inFlight === 0);
+        peer.stop();
+      }
+      assert.deepEqual(await call(t).one(background(), { text: "still" }), { text: "still" });
+    });
+
     test("a client that goes silent is taken to be gone", async (t) => {
       let cancelled: ServiceError | undefined;
       const listening = await serve(t, {
@@ -359,7 +391,11 @@ describe("what is not as it should be", { skip }, () => {
           },
         });
         t.after(() => subscription.unsubscribe());
-        const calls = call(t, { heartbeatMs: 20, windowBytes: 100_000, maxWaitingMessages: 1 });
+        const calls = call(t, {
+          heartbeatMs: what === "silence" ? 20 : 5000,
+          windowBytes: 100_000,
+          maxWaitingMessages: 1,
+        });
         const stream = calls.many(background(), nothing)[Symbol.asyncIterator]();
         const error = await failureOf(
           (async () => {
@@ -516,12 +552,12 @@ describe("what is not as it should be", { skip }, () => {
         if (msg.reply !== undefined && msg.reply !== "") server = msg.reply;
       },
     });
-    const kind = method === "many" ? "server_stream" : "client_stream";
+    const kind = { many: "server_stream", chat: "bidi_stream" }[method] ?? "client_stream";
     const head = headers();
     head.append("flotilla-stream", `${kind} 100000 ${beatMs}`);
     plain.publish(`${SUBJECT}.${method}`, method === "many" ? "{}" : "", { reply: inbox, headers: head });
     await until("the stream is open", () => server !== "");
-    return { server, frames, stop: () => subscription.unsubscribe() };
+    return { server, inbox, frames, stop: () => subscription.unsubscribe() };
   }
 
   /** Sends bytes that no client library would, and returns what is answered. */

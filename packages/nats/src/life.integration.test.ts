@@ -1,11 +1,16 @@
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { connect as connectRelayed, createServer, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { promisify } from "node:util";
 import { background, withTimeout } from "flotilla/context";
 import { contract, unary } from "flotilla/contract";
 import { client, host, implement } from "flotilla/service";
 import { until } from "flotilla/testing";
-import { skipWithout } from "../../../scripts/servers.ts";
+import { serverPath, skipWithout } from "../../../scripts/servers.ts";
 import { natsClient } from "./client.ts";
 import { nats } from "./server.ts";
 import { anything, clientOf, failureOf, Gate } from "./test-fixtures/bed.ts";
@@ -17,6 +22,8 @@ const quiet = { admin: false, onEvent() {}, onError() {} } as const;
 const Counter = contract("test.v1.Counter", {
   add: unary({ input: anything<{ n: number }>(), output: anything<{ by: string }>() }),
 });
+
+const opensslMissing = await skipWithout("openssl");
 
 describe("hosts and clients", { skip }, () => {
   let broker: TestNats;
@@ -107,6 +114,31 @@ describe("hosts and clients", { skip }, () => {
     assert.equal((await failure).code, "unavailable");
     await canceled.open;
     await until("nothing is in flight", () => listening.inFlight === 0);
+  });
+
+  test("over TLS, and only with a certificate that is trusted", { skip: opensslMissing }, async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), "flotilla-nats-tls-"));
+    const [cert, key] = [join(folder, "cert.pem"), join(folder, "key.pem")];
+    const subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"];
+    const made = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1"];
+    await promisify(execFile)(await serverPath("openssl"), [...made, ...subject, "-keyout", key, "-out", cert]);
+    const secret = await TestNats.start(`tls { cert_file: "${cert}", key_file: "${key}" }`);
+    const trusting = { broker: { tls: { ca: await readFile(cert, "utf8") } } };
+    const counter = implement(Counter, { add: () => ({ by: "secret" }) });
+    const listening = await nats({ servers: secret.address, ...trusting }).listen([counter], background());
+    const connection = natsClient(trusting).connect(secret.address);
+    const wary = natsClient().connect(secret.address);
+    t.after(async () => {
+      await wary.close();
+      await connection.close();
+      await listening.close();
+      await secret.stop();
+      await rm(folder, { recursive: true });
+    });
+    assert.deepEqual(await clientOf(Counter, connection).add(background(), { n: 1 }), { by: "secret" });
+    const { code, message } = await failureOf(clientOf(Counter, wary).add(background(), { n: 1 }));
+    assert.equal(code, "unavailable");
+    assert.match(message, /the broker cannot be reached: .*certificate/);
   });
 
   test("options that are not legal are refused, by name", () => {

@@ -144,7 +144,8 @@ export class Link {
 
   /** Sends a message. Nothing happens while there is no connection. @throws Error of the client library. */
   send(subject: string, payload: Uint8Array, reply: string | undefined, headers: EncodedHeaders | undefined): void {
-    if (!this.#up) return;
+    const connection = this.#connection;
+    if (!this.#up || connection === undefined || connection.isClosed()) return;
     const options =
       headers === undefined
         ? reply === undefined
@@ -153,7 +154,7 @@ export class Link {
         : reply === undefined
           ? { headers: headers.forPublish }
           : { reply, headers: headers.forPublish };
-    this.#connection!.publish(subject, payload, options);
+    connection.publish(subject, payload, options);
     this.#sentBytes += payload.length + OVERHEAD_BYTES;
     if (this.#sentBytes - this.#takenBytes > CONFIRM_EVERY_BYTES && !this.#confirming) void this.#confirm();
   }

@@ -31,6 +31,8 @@ export interface NatsSettings extends Required<Omit<NatsCommonOptions, keyof Wir
 }
 
 export const MAX_WINDOW_BYTES = 16 * 1024 * 1024;
+export const MIN_BEAT_MS = 10;
+export const MAX_BEAT_MS = 600_000;
 
 const defaults = {
   broker: {},
@@ -59,7 +61,17 @@ export function settle(who: string, options: NatsCommonOptions): NatsSettings {
   if (!(maxPendingBytes > 2 * 1024 * 1024)) {
     throw new TypeError(`${who}: maxPendingBytes must be a number above 2097152, got ${maxPendingBytes}`);
   }
-  return { broker, prefix, windowBytes, maxPendingBytes, connectTimeoutMs, pingIntervalMs, maxReconnectMs, wire };
+  const whole = Math.floor(windowBytes);
+  return {
+    broker,
+    prefix,
+    windowBytes: whole,
+    maxPendingBytes,
+    connectTimeoutMs,
+    pingIntervalMs,
+    maxReconnectMs,
+    wire,
+  };
 }
 
 /** @throws TypeError for the first that is not above 0, naming it. */

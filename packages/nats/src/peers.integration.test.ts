@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { after, before, describe, type TestContext, test } from "node:test";
 import { Svcm } from "@nats-io/services";
 import { headers, type NatsConnection } from "@nats-io/transport-node";
-import { background, withTimeout } from "flotilla/context";
+import { background, withTimeout, withValue } from "flotilla/context";
 import { contract, type Implementation, serverStream, unary } from "flotilla/contract";
+import { errorReporterKey } from "flotilla/endpoint";
 import { errorInfo, ServiceError } from "flotilla/errors";
 import { serverCall, withHeaders, withResponseObserver } from "flotilla/metadata";
 import { implement } from "flotilla/service";
@@ -247,7 +248,7 @@ describe("peers that are not ours", { skip }, () => {
 
   test("what the broker forbids is told: at the start of a listener, and to its caller", async (t) => {
     const guarded = await TestNats.start(
-      'authorization { users = [ { user: "u", password: "p", permissions: { publish: { deny: "flotilla.calc.>" }, subscribe: { deny: ["flotilla.calc.v1.Calculator.sum", "_DEAF.>"] } } } ] }',
+      'authorization { users = [ { user: "u", password: "p", permissions: { publish: { deny: "flotilla.calc.v1.Calculator.sum" }, subscribe: { deny: ["flotilla.calc.v1.Calculator.sum", "_DEAF.>"] } } } ] }',
     );
     const account = { broker: { user: "u", pass: "p" } };
     const connection = natsClient(account).connect(guarded.address);
@@ -268,6 +269,27 @@ describe("peers that are not ours", { skip }, () => {
       nats({ servers: guarded.address }).listen([], background()),
       /nats: cannot serve at .*[Aa]uthorization/,
     );
+  });
+
+  test("an answer that the broker forbids is reported", async (t) => {
+    const guarded = await TestNats.start(
+      'authorization { users = [ { user: "u", password: "p" }, { user: "s", password: "p", permissions: { publish: { deny: "_INBOX.>" } } } ] }',
+    );
+    const reported: ServiceError[] = [];
+    const root = withValue(background(), errorReporterKey, (error) => reported.push(error));
+    const listener = nats({ servers: guarded.address, broker: { user: "s", pass: "p" } });
+    const listening = await listener.listen([implement(Calculator, calculator)], root);
+    const connection = natsClient({ broker: { user: "u", pass: "p" } }).connect(guarded.address);
+    t.after(async () => {
+      await connection.close();
+      await listening.close();
+      await guarded.stop();
+    });
+    void clientOf(Calculator, connection)
+      .sum(background(), { a: 1, b: 2 })
+      .catch(() => {});
+    await until("it is reported", () => reported.length === 1);
+    assert.match(reported[0]!.message, /nats: the broker at \S+ forbids to send to _INBOX\./);
   });
 
   test("what is given up is cancelled at the process that has it, whoever else serves", async (t) => {

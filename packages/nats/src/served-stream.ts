@@ -7,12 +7,9 @@ import { Inflow, Outflow } from "./flow.ts";
 import { FRAME, readLimit, writeEnding, writeLimit, writeRecord } from "./frames.ts";
 import { bytesOf, wireOf } from "./incoming.ts";
 import type { MethodCount } from "./method-count.ts";
-import { MAX_WINDOW_BYTES } from "./options.ts";
+import { MAX_BEAT_MS, MAX_WINDOW_BYTES, MIN_BEAT_MS } from "./options.ts";
 import { errorText, type ServerSide, unprocessedError } from "./server-side.ts";
 import { StreamEnd } from "./stream-end.ts";
-
-const MIN_BEAT_MS = 10;
-const MAX_BEAT_MS = 600_000;
 
 /** What a client says of the stream it opens. */
 export interface Opening {

@@ -152,6 +152,15 @@ class Server implements Listening, LinkUser {
     }
   }
 
+  /** An answer that never comes is all that its caller notices. */
+  forbidden(subject: string): void {
+    const error = new ServiceError(
+      "permission_denied",
+      `nats: the broker at ${this.address} forbids to send to ${subject}`,
+    );
+    reportError(this.#root, error);
+  }
+
   lost(): void {
     this.#calls.lost();
   }

@@ -349,6 +349,7 @@ describe("JetStream", { skip }, () => {
     const service = plain.subscribe(`flotilla-events.${Orders.name}.*`, {
       callback: (_error, msg) => void msg.respond("hello"),
     });
+    await plain.flush();
     const impostor = await failureOf(publish(ctx, { id: "x" }));
     assert.equal(impostor.code, "failed_precondition");
     assert.match(impostor.message, /who answered is no stream/);
@@ -387,6 +388,101 @@ describe("JetStream", { skip }, () => {
     await Promise.all([consume(methods), consume(methods), consume(methods)]);
     await publish(ctx, { id: "o-1" });
     await until("it is handled", () => handled === 1);
+  });
+
+  test("a message whose process is gone each time is given up, and no handler has it again", async (t) => {
+    const { Orders, stream, consume, publish, manager, left, dead } = await bed(t);
+    await (await consume({})).close();
+    await publish(ctx, { id: "poison" });
+    const durable = `workers-${Orders.name.replaceAll(".", "-")}`;
+    const consumer = await manager.jetstream().consumers.get(stream, durable);
+    for (let delivery = 1; delivery <= 3; delivery++) {
+      const msg = await consumer.next({ expires: 5000 });
+      assert.equal(msg?.info.deliveryCount, delivery);
+      msg?.nak();
+    }
+    await consume({ placed: () => assert.fail("called") }, { maxDeliveries: 3 });
+    await untilAsync("it is dead", async () => (await dead()).length === 1);
+    assert.match((await dead())[0]!.reason, /^aborted: delivered 3 times, and never ended/);
+    await settled(left);
+  });
+
+  test("a message that cannot be buried stays until it can", async (t) => {
+    const { Orders, stream, consume, publish, manager, left, dead } = await bed(t);
+    let handled = 0;
+    await consume(
+      {
+        placed() {
+          handled++;
+          throw new ServiceError("invalid_argument", "no such order");
+        },
+      },
+      { maxDeliveries: 1000 },
+    );
+    await manager.streams.delete(`${stream}-dead`);
+    await publish(ctx, { id: "homeless" });
+    await until("it was tried several times", () => handled >= 3);
+    const { waiting, inHand } = await left();
+    assert.equal(waiting + inHand, 1);
+    await manager.streams.add({ name: `${stream}-dead`, subjects: [`dead.${stream}.>`] });
+    await untilAsync("it is dead", async () => (await dead()).length === 1);
+    assert.deepEqual((await dead())[0], { id: '{"id":"homeless"}', reason: "invalid_argument: no such order" });
+    const letter = await manager.streams.getMessage(`${stream}-dead`, { seq: 1 });
+    assert.equal(letter!.subject, `dead.${stream}.flotilla-events.${Orders.name}.placed`);
+    assert.equal(letter!.header.get("Flotilla-Dead-Group"), "workers");
+    assert.equal(letter!.header.get("Flotilla-Dead-Sequence"), "1");
+    await settled(left);
+  });
+
+  test("a broker that has lost its disk is given new streams, and messages go on", async (t) => {
+    const fragile = await TestNats.start();
+    const Orders = orders();
+    let handled = 0;
+    const methods = {
+      placed: () => {
+        handled++;
+        return {};
+      },
+      paid: () => ({}),
+    };
+    const listener = jetstream({ servers: fragile.address, stream: "orders", maxReconnectMs: 100 });
+    const listening = await listener.listen([implement(Orders, methods)], ctx);
+    const connection = jetstreamClient({ maxReconnectMs: 100 }).connect(fragile.address);
+    t.after(async () => {
+      await connection.close();
+      await listening.close();
+      await fragile.stop();
+    });
+    const client = clientOf(Orders, connection);
+    await client.placed(ctx, { id: "before" });
+    await until("it is handled", () => handled === 1);
+    await fragile.loseDisk();
+    await fragile.up();
+    await untilAsync("it is stored", () =>
+      client.placed(withTimeout(ctx, 1000), { id: "after" }).then(
+        () => true,
+        () => new Promise((resolve) => systemClock.schedule(20, () => resolve(false))),
+      ),
+    );
+    await until("it is handled", () => handled === 2);
+  });
+
+  test("a consumer that is there already takes on what is asked now", async (t) => {
+    const { Orders, stream, consume, publish, manager, left } = await bed(t);
+    await (await consume({}, { ackWaitMs: 5000, maxAckPending: 10 })).close();
+    await publish(ctx, { id: "kept meanwhile" });
+    let handled = 0;
+    const methods: Partial<Implementation<Orders>> = {
+      placed() {
+        handled++;
+        return {};
+      },
+    };
+    await consume(methods, { ackWaitMs: 7000, maxAckPending: 20 });
+    await until("it is handled", () => handled === 1);
+    await settled(left);
+    const { config } = await manager.consumers.info(stream, `workers-${Orders.name.replaceAll(".", "-")}`);
+    assert.deepEqual([config.ack_wait, config.max_ack_pending, config.max_deliver], [7e9, 20, -1]);
   });
 
   test("a plain client publishes, and reads what was published", async (t) => {

@@ -133,6 +133,11 @@ class Consuming implements Listening, LinkUser, DeliveryOwner {
   /** Subscriptions are made once the streams are there. */
   opened(): void {}
 
+  forbidden(subject: string): void {
+    const error = new ServiceError("permission_denied", `jetstream: the broker forbids to send to ${subject}`);
+    reportError(this.#root, error);
+  }
+
   lost(): void {
     for (const puller of this.#pullers) puller.pause();
   }

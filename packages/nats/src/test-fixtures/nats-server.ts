@@ -50,6 +50,12 @@ export class TestNats {
     await this.#server!.stop();
   }
 
+  /** Ends it, and what it had stored is gone. */
+  async loseDisk(): Promise<void> {
+    await this.kill();
+    await rm(this.#store, { recursive: true, force: true });
+  }
+
   signal(signal: NodeJS.Signals): void {
     this.#server!.signal(signal);
   }
