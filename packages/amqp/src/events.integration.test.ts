@@ -233,4 +233,71 @@ describe("publishing", { skip, timeout: 60_000 }, () => {
     assert.equal(error.retry?.unprocessed, true);
     await publishing(t, { mandatory: false }).booked(ctx, { n: 1 });
   });
+
+  test("a message that the broker refuses is an error", async (t) => {
+    const { channel } = await foreign(t, rabbit.url);
+    await channel.assertExchange(CargoEvents.name, "topic", { durable: true });
+    await channel.assertQueue("full", {
+      exclusive: true,
+      arguments: { "x-max-length": 1, "x-overflow": "reject-publish" },
+    });
+    await channel.bindQueue("full", CargoEvents.name, "booked");
+    const events = publishing(t);
+    await events.booked(ctx, { n: 1 });
+    const error = await events.booked(ctx, { n: 2 }).catch((thrown: unknown) => thrown);
+    assert.ok(error instanceof ServiceError);
+    assert.equal(error.code, "unavailable");
+    assert.equal(error.message, "the broker refused the message: a queue is full, or failed");
+    await takeAll(channel, "full");
+    await events.booked(ctx, { n: 3 });
+  });
+
+  test("more than may be unconfirmed wait their turn, in order", async (t) => {
+    const { channel } = await foreign(t, rabbit.url);
+    await channel.assertExchange(CargoEvents.name, "topic", { durable: true });
+    await channel.assertQueue("order", { exclusive: true });
+    await channel.bindQueue("order", CargoEvents.name, "#");
+    const events = publishing(t, { maxUnconfirmed: 2 });
+    await Promise.all(Array.from({ length: 50 }, (_, n) => events.booked(ctx, { n })));
+    const got = (await takeAll(channel, "order")).map(({ content }) => (JSON.parse(content.toString()) as Cargo).n);
+    assert.deepEqual(
+      got,
+      Array.from({ length: 50 }, (_, n) => n),
+    );
+  });
+});
+
+describe("queues", { skip, timeout: 60_000 }, () => {
+  test("a queue that is deleted under its consumer is declared again", async (t) => {
+    const got: number[] = [];
+    const { group, reported } = await consuming(
+      t,
+      {
+        booked(_ctx, cargo) {
+          got.push(cargo.n);
+          return cargo;
+        },
+      },
+      { maxReconnectMs: 50 },
+    );
+    const events = publishing(t);
+    await events.booked(ctx, { n: 1 });
+    await until("it is handled", () => got.length === 1);
+    const { channel } = await foreign(t, rabbit.url);
+    await channel.deleteQueue(group);
+    await until("it is told", () => reported.length === 1);
+    assert.match(reported[0]!.message, /trying again: the queue \S+ was deleted$/);
+    for (let tries = 0; got.length < 2 && tries < 500; tries++) {
+      await events.booked(ctx, { n: 2 }).catch(() => new Promise((resolve) => setTimeout(resolve, 20)));
+    }
+    await until("the next is handled", () => got.length >= 2);
+  });
+
+  test("one that is there already and is other than ours keeps a consumer from starting, and it says why", async (t) => {
+    const { group } = await consuming(t, {});
+    await assert.rejects(
+      consuming(t, {}, { group, maxQueueMessages: 7 }),
+      /^Error: consumer: cannot use the broker at \S+: Operation failed: QueueDeclare; 406 \(PRECONDITION-FAILED\).*inequivalent arg 'x-max-length' for queue/,
+    );
+  });
 });

@@ -28,6 +28,8 @@ export class Link {
   #pause: Timer | undefined;
   #failures = 0;
   #why: unknown;
+  /** Whether the last attempt that failed did reach the broker. */
+  #reached = false;
   #openedMs = 0;
   #closed = false;
 
@@ -86,6 +88,7 @@ export class Link {
     } catch (error) {
       if (connection !== undefined) await dispose(connection, clock);
       this.#why = error;
+      this.#reached = connection !== undefined;
       this.#failures++;
       this.#tryAgain();
       throw this.#unreachable();
@@ -101,6 +104,7 @@ export class Link {
     this.#connection = undefined;
     const error = this.#fault ?? told;
     this.#why = error;
+    this.#reached = false;
     const lasted = this.#settings.clock.now() - this.#openedMs;
     this.#failures = lasted < GOOD_AFTER_MS ? this.#failures + 1 : 0;
     this.#tryAgain();
@@ -120,7 +124,7 @@ export class Link {
 
   #unreachable(): ServiceError {
     const why = this.#why instanceof Error ? this.#why.message || String(this.#why) : String(this.#why);
-    return unreachable(`cannot reach the broker at ${this.address}: ${why}`, this.#why);
+    return unreachable(`cannot ${this.#reached ? "use" : "reach"} the broker at ${this.address}: ${why}`, this.#why);
   }
 
   /** Gives the connection up, and opens another: something on it is not as it should be. */

@@ -94,7 +94,9 @@ class RequestListening implements Listening, LinkUser {
     anyReplyQueue: boolean,
   ) {
     this.#link = new Link(broker, this);
-    this.#services = services
+    // What comes with a middleware of the host is asked of one instance, and a queue leads to any.
+    const wanted = services.filter(({ observed }) => observed !== false);
+    this.#services = wanted
       .filter(({ methods }) => methods.some(({ info }) => info.kind === "unary"))
       .map(({ name }) => name);
     this.#prefetch = wire.maxConcurrentCalls;
@@ -103,7 +105,7 @@ class RequestListening implements Listening, LinkUser {
     this.#root = root;
     // The broker holds back what is more, service by service.
     const maxConcurrentCalls = wire.maxConcurrentCalls * Math.max(1, this.#services.length);
-    this.#serving = new Serving(this.#link.address, { ...wire, maxConcurrentCalls }, services, root, () => {});
+    this.#serving = new Serving(this.#link.address, { ...wire, maxConcurrentCalls }, wanted, root, () => {});
   }
 
   get address(): string {
