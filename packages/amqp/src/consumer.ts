@@ -4,6 +4,7 @@ import type { Context } from "flotilla/context";
 import { type Listener, type Listening, type MethodInfo, reportError, type Service } from "flotilla/endpoint";
 import { ServiceError } from "flotilla/errors";
 import { Serving, type WireOptions, type WireSettings } from "flotilla/wire";
+import { Batch } from "./batch.ts";
 import { type BrokerOptions, type BrokerSettings, positive, settleBroker } from "./broker.ts";
 import { Delivery } from "./delivery.ts";
 import { Link, type LinkUser, watch } from "./link.ts";
@@ -88,6 +89,7 @@ class Consuming implements Listening, LinkUser {
   /** Those that are not settled with the broker. */
   readonly #deliveries = new Set<Delivery>();
   #channel: ConfirmChannel | undefined;
+  #batch: Batch | undefined;
   #tag = "";
   #draining: Promise<void> | undefined;
   #closing = false;
@@ -151,6 +153,7 @@ class Consuming implements Listening, LinkUser {
       for (const { info } of methods) if (info.kind === "unary") await channel.bindQueue(queue, name, info.name);
     }
     this.#channel = channel;
+    this.#batch = new Batch(connection);
     if (this.#draining !== undefined) return;
     const { consumerTag } = await channel.consume(queue, (message) => {
       if (message === null) this.#link.fail(new Error(`the queue ${queue} was deleted`));
@@ -210,6 +213,7 @@ class Consuming implements Listening, LinkUser {
   /** A delivery is settled with the broker. */
   settled(delivery: Delivery): void {
     this.#deliveries.delete(delivery);
+    this.#batch?.sent();
     if (this.#deliveries.size === 0) this.#onSettled?.();
   }
 

@@ -4,6 +4,7 @@ import type { Context } from "flotilla/context";
 import { type Listener, type Listening, reportError, type Service } from "flotilla/endpoint";
 import { ServiceError } from "flotilla/errors";
 import { Serving, settleWire, type WireOptions, type WireSettings } from "flotilla/wire";
+import { Batch } from "./batch.ts";
 import { type BrokerOptions, type BrokerSettings, settleBroker } from "./broker.ts";
 import { Link, type LinkUser, watch } from "./link.ts";
 import { readBody, readHeaders, textProperty, typeOf } from "./message.ts";
@@ -83,6 +84,7 @@ class RequestListening implements Listening, LinkUser {
   readonly #requests = new Map<unknown, Request>();
   readonly #givenUp = new Set<string>();
   #channel: Channel | undefined;
+  #batch: Batch | undefined;
   #tags: string[] = [];
   #draining: Promise<void> | undefined;
 
@@ -136,6 +138,7 @@ class RequestListening implements Listening, LinkUser {
     await channel.prefetch(this.#prefetch);
     await this.#hearOfCancels(channel);
     this.#channel = channel;
+    this.#batch = new Batch(connection);
     const tags: string[] = [];
     for (const service of this.#draining === undefined ? this.#services : []) {
       await channel.assertQueue(service, { durable: true, autoDelete: true, expires: UNUSED_MS });
@@ -218,6 +221,7 @@ class RequestListening implements Listening, LinkUser {
   /** A request has been answered. */
   done(request: Request): void {
     this.#requests.delete(request.key);
+    this.#batch?.sent();
   }
 
   #giveUp({ content }: ConsumeMessage): void {
