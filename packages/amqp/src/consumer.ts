@@ -170,7 +170,7 @@ class Consuming implements Listening, LinkUser {
     this.#onSettled?.();
     if (this.#draining !== undefined) return;
     const message = `lost the broker at ${this.address}, trying again: ${error.message}`;
-    reportError(this.#root, new ServiceError("unavailable", message, { cause: error }));
+    reportError(this.#root, new ServiceError("unavailable", message));
   }
 
   #take(message: ConsumeMessage, channel: ConfirmChannel): void {

@@ -168,14 +168,9 @@ class RequestListening implements Listening, LinkUser {
     this.#requests.clear();
     // They are answered by nobody from here: the broker gives them to another instance, or to this one when it is back.
     for (const request of requests) request.lost();
-    if (this.#draining === undefined) {
-      reportError(
-        this.#root,
-        new ServiceError("unavailable", `lost the broker at ${this.address}, trying again: ${error.message}`, {
-          cause: error,
-        }),
-      );
-    }
+    if (this.#draining !== undefined) return;
+    const message = `lost the broker at ${this.address}, trying again: ${error.message}`;
+    reportError(this.#root, new ServiceError("unavailable", message));
   }
 
   #take(message: ConsumeMessage | null, service: string, channel: Channel): void {
