@@ -124,6 +124,10 @@ class Consuming implements Listening, LinkUser {
     return this.#link.up ? 1 : 0;
   }
 
+  get isDraining(): boolean {
+    return this.#draining !== undefined;
+  }
+
   /** Whether what still runs is cut short: that is no fault of the message. */
   get closing(): boolean {
     return this.#closing;
@@ -152,14 +156,16 @@ class Consuming implements Listening, LinkUser {
       await channel.assertExchange(name, "topic", { durable: true });
       for (const { info } of methods) if (info.kind === "unary") await channel.bindQueue(queue, name, info.name);
     }
-    this.#channel = channel;
     this.#batch = new Batch(connection);
-    if (this.#draining !== undefined) return;
+    if (this.isDraining) return;
     const { consumerTag } = await channel.consume(queue, (message) => {
       if (message === null) this.#link.fail(new Error(`the queue ${queue} was deleted`));
       else this.#take(message, channel);
     });
     this.#tag = consumerTag;
+    this.#channel = channel;
+    // It may have begun to drain meanwhile, and could not cancel what was not there.
+    if (this.isDraining) await channel.cancel(consumerTag);
   }
 
   lost(error: Error): void {
@@ -168,7 +174,7 @@ class Consuming implements Listening, LinkUser {
     for (const delivery of this.#deliveries) delivery.lost();
     this.#deliveries.clear();
     this.#onSettled?.();
-    if (this.#draining !== undefined) return;
+    if (this.isDraining) return;
     const message = `lost the broker at ${this.address}, trying again: ${error.message}`;
     reportError(this.#root, new ServiceError("unavailable", message));
   }
@@ -176,7 +182,7 @@ class Consuming implements Listening, LinkUser {
   #take(message: ConsumeMessage, channel: ConfirmChannel): void {
     const delivery = new Delivery(message, channel, this);
     this.#deliveries.add(delivery);
-    if (this.#draining !== undefined) return delivery.giveBack();
+    if (this.isDraining) return delivery.giveBack();
     try {
       this.#begin(message, delivery);
     } catch (error) {

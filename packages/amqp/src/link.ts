@@ -25,6 +25,8 @@ export class Link {
   /** What the connection itself says is wrong, which its channels do not know. */
   #fault: Error | undefined;
   #attempt: Promise<void> | undefined;
+  /** Ends the attempt. */
+  #abort: ((why: Error) => void) | undefined;
   #pause: Timer | undefined;
   #failures = 0;
   #why: unknown;
@@ -64,8 +66,10 @@ export class Link {
     let connection: ChannelModel | undefined;
     let late: Timer | undefined;
     const tooLate = new Promise<never>((_, reject) => {
+      this.#abort = reject;
       late = clock.schedule(connectTimeoutMs, () => reject(new Error(`not open within ${connectTimeoutMs} ms`)));
     });
+    tooLate.catch(() => {});
     try {
       const connecting = connect(broker, socket);
       connection = await Promise.race([connecting, tooLate]).catch((error: unknown) => {
@@ -94,6 +98,7 @@ export class Link {
       throw this.#unreachable();
     } finally {
       late?.cancel();
+      this.#abort = undefined;
       this.#attempt = undefined;
     }
   }
@@ -148,7 +153,7 @@ export class Link {
     this.#connection = undefined;
     if (channel !== undefined) await within(clock, closeChannel(channel));
     if (connection !== undefined) await dispose(connection, clock);
-    // One that is being opened finds that it is not wanted any more.
+    this.#abort?.(new Error("closed meanwhile"));
     await this.#attempt?.catch(() => {});
   }
 }

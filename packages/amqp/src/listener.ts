@@ -137,7 +137,6 @@ class RequestListening implements Listening, LinkUser {
     watch(channel, (error) => this.#broken(channel, error));
     await channel.prefetch(this.#prefetch);
     await this.#hearOfCancels(channel);
-    this.#channel = channel;
     this.#batch = new Batch(connection);
     const tags: string[] = [];
     for (const service of this.#draining === undefined ? this.#services : []) {
@@ -146,6 +145,7 @@ class RequestListening implements Listening, LinkUser {
       tags.push(consumerTag);
     }
     this.#tags = tags;
+    this.#channel = channel;
   }
 
   async #hearOfCancels(channel: Channel): Promise<void> {
