@@ -19,7 +19,7 @@ serveKind(
           type: "calc.v1.Calculator/sum",
           messageId: String(made++),
         },
-        (error: unknown) => (error === null ? resolve() : reject(error as Error)),
+        (error: unknown) => (error === null ? resolve() : reject(error)),
       );
     }),
 );

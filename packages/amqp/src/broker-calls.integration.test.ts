@@ -264,6 +264,12 @@ describe("calls through the broker", { skip, timeout: 60_000 }, () => {
     assert.deepEqual(await call("find", { n: 1 }), { n: 1 });
   });
 
+  test("a deadline in a hundred years is none to the broker", async (t) => {
+    await serving(t);
+    const { call } = calling(t);
+    assert.deepEqual(await call("find", { n: 1 }, withTimeout(ctx, 100 * 365 * 86_400_000)), { n: 1 });
+  });
+
   test("no more calls are in flight than allowed", async (t) => {
     const find = (): Promise<never> => new Promise(() => {});
     await serving(t, implement(Tracking, { find, book: find }));

@@ -16,6 +16,7 @@ import {
   type WireOptions,
   type WireSettings,
 } from "flotilla/wire";
+import { Batch } from "./batch.ts";
 import { type BrokerOptions, type BrokerSettings, settleBroker } from "./broker.ts";
 import { Link, type LinkUser, watch } from "./link.ts";
 import { bytesOf, textProperty } from "./message.ts";
@@ -75,6 +76,7 @@ class AmqpConnection implements Connection, LinkUser, Way, Acceptor {
   readonly #prefix = `${randomBytes(9).toString("base64url")}.`;
   readonly #calls = new Map<string, SentCall>();
   #channel: Channel | undefined;
+  #batch: Batch | undefined;
   #made = 0;
   #waiting = 0;
 
@@ -137,7 +139,8 @@ class AmqpConnection implements Connection, LinkUser, Way, Acceptor {
   /** @throws ServiceError when it could not be sent. */
   #send(call: SentCall, headers: MetadataRecord, request: Wire): void {
     const contentType = headers["content-type"] as string;
-    delete headers["content-type"];
+    // It stands among the properties. Not deleted: that would make a slow object of it.
+    headers["content-type"] = undefined;
     const { service, procedure } = call.method;
     try {
       this.#channel!.publish("", service, bytesOf(request), {
@@ -145,13 +148,14 @@ class AmqpConnection implements Connection, LinkUser, Way, Acceptor {
         replyTo: REPLY_QUEUE,
         correlationId: call.id,
         // What nobody has taken by then is not wanted any more.
-        expiration: headers["connect-timeout-ms"] as string,
+        expiration: expiration(headers["connect-timeout-ms"] as string),
         type: procedure,
         appId: this.#name,
         contentType,
         headers,
       });
       call.sent = true;
+      this.#batch!.sent();
     } catch (error) {
       const why = error instanceof RangeError ? "its headers are too long" : "the connection is being lost";
       const code = error instanceof RangeError ? "resource_exhausted" : "unavailable";
@@ -180,6 +184,7 @@ class AmqpConnection implements Connection, LinkUser, Way, Acceptor {
     await channel.assertExchange(CANCEL_EXCHANGE, "direct", { durable: true });
     await channel.consume(REPLY_QUEUE, (message) => message !== null && this.#answered(message), { noAck: true });
     this.#channel = channel;
+    this.#batch = new Batch(connection);
   }
 
   lost(error: Error): void {
@@ -223,6 +228,11 @@ class AmqpConnection implements Connection, LinkUser, Way, Acceptor {
     // What says that callers have given up is sent first.
     await this.#link.close(channel);
   }
+}
+
+/** RabbitMQ closes the channel on what is over 32 bits. */
+function expiration(ms: string): string {
+  return ms.length > 9 ? "999999999" : ms;
 }
 
 function unsent(message: string): ServiceError {

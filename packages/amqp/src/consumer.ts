@@ -4,6 +4,7 @@ import type { Context } from "flotilla/context";
 import { type Listener, type Listening, type MethodInfo, reportError, type Service } from "flotilla/endpoint";
 import { ServiceError } from "flotilla/errors";
 import { Serving, type WireOptions, type WireSettings } from "flotilla/wire";
+import { Batch } from "./batch.ts";
 import { type BrokerOptions, type BrokerSettings, positive, settleBroker } from "./broker.ts";
 import { Delivery } from "./delivery.ts";
 import { Link, type LinkUser, watch } from "./link.ts";
@@ -88,6 +89,7 @@ class Consuming implements Listening, LinkUser {
   /** Those that are not settled with the broker. */
   readonly #deliveries = new Set<Delivery>();
   #channel: ConfirmChannel | undefined;
+  #batch: Batch | undefined;
   #tag = "";
   #draining: Promise<void> | undefined;
   #closing = false;
@@ -122,6 +124,10 @@ class Consuming implements Listening, LinkUser {
     return this.#link.up ? 1 : 0;
   }
 
+  get isDraining(): boolean {
+    return this.#draining !== undefined;
+  }
+
   /** Whether what still runs is cut short: that is no fault of the message. */
   get closing(): boolean {
     return this.#closing;
@@ -150,13 +156,16 @@ class Consuming implements Listening, LinkUser {
       await channel.assertExchange(name, "topic", { durable: true });
       for (const { info } of methods) if (info.kind === "unary") await channel.bindQueue(queue, name, info.name);
     }
-    this.#channel = channel;
-    if (this.#draining !== undefined) return;
+    this.#batch = new Batch(connection);
+    if (this.isDraining) return;
     const { consumerTag } = await channel.consume(queue, (message) => {
       if (message === null) this.#link.fail(new Error(`the queue ${queue} was deleted`));
       else this.#take(message, channel);
     });
     this.#tag = consumerTag;
+    this.#channel = channel;
+    // It may have begun to drain meanwhile, and could not cancel what was not there.
+    if (this.isDraining) await channel.cancel(consumerTag);
   }
 
   lost(error: Error): void {
@@ -165,15 +174,15 @@ class Consuming implements Listening, LinkUser {
     for (const delivery of this.#deliveries) delivery.lost();
     this.#deliveries.clear();
     this.#onSettled?.();
-    if (this.#draining !== undefined) return;
+    if (this.isDraining) return;
     const message = `lost the broker at ${this.address}, trying again: ${error.message}`;
-    reportError(this.#root, new ServiceError("unavailable", message, { cause: error }));
+    reportError(this.#root, new ServiceError("unavailable", message));
   }
 
   #take(message: ConsumeMessage, channel: ConfirmChannel): void {
     const delivery = new Delivery(message, channel, this);
     this.#deliveries.add(delivery);
-    if (this.#draining !== undefined) return delivery.giveBack();
+    if (this.isDraining) return delivery.giveBack();
     try {
       this.#begin(message, delivery);
     } catch (error) {
@@ -210,6 +219,7 @@ class Consuming implements Listening, LinkUser {
   /** A delivery is settled with the broker. */
   settled(delivery: Delivery): void {
     this.#deliveries.delete(delivery);
+    this.#batch?.sent();
     if (this.#deliveries.size === 0) this.#onSettled?.();
   }
 

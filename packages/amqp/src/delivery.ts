@@ -84,7 +84,8 @@ export class Delivery implements Caller {
 
   #bury(dead: string, error: ServiceError, deliveries: number): void {
     const why = `a message of ${this.procedure} went to ${dead} after ${deliveries} deliveries: ${error.message}`;
-    this.#owner.report(new ServiceError(error.code, why, { cause: error }), this.method);
+    // Without its cause, which reporters would show in its place.
+    this.#owner.report(new ServiceError(error.code, why), this.method);
     this.#move(dead, {
       [DELIVERIES]: deliveries,
       "x-dead-reason": isHopeless(error) ? "refused" : "failed",

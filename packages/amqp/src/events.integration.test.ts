@@ -1,20 +1,24 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { type AddressInfo, connect } from "node:net";
 import { after, before, describe, type TestContext, test } from "node:test";
-import { background, type CancelContext, type Context, withCancel, withValue } from "flotilla/context";
+import { createServer } from "node:tls";
+import { background, type CancelContext, type Context, withCancel, withTimeout, withValue } from "flotilla/context";
 import type { Implementation } from "flotilla/contract";
 import { errorReporterKey, type Listening, type Middleware } from "flotilla/endpoint";
 import { ServiceError } from "flotilla/errors";
 import { currentTrace, priorityOf, serverCall, withHeaders, withPriority, withTrace } from "flotilla/metadata";
 import { implement } from "flotilla/service";
-import { until } from "flotilla/testing";
+import { faultProxy, until } from "flotilla/testing";
 import { startRabbit, type TestRabbit } from "../../../scripts/rabbitmq.ts";
 import { skipWithout } from "../../../scripts/servers.ts";
 import { type ConsumerOptions, consumer } from "./consumer.ts";
 import { type Publisher, type PublisherOptions, publisher } from "./publisher.ts";
 import { type Cargo, CargoEvents } from "./test-fixtures/cargo.ts";
+import { certificate } from "./test-fixtures/certificate.ts";
 import { foreign, hasMessages, takeAll } from "./test-fixtures/inspect.ts";
 
-const skip = await skipWithout("rabbitmq-server");
+const skip = await skipWithout("rabbitmq-server", "openssl");
 
 let rabbit: TestRabbit;
 before(async () => {
@@ -232,5 +236,113 @@ describe("publishing", { skip, timeout: 60_000 }, () => {
     assert.equal(error.message, "no queue takes cargo.v1.CargoEvents/booked");
     assert.equal(error.retry?.unprocessed, true);
     await publishing(t, { mandatory: false }).booked(ctx, { n: 1 });
+  });
+
+  test("a message that the broker refuses is an error", async (t) => {
+    const { channel } = await foreign(t, rabbit.url);
+    await channel.assertExchange(CargoEvents.name, "topic", { durable: true });
+    await channel.assertQueue("full", {
+      exclusive: true,
+      arguments: { "x-max-length": 1, "x-overflow": "reject-publish" },
+    });
+    await channel.bindQueue("full", CargoEvents.name, "booked");
+    const events = publishing(t);
+    await events.booked(ctx, { n: 1 });
+    const error = await events.booked(ctx, { n: 2 }).catch((thrown: unknown) => thrown);
+    assert.ok(error instanceof ServiceError);
+    assert.equal(error.code, "unavailable");
+    assert.equal(error.message, "the broker refused the message: a queue is full, or failed");
+    await takeAll(channel, "full");
+    await events.booked(ctx, { n: 3 });
+  });
+
+  test("more than may be unconfirmed wait their turn, in order", async (t) => {
+    const { channel } = await foreign(t, rabbit.url);
+    await channel.assertExchange(CargoEvents.name, "topic", { durable: true });
+    await channel.assertQueue("order", { exclusive: true });
+    await channel.bindQueue("order", CargoEvents.name, "#");
+    const events = publishing(t, { maxUnconfirmed: 2 });
+    await Promise.all(Array.from({ length: 50 }, (_, n) => events.booked(ctx, { n })));
+    const got = (await takeAll(channel, "order")).map(({ content }) => (JSON.parse(content.toString()) as Cargo).n);
+    assert.deepEqual(
+      got,
+      Array.from({ length: 50 }, (_, n) => n),
+    );
+  });
+});
+
+describe("the connection", { skip, timeout: 60_000 }, () => {
+  test("what was not confirmed when it was lost is published again, with the same id", async (t) => {
+    const { channel } = await foreign(t, rabbit.url);
+    await channel.assertExchange(CargoEvents.name, "topic", { durable: true });
+    await channel.assertQueue("twice", { exclusive: true });
+    await channel.bindQueue("twice", CargoEvents.name, "#");
+    const proxy = await faultProxy({ to: `127.0.0.1:${rabbit.port}` });
+    t.after(() => proxy.close());
+    const events = publishing(t, { url: `amqp://127.0.0.1:${proxy.port}`, maxReconnectMs: 20 });
+    await events.booked(ctx, { n: 1 });
+    const hole = proxy.inject({ direction: "toClient", blackhole: true, connections: "open" });
+    const all = Promise.all([2, 3, 4].map((n) => events.booked(ctx, { n })));
+    await hasMessages(channel, "twice", 4);
+    await proxy.inject({ reset: true, connections: "open" }).heal();
+    await all;
+    await hole.heal();
+    const ids = (await takeAll(channel, "twice")).map(({ properties }) => properties.messageId as string);
+    assert.equal(ids.length, 7);
+    assert.equal(new Set(ids).size, 4);
+  });
+
+  test("amqps: with TLS, whose certificates are checked", async (t) => {
+    const secret = await certificate();
+    const secure = createServer(secret, (socket) => {
+      const onward = connect(rabbit.port, "127.0.0.1");
+      for (const one of [socket, onward]) one.on("error", () => {});
+      socket.pipe(onward).pipe(socket);
+    });
+    secure.listen(0, "127.0.0.1");
+    await once(secure, "listening");
+    t.after(() => secure.close());
+    const url = `amqps://127.0.0.1:${(secure.address() as AddressInfo).port}`;
+    const trusting = publishing(t, { url, mandatory: false, tls: { ca: secret.cert } });
+    await trusting.booked(ctx, { n: 1 });
+    const suspicious = publisher(CargoEvents, { url, mandatory: false });
+    const error = await suspicious.booked(withTimeout(ctx, 300), { n: 1 }).catch((thrown: unknown) => thrown);
+    assert.equal((error as ServiceError).code, "deadline_exceeded");
+    await suspicious[Symbol.asyncDispose]();
+  });
+});
+
+describe("queues", { skip, timeout: 60_000 }, () => {
+  test("a queue that is deleted under its consumer is declared again", async (t) => {
+    const got: number[] = [];
+    const { group, reported } = await consuming(
+      t,
+      {
+        booked(_ctx, cargo) {
+          got.push(cargo.n);
+          return cargo;
+        },
+      },
+      { maxReconnectMs: 50 },
+    );
+    const events = publishing(t);
+    await events.booked(ctx, { n: 1 });
+    await until("it is handled", () => got.length === 1);
+    const { channel } = await foreign(t, rabbit.url);
+    await channel.deleteQueue(group);
+    await until("it is told", () => reported.length === 1);
+    assert.match(reported[0]!.message, /trying again: the queue \S+ was deleted$/);
+    for (let tries = 0; got.length < 2 && tries < 500; tries++) {
+      await events.booked(ctx, { n: 2 }).catch(() => new Promise((resolve) => setTimeout(resolve, 20)));
+    }
+    await until("the next is handled", () => got.length >= 2);
+  });
+
+  test("one that is there already and is other than ours keeps a consumer from starting, and it says why", async (t) => {
+    const { group } = await consuming(t, {});
+    await assert.rejects(
+      consuming(t, {}, { group, maxQueueMessages: 7 }),
+      /^Error: consumer: cannot use the broker at \S+: Operation failed: QueueDeclare; 406 \(PRECONDITION-FAILED\).*inequivalent arg 'x-max-length' for queue/,
+    );
   });
 });

@@ -143,6 +143,18 @@ test("a broker that is gone is tried again after random pauses, the longest of w
   assert.deepEqual(pauses.slice(0, 8), [100, 200, 400, 500, 500, 500, 500, 500]);
 });
 
+test("closing ends an attempt that is under way, and its socket with it in time", async (t) => {
+  const broker = await falseBroker(t, () => {});
+  const connection = amqpClient({ connectTimeoutMs: 300 }).connect(broker.url);
+  const call = failure(connection.endpoint(Tracking.methods[0]!)(withTimeout(background(), 5000), { n: 1 }));
+  await until("it connects", () => broker.open() === 1);
+  const startedMs = systemClock.now();
+  await connection.close();
+  assert.ok(systemClock.now() - startedMs < 250, "it did not wait for the attempt");
+  assert.equal((await call).code, "unavailable");
+  await until("no socket is left", () => broker.open() === 0);
+});
+
 describe("publishing without a broker", () => {
   test("messages wait until their deadlines; no more than allowed, and no more bytes", async (t) => {
     const broker = await falseBroker(t, (socket) => socket.destroy());

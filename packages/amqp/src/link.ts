@@ -25,9 +25,13 @@ export class Link {
   /** What the connection itself says is wrong, which its channels do not know. */
   #fault: Error | undefined;
   #attempt: Promise<void> | undefined;
+  /** Ends the attempt. */
+  #abort: ((why: Error) => void) | undefined;
   #pause: Timer | undefined;
   #failures = 0;
   #why: unknown;
+  /** Whether the last attempt that failed did reach the broker. */
+  #reached = false;
   #openedMs = 0;
   #closed = false;
 
@@ -62,8 +66,10 @@ export class Link {
     let connection: ChannelModel | undefined;
     let late: Timer | undefined;
     const tooLate = new Promise<never>((_, reject) => {
+      this.#abort = reject;
       late = clock.schedule(connectTimeoutMs, () => reject(new Error(`not open within ${connectTimeoutMs} ms`)));
     });
+    tooLate.catch(() => {});
     try {
       const connecting = connect(broker, socket);
       connection = await Promise.race([connecting, tooLate]).catch((error: unknown) => {
@@ -86,11 +92,13 @@ export class Link {
     } catch (error) {
       if (connection !== undefined) await dispose(connection, clock);
       this.#why = error;
+      this.#reached = connection !== undefined;
       this.#failures++;
       this.#tryAgain();
       throw this.#unreachable();
     } finally {
       late?.cancel();
+      this.#abort = undefined;
       this.#attempt = undefined;
     }
   }
@@ -101,6 +109,7 @@ export class Link {
     this.#connection = undefined;
     const error = this.#fault ?? told;
     this.#why = error;
+    this.#reached = false;
     const lasted = this.#settings.clock.now() - this.#openedMs;
     this.#failures = lasted < GOOD_AFTER_MS ? this.#failures + 1 : 0;
     this.#tryAgain();
@@ -120,7 +129,7 @@ export class Link {
 
   #unreachable(): ServiceError {
     const why = this.#why instanceof Error ? this.#why.message || String(this.#why) : String(this.#why);
-    return unreachable(`cannot reach the broker at ${this.address}: ${why}`, this.#why);
+    return unreachable(`cannot ${this.#reached ? "use" : "reach"} the broker at ${this.address}: ${why}`, this.#why);
   }
 
   /** Gives the connection up, and opens another: something on it is not as it should be. */
@@ -144,7 +153,7 @@ export class Link {
     this.#connection = undefined;
     if (channel !== undefined) await within(clock, closeChannel(channel));
     if (connection !== undefined) await dispose(connection, clock);
-    // One that is being opened finds that it is not wanted any more.
+    this.#abort?.(new Error("closed meanwhile"));
     await this.#attempt?.catch(() => {});
   }
 }

@@ -4,6 +4,7 @@ import type { Context } from "flotilla/context";
 import { type Listener, type Listening, reportError, type Service } from "flotilla/endpoint";
 import { ServiceError } from "flotilla/errors";
 import { Serving, settleWire, type WireOptions, type WireSettings } from "flotilla/wire";
+import { Batch } from "./batch.ts";
 import { type BrokerOptions, type BrokerSettings, settleBroker } from "./broker.ts";
 import { Link, type LinkUser, watch } from "./link.ts";
 import { readBody, readHeaders, textProperty, typeOf } from "./message.ts";
@@ -83,6 +84,7 @@ class RequestListening implements Listening, LinkUser {
   readonly #requests = new Map<unknown, Request>();
   readonly #givenUp = new Set<string>();
   #channel: Channel | undefined;
+  #batch: Batch | undefined;
   #tags: string[] = [];
   #draining: Promise<void> | undefined;
 
@@ -94,7 +96,9 @@ class RequestListening implements Listening, LinkUser {
     anyReplyQueue: boolean,
   ) {
     this.#link = new Link(broker, this);
-    this.#services = services
+    // What comes with a middleware of the host is asked of one instance, and a queue leads to any.
+    const wanted = services.filter(({ observed }) => observed !== false);
+    this.#services = wanted
       .filter(({ methods }) => methods.some(({ info }) => info.kind === "unary"))
       .map(({ name }) => name);
     this.#prefetch = wire.maxConcurrentCalls;
@@ -103,7 +107,7 @@ class RequestListening implements Listening, LinkUser {
     this.#root = root;
     // The broker holds back what is more, service by service.
     const maxConcurrentCalls = wire.maxConcurrentCalls * Math.max(1, this.#services.length);
-    this.#serving = new Serving(this.#link.address, { ...wire, maxConcurrentCalls }, services, root, () => {});
+    this.#serving = new Serving(this.#link.address, { ...wire, maxConcurrentCalls }, wanted, root, () => {});
   }
 
   get address(): string {
@@ -133,7 +137,7 @@ class RequestListening implements Listening, LinkUser {
     watch(channel, (error) => this.#broken(channel, error));
     await channel.prefetch(this.#prefetch);
     await this.#hearOfCancels(channel);
-    this.#channel = channel;
+    this.#batch = new Batch(connection);
     const tags: string[] = [];
     for (const service of this.#draining === undefined ? this.#services : []) {
       await channel.assertQueue(service, { durable: true, autoDelete: true, expires: UNUSED_MS });
@@ -141,6 +145,7 @@ class RequestListening implements Listening, LinkUser {
       tags.push(consumerTag);
     }
     this.#tags = tags;
+    this.#channel = channel;
   }
 
   async #hearOfCancels(channel: Channel): Promise<void> {
@@ -163,14 +168,9 @@ class RequestListening implements Listening, LinkUser {
     this.#requests.clear();
     // They are answered by nobody from here: the broker gives them to another instance, or to this one when it is back.
     for (const request of requests) request.lost();
-    if (this.#draining === undefined) {
-      reportError(
-        this.#root,
-        new ServiceError("unavailable", `lost the broker at ${this.address}, trying again: ${error.message}`, {
-          cause: error,
-        }),
-      );
-    }
+    if (this.#draining !== undefined) return;
+    const message = `lost the broker at ${this.address}, trying again: ${error.message}`;
+    reportError(this.#root, new ServiceError("unavailable", message));
   }
 
   #take(message: ConsumeMessage | null, service: string, channel: Channel): void {
@@ -216,6 +216,7 @@ class RequestListening implements Listening, LinkUser {
   /** A request has been answered. */
   done(request: Request): void {
     this.#requests.delete(request.key);
+    this.#batch?.sent();
   }
 
   #giveUp({ content }: ConsumeMessage): void {

@@ -1,6 +1,7 @@
 import type { ChannelModel, ConfirmChannel, Options } from "amqplib";
 import { afterFunc, type Context } from "flotilla/context";
 import { ServiceError } from "flotilla/errors";
+import { Batch } from "./batch.ts";
 import type { BrokerSettings } from "./broker.ts";
 import { Link, type LinkUser, watch } from "./link.ts";
 
@@ -47,6 +48,7 @@ export class Outbox implements LinkUser {
   readonly #limits: OutboxLimits;
   readonly #declare: (channel: ConfirmChannel) => Promise<void>;
   #channel: ConfirmChannel | undefined;
+  #batch: Batch | undefined;
   /** On the wire and not confirmed. */
   #unconfirmed = 0;
   /** Not on the wire yet. */
@@ -110,6 +112,7 @@ export class Outbox implements LinkUser {
       channel.publish(exchange, key, content, options, (error: Error | null) =>
         this.#settled(channel, outgoing, error),
       );
+      this.#batch!.sent();
     } catch (error) {
       this.#unconfirmed--;
       if (error instanceof RangeError) {
@@ -169,6 +172,7 @@ export class Outbox implements LinkUser {
     await this.#declare(channel);
     this.#returned.clear();
     this.#channel = channel;
+    this.#batch = new Batch(connection);
     this.#waiting.unshift(...this.#lost.splice(0));
     this.#sendWaiting(channel);
   }

@@ -4,6 +4,7 @@ import { type Context, remainingMs, withTimeout } from "flotilla/context";
 import type { Caller, Contract } from "flotilla/contract";
 import { chain, type Endpoint, type MethodInfo, type Middleware, type TelemetryPort } from "flotilla/endpoint";
 import { ServiceError } from "flotilla/errors";
+import type { MetadataRecord } from "flotilla/metadata";
 import { callHeaders, JSON_TYPE, PROTO_TYPE } from "flotilla/wire";
 import { type BrokerOptions, positive, settleBroker } from "./broker.ts";
 import { bytesOf } from "./message.ts";
@@ -112,9 +113,9 @@ function publishing(
   const contentType = binary === undefined ? JSON_TYPE : PROTO_TYPE;
   const publish = (ctx: Context, message: unknown): Promise<void> => {
     const headers = callHeaders(ctx, contentType);
-    // What is left for publishing says nothing of when the message is to be handled.
-    delete headers["content-type"];
-    delete headers["connect-timeout-ms"];
+    // What is left for publishing says nothing of when the message is to be handled. Not deleted: that would make a slow object of it.
+    headers["content-type"] = undefined;
+    headers["connect-timeout-ms"] = undefined;
     const content = binary === undefined ? Buffer.from(input.toJson(message)) : bytesOf(binary.encode(message));
     if (content.length > maxMessageBytes) {
       throw new ServiceError(
@@ -129,17 +130,21 @@ function publishing(
       type: procedure,
       appId: name,
       contentType,
-      headers,
+      headers: isEmpty(headers) ? undefined : headers,
     };
     return outbox.publish(ctx, service, method.name, content, options);
   };
   return function publishOne(ctx: Context, message: unknown) {
     try {
-      if (remainingMs(ctx) !== Infinity) return publish(ctx, message);
-      const bounded = withTimeout(ctx, timeoutMs);
-      return publish(bounded, message).finally(() => bounded.cancel());
+      // The outbox listens to its end no longer than it must, so that nothing is left of it.
+      return publish(remainingMs(ctx) === Infinity ? withTimeout(ctx, timeoutMs) : ctx, message);
     } catch (error) {
       return Promise.reject(error);
     }
   };
+}
+
+function isEmpty(headers: MetadataRecord): boolean {
+  for (const name in headers) if (headers[name] !== undefined) return false;
+  return true;
 }
