@@ -105,6 +105,33 @@ test("what broke off unanswered is tried at another instance if its verb is idem
   assert.deepEqual(seen, ["GET", "DELETE", "POST", "PUT", "PATCH"]);
 });
 
+test("an instance that dies under load costs no request that may be repeated, and none that was not sent", async (t) => {
+  const all = await Promise.all(
+    [0, 1, 2].map(() => upstream(t, (_req, res) => setImmediate(() => res.end("x".repeat(2000))))),
+  );
+  const { port } = await proxied(t, { to: all.map(({ address }) => address) });
+  const failures: unknown[] = [];
+  let done = 0;
+  const worker = async (): Promise<void> => {
+    while (done < 400) {
+      if (++done === 150) all[0]!.kill();
+      const answer = await fetch(`http://127.0.0.1:${port}/`).catch((error: unknown) => error);
+      const whole = answer instanceof Response && answer.status === 200 && (await answer.text()).length === 2000;
+      if (!whole) failures.push(answer);
+    }
+  };
+  await Promise.all(Array.from({ length: 8 }, worker));
+  // What had begun to be answered cannot be repeated.
+  assert.ok(failures.length <= 8, `${failures.length} failures`);
+  for (const failure of failures) assert.ok(failure instanceof TypeError, String(failure));
+  // And nobody is sent there any more.
+  for (let i = 0; i < 20; i++) {
+    const answer = await fetch(`http://127.0.0.1:${port}/`, { method: "POST", body: "x" });
+    assert.equal(answer.status, 200);
+    await answer.text();
+  }
+});
+
 test("no request is sent twice to an instance", async (t) => {
   const seen: string[] = [];
   const one = await breaking(t, seen);

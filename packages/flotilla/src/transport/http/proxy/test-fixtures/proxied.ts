@@ -14,6 +14,8 @@ export interface Upstream {
   readonly address: string;
   /** Sockets that were accepted. */
   readonly sockets: Socket[];
+  /** Ends it as a crash would. */
+  kill(): void;
 }
 
 /** An upstream that answers as told. */
@@ -26,11 +28,12 @@ export async function upstream(
   server.on("connection", (socket) => sockets.push(socket));
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
-  t.after(() => {
+  const kill = (): void => {
     server.close();
     server.closeAllConnections();
-  });
-  return { address: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, sockets };
+  };
+  t.after(kill);
+  return { address: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, sockets, kill };
 }
 
 /** An upstream that is a bare socket: `answer` is called with each request's head and whatever came with it. */
@@ -46,11 +49,12 @@ export async function rawUpstream(
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
-  t.after(() => {
+  const kill = (): void => {
     server.close();
     for (const socket of sockets) socket.destroy();
-  });
-  return { address: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, sockets };
+  };
+  t.after(kill);
+  return { address: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, sockets, kill };
 }
 
 /** What a proxy of a test is made of. */
