@@ -2,17 +2,22 @@ import assert from "node:assert/strict";
 import type { IncomingHttpHeaders } from "node:http";
 import { connect } from "node:http2";
 import { test } from "node:test";
+import { skipWithout } from "../../../../../../scripts/servers.ts";
 import type { Middleware } from "../../../endpoint/endpoint.ts";
 import { ServiceError } from "../../../errors/service-error.ts";
 import { serverCall } from "../../../metadata/call.ts";
 import { channel } from "../../../service/channel.ts";
 import { nothingEscapes, serve } from "../test-fixtures/bed.ts";
+import { certificate } from "../test-fixtures/certificate.ts";
+import { curl } from "../test-fixtures/curl.ts";
 import { RawConnection } from "../test-fixtures/raw.ts";
 import { proxy } from "./proxy.ts";
 import { proxyClient } from "./proxy-client.ts";
 import { proxied, type Upstream, upstream } from "./test-fixtures/proxied.ts";
 
 nothingEscapes();
+
+const skip = await skipWithout("openssl", "curl");
 
 /** Answers with what it has received. */
 function mirror(t: Parameters<typeof upstream>[0], headers: Record<string, string> = {}): Promise<Upstream> {
@@ -103,6 +108,18 @@ test("middlewares stand around requests: they refuse, and add to answers", async
   const allowed = await fetch(front, { method: "PATCH", headers: { authorization: "me" } });
   assert.equal(allowed.status, 200);
   assert.equal(allowed.headers.get("x-method"), "shop/PATCH");
+});
+
+test("with TLS the upstream hears that it was so, whatever the version of HTTP", { skip }, async (t) => {
+  const { address } = await mirror(t);
+  const secret = await certificate();
+  const { address: front } = await proxied(t, { to: [address], http: { tls: secret } });
+  for (const version of ["--http1.1", "--http2"]) {
+    const { body } = await curl(version, "--insecure", front);
+    const { headers } = JSON.parse(body) as { headers: IncomingHttpHeaders };
+    assert.equal(headers["x-forwarded-proto"], "https", version);
+    assert.match(String(headers["forwarded"]), /proto=https/);
+  }
 });
 
 test("who speaks Connect is told of failures as Connect tells of them", async (t) => {

@@ -1,4 +1,5 @@
 import type { Http2ServerRequest } from "node:http2";
+import type { TLSSocket } from "node:tls";
 import { parseTimeout } from "../../../codec/grpc-timeout.ts";
 import { parseConnectTimeout } from "../../../codec/timeout.ts";
 import type { Context } from "../../../context/context.ts";
@@ -150,7 +151,8 @@ export class MountedProxy implements MountedProtocol {
       origin: {
         peer,
         host: asked,
-        proto: "encrypted" in socket ? "https" : "http",
+        // What stands for the socket of HTTP/2 knows its properties only when they are read.
+        proto: (socket as Partial<TLSSocket>).encrypted === true ? "https" : "http",
         prefix: settings.rewrite === settings.prefix ? "" : settings.prefix,
       },
       trusted: settings.trusts(peer),
