@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import type { IncomingHttpHeaders } from "node:http";
 import { connect } from "node:http2";
 import { test } from "node:test";
@@ -55,6 +56,27 @@ test("TRACE and CONNECT are not passed on; OPTIONS goes as far as Max-Forwards l
   });
   assert.equal(status, 405);
   session.destroy();
+});
+
+test("what is refused over HTTP/2 says nothing of connections; a function that throws is told as our own fault", async (t) => {
+  const { address } = await mirror(t);
+  const { address: front } = await proxied(t, { to: [address], proxy: { path: "/a" } });
+  const session = connect(front);
+  const stream = session.request({ ":path": "/a/../b" });
+  const [headers] = (await once(stream, "response")) as [IncomingHttpHeaders];
+  assert.equal(headers[":status"], 400);
+  assert.equal(headers["connection"], undefined);
+  session.destroy();
+  const { address: wrong, reported } = await proxied(t, {
+    to: [address],
+    proxy: {
+      trustForwarded() {
+        throw new Error("no list of proxies");
+      },
+    },
+  });
+  assert.equal((await fetch(wrong)).status, 500);
+  assert.match(String(reported[0]?.cause), /no list of proxies/);
 });
 
 test("a request that goes in circles is ended", async (t) => {

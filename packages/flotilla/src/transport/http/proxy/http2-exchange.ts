@@ -21,7 +21,10 @@ export function http2Exchange(peer: Http2Peer): OpenExchange {
     const stream = peer.request(request.verb, request.target, headers, !request.hasBody);
     return new Promise((resolve, reject) => {
       const exchange = new Http2Exchange(ctx, request, peer, stream, resolve, reject);
-      if (request.hasBody) exchange.send();
+      if (!request.hasBody) return;
+      // Once there is a connection: until then the request may still go elsewhere.
+      if (stream.pending) stream.once("ready", () => exchange.send());
+      else exchange.send();
     });
   };
   return async (ctx, request) => {

@@ -7,6 +7,7 @@ import { WatchList } from "../../../context/watch-list.ts";
 import type { HttpListenerParts, MountedProtocol } from "../../../endpoint/http-protocol.ts";
 import type { MethodInfo } from "../../../endpoint/method-info.ts";
 import { type MethodObserver, serverObserverKey } from "../../../endpoint/observer.ts";
+import { reportError } from "../../../endpoint/report.ts";
 import { type BoundMethod, wrapped } from "../../../endpoint/service.ts";
 import { ServiceError } from "../../../errors/service-error.ts";
 import type { Request, Response } from "../http-message.ts";
@@ -136,26 +137,29 @@ export class MountedProxy implements MountedProtocol {
       res.end();
       return;
     }
+    const peer = plainAddress(req.socket.remoteAddress);
     let timeoutMs = settings.timeoutMs;
+    let trusted: boolean;
     try {
+      trusted = settings.trusts(peer);
       if (head.timeout !== undefined) timeoutMs = Math.min(timeoutMs, parseConnectTimeout(head.timeout));
       const grpc = headers["grpc-timeout"];
       if (grpc !== undefined) timeoutMs = Math.min(timeoutMs, parseTimeout(String(grpc)));
     } catch (error) {
-      return refuse(400, ServiceError.from(error));
+      const wrong = ServiceError.from(error);
+      if (wrong.code === "internal") reportError(state.root, wrong);
+      return refuse(wrong.code === "internal" ? 500 : 400, wrong);
     }
-    const { socket } = req;
-    const peer = plainAddress(socket.remoteAddress);
     const contentLength = head.transferEncoding === undefined ? head.contentLength : undefined;
     const fields = rewriteFields(req.rawHeaders, {
       origin: {
         peer,
         host: asked,
         // What stands for the socket of HTTP/2 knows its properties only when they are read.
-        proto: (socket as Partial<TLSSocket>).encrypted === true ? "https" : "http",
+        proto: (req.socket as Partial<TLSSocket>).encrypted === true ? "https" : "http",
         prefix: settings.rewrite === settings.prefix ? "" : settings.prefix,
       },
-      trusted: settings.trusts(peer),
+      trusted,
       via: settings.via,
       version: req.httpVersionMajor === 1 ? req.httpVersion : "2",
       contentLength,
@@ -188,7 +192,8 @@ export class MountedProxy implements MountedProtocol {
     // Only HTTP/2's request insists on being heard.
     req.on("error", () => {});
     const state = this.#state;
-    const responseBytes = sendError(state, req, res, head, error, status, extra);
+    const own = req.httpVersionMajor === 1 ? extra : [];
+    const responseBytes = sendError(state, req, res, head, error, status, own);
     const { observers, root } = state;
     observers.get(undefined)?.begin(undefined, root, root.clock.now()).end({
       method: undefined,

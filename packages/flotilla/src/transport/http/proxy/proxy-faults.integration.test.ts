@@ -73,6 +73,28 @@ test("what could not be sent goes to another instance, whatever its verb and bod
   }
 });
 
+test("over HTTP/2, too: a body is not read before there is a connection", async (t) => {
+  const server = createServer((req, res) => {
+    let bytes = 0;
+    req.on("data", (chunk: Buffer) => {
+      bytes += chunk.byteLength;
+    });
+    req.on("end", () => res.end(`served ${bytes}`));
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => server.close());
+  const good = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const bad = "http://127.0.0.1:1";
+  const { port } = await proxied(t, {
+    to: [bad, good],
+    client: { http2: true },
+    channel: { balance: rather(bad), slowStart: false, ejection: false },
+  });
+  const answer = await fetch(`http://127.0.0.1:${port}/`, { method: "POST", body: "x".repeat(100_000) });
+  assert.equal(await answer.text(), "served 100000");
+});
+
 /** Breaks off after each request it has read; counts them. */
 async function breaking(t: Parameters<typeof upstream>[0], seen: string[]): Promise<Upstream> {
   return rawUpstream(t, (socket, received) => {
