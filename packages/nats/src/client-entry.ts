@@ -56,8 +56,7 @@ export function sendCancel(link: Link, { cancelSubject, reply }: Pick<ClientEntr
 
 /** The header lines of a request. JSON need not be said. */
 export function requestLines(headers: MetadataRecord): string {
-  if (headers["content-type"] !== JSON_TYPE) return headerLines(headers);
-  return headerLines({ ...headers, "content-type": undefined });
+  return headerLines(headers, "", headers["content-type"] === JSON_TYPE ? "content-type" : "");
 }
 
 /** Nobody listens to the subject: what the broker says at once. */

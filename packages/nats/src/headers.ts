@@ -51,12 +51,16 @@ export function headerLine(name: string, value: string): string {
   return `${name}: ${LINE_BREAK.test(value) ? value.replace(/[\r\n]+/g, " ") : value}\r\n`;
 }
 
-/** Metadata as header lines. Names that mean something to NATS or to this transport are not the caller's to set. */
-export function headerLines(record: MetadataRecord, prefix = ""): string {
+/**
+ * Metadata as header lines. Names that mean something to NATS or to this transport are not the caller's to set.
+ *
+ * @param except - a name that is left out.
+ */
+export function headerLines(record: MetadataRecord, prefix = "", except = ""): string {
   let text = "";
   for (const name in record) {
     const value = record[name];
-    if (value === undefined || isReserved(name)) continue;
+    if (value === undefined || name === except || isReserved(name)) continue;
     if (typeof value === "string") text += headerLine(prefix + name, value);
     else for (const one of value) text += headerLine(prefix + name, one);
   }

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { connect as connectRelayed, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -15,6 +14,7 @@ import { natsClient } from "./client.ts";
 import { nats } from "./server.ts";
 import { anything, clientOf, failureOf, Gate } from "./test-fixtures/bed.ts";
 import { TestNats } from "./test-fixtures/nats-server.ts";
+import { Relay } from "./test-fixtures/relay.ts";
 
 const skip = await skipWithout("nats-server");
 const quiet = { admin: false, onEvent() {}, onError() {} } as const;
@@ -86,34 +86,51 @@ describe("hosts and clients", { skip }, () => {
       ],
       background(),
     );
-    const sockets: Socket[] = [];
-    const relay = createServer((near) => {
-      const far = connectRelayed(broker.port, "127.0.0.1");
-      near.pipe(far).pipe(near);
-      for (const socket of [near, far]) {
-        sockets.push(socket);
-        socket
-          .on("error", () => {})
-          .on("close", () => {
-            near.destroy();
-            far.destroy();
-          });
-      }
-    });
-    await new Promise<void>((resolve) => relay.listen(0, "127.0.0.1", resolve));
-    const { port } = relay.address() as { port: number };
-    const connection = natsClient({ maxReconnectMs: 10 }).connect(`nats://127.0.0.1:${port}`);
+    const relay = await Relay.open(broker.port);
+    const connection = natsClient({ maxReconnectMs: 10 }).connect(relay.address);
     t.after(async () => {
       await connection.close();
       await listening.close();
-      relay.close();
+      await relay.close();
     });
     const failure = failureOf(clientOf(Counter, connection).add(background(), { n: 1 }));
     await begun.open;
-    for (const socket of sockets.splice(0)) socket.destroy();
+    relay.cut();
     assert.equal((await failure).code, "unavailable");
     await canceled.open;
     await until("nothing is in flight", () => listening.inFlight === 0);
+  });
+
+  test("an answer that is ready while the server has no connection is sent when it has one again", async (t) => {
+    const relay = await Relay.open(broker.port);
+    const begun = new Gate();
+    const done = new Gate();
+    const listening = await nats({ servers: relay.address, maxReconnectMs: 20 }).listen(
+      [
+        implement(Counter, {
+          async add() {
+            begun.set();
+            await done.open;
+            return { by: "a server that was away" };
+          },
+        }),
+      ],
+      background(),
+    );
+    const connection = natsClient().connect(broker.address);
+    t.after(async () => {
+      await connection.close();
+      await listening.close();
+      await relay.close();
+    });
+    const answer = clientOf(Counter, connection).add(background(), { n: 1 });
+    await begun.open;
+    await relay.stop();
+    await until("the server has lost its connection", () => listening.connections === 0);
+    done.set();
+    await until("the answer is ready", () => listening.inFlight === 0);
+    await relay.start();
+    assert.deepEqual(await answer, { by: "a server that was away" });
   });
 
   test("over TLS, and only with a certificate that is trusted", { skip: opensslMissing }, async (t) => {

@@ -12,6 +12,13 @@ const CONFIRM_EVERY_BYTES = 1024 * 1024;
 /** What a message costs beside its payload, about. */
 const OVERHEAD_BYTES = 64;
 
+/** A message that waits for the connection to be back. */
+interface Kept {
+  readonly subject: string;
+  readonly payload: Uint8Array;
+  readonly headers: EncodedHeaders | undefined;
+}
+
 /** Told of what happens to a {@link Link}. */
 export interface LinkUser {
   /** The broker was reached for the first time, or after the connection had been given up. Subscribe here. */
@@ -42,6 +49,8 @@ export class Link {
   #sentBytes = 0;
   #takenBytes = 0;
   #confirming = false;
+  #kept: Kept[] = [];
+  #keptBytes = 0;
 
   constructor(address: string, servers: readonly string[], settings: NatsSettings, user: LinkUser, random: Random) {
     this.address = address;
@@ -119,6 +128,7 @@ export class Link {
       else if (status.type === "reconnect") {
         this.#up = true;
         this.#delayMs = this.#firstDelayMs;
+        this.#sendKept();
         this.#user.restored?.();
       } else if (status.type === "error" && status.error instanceof PermissionViolationError) {
         if (status.error.operation === "publish") this.#user.forbidden?.(status.error.subject);
@@ -157,6 +167,28 @@ export class Link {
     connection.publish(subject, payload, options);
     this.#sentBytes += payload.length + OVERHEAD_BYTES;
     if (this.#sentBytes - this.#takenBytes > CONFIRM_EVERY_BYTES && !this.#confirming) void this.#confirm();
+  }
+
+  /**
+   * Sends what somebody waits for who may have a connection still: an answer, an acknowledgement. Kept until there is a connection again, as
+   * long as all that waits is within `maxPendingBytes`; what goes beyond it is lost.
+   */
+  answer(subject: string, payload: Uint8Array, headers: EncodedHeaders | undefined): void {
+    if (!this.reconnecting) return this.send(subject, payload, undefined, headers);
+    const bytes = payload.length + (headers?.size ?? 0) + OVERHEAD_BYTES;
+    if (this.#keptBytes + bytes > this.#settings.maxPendingBytes) return;
+    this.#keptBytes += bytes;
+    this.#kept.push({ subject, payload, headers });
+  }
+
+  #sendKept(): void {
+    const kept = this.#kept;
+    this.#kept = [];
+    this.#keptBytes = 0;
+    for (const { subject, payload, headers } of kept) {
+      // Another broker of the cluster may take less.
+      if (payload.length + (headers?.size ?? 0) <= this.maxPayload) this.send(subject, payload, undefined, headers);
+    }
   }
 
   async #confirm(): Promise<void> {
@@ -199,6 +231,7 @@ export class Link {
     const connection = this.#connection;
     this.#up = false;
     this.#connection = undefined;
+    this.#kept = [];
     await connection?.close();
   }
 }

@@ -220,6 +220,58 @@ describe("a broker that is killed", { skip, timeout: 60_000 }, () => {
     assert.deepEqual(await clientOf(Echo, connection).say(background(), { n: 1 }), { n: 1 });
   });
 
+  test("in a cluster, calls cross it, and a server whose broker is killed goes on at the other", async (t) => {
+    const [near, far] = await TestNats.cluster();
+    const ended: string[] = [];
+    let begun = 0;
+    const done = new Gate();
+    const echo = implement(Echo, {
+      say: (_ctx, request) => request,
+      async hang(ctx) {
+        begun++;
+        ctx.signal.addEventListener("abort", () => ended.push(ctx.err!.code));
+        await done.open;
+        return {};
+      },
+      async *chat(_ctx, requests) {
+        yield* requests;
+      },
+    });
+    const listener = nats({ servers: far.address, broker: { name: "server" }, ...quick });
+    const listening = await listener.listen([echo], background());
+    const connection = natsClient(quick).connect(near.address);
+    t.after(async () => {
+      await connection.close();
+      await listening.close();
+      await near.stop();
+      await far.stop();
+    });
+    const calls = clientOf(Echo, connection);
+    // The brokers tell each other who serves.
+    await untilServed(() => calls.say(background(), { n: 1 }));
+    const requests = async function* (): AsyncGenerator<{ n: number }> {
+      for (let n = 0; n < 100; n++) yield { n };
+    };
+    const echoed: number[] = [];
+    for await (const { n } of calls.chat(background(), requests())) echoed.push(n);
+    assert.deepEqual(echoed, [...Array(100).keys()]);
+
+    const abandoned = withCancel(background());
+    const failure = failureOf(calls.hang(abandoned, {}));
+    await until("it has begun", () => begun === 1);
+    abandoned.cancel();
+    assert.equal((await failure).code, "canceled");
+    await until("its handler is cancelled across the cluster", () => ended.length === 1);
+
+    const answer = calls.hang(withTimeout(background(), 20_000), {});
+    await until("it has begun", () => begun === 2);
+    await far.kill();
+    await until("the server is at the other broker", () => listening.connections === 1);
+    await untilServed(() => calls.say(background(), { n: 2 }));
+    done.set();
+    assert.deepEqual(await answer, {}, "what was begun before is answered after");
+  });
+
   test("JetStream: thousands of messages, the broker killed twice meanwhile: each is handled, none is lost", async (t) => {
     const broker = await TestNats.start();
     const MESSAGES = 3000;

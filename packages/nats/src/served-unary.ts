@@ -44,7 +44,7 @@ export class ServedUnary implements Caller {
     const head = lines === "" ? undefined : new EncodedHeaders(lines);
     const { link } = this.#calls;
     const size = payload.length + (head?.size ?? 0);
-    if (size <= link.maxPayload) link.send(this.#reply, payload, undefined, head);
+    if (size <= link.maxPayload) link.answer(this.#reply, payload, head);
     else sendError(this.#calls, this.#reply, errorText(tooLarge("the answer", size, link.maxPayload)), "");
   }
 

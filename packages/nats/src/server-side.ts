@@ -39,7 +39,7 @@ export function sendError(calls: ServerSide, reply: string, text: string, lines:
   const head = new EncodedHeaders(all);
   const payload = Buffer.from(text);
   const { link } = calls;
-  if (payload.length + head.size <= link.maxPayload) link.send(reply, payload, undefined, head);
+  if (payload.length + head.size <= link.maxPayload) link.answer(reply, payload, head);
   // Without its details, then; what is left is short.
   else sendError(calls, reply, JSON.stringify({ code: known, message: message.slice(0, MAX_HEADER_MESSAGE) }), "");
 }

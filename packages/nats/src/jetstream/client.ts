@@ -111,7 +111,8 @@ class Publishing implements ClientEntry {
     const { timeoutMs } = calls.settings.wire;
     this.giveUpAtMs = headers["connect-timeout-ms"] === undefined ? calls.clock.now() + timeoutMs : Infinity;
     // How long the caller waits for the stream says nothing to who reads it.
-    this.#headers = { ...headers, "connect-timeout-ms": undefined };
+    headers["connect-timeout-ms"] = undefined;
+    this.#headers = headers;
     this.#id = `${method.procedure}:${single(headers, IDEMPOTENCY_KEY) ?? nuid.next()}`;
   }
 

@@ -1,10 +1,23 @@
 import type { Msg } from "@nats-io/nats-core";
-import { ServiceError } from "flotilla/errors";
+import type { Clock, Timer } from "flotilla/clock";
+import { detailTypes, type ErrorInfo, FLOTILLA_DOMAIN, findDetail, ServiceError } from "flotilla/errors";
 import { type Caller, fromConnectError } from "flotilla/wire";
 import type { Link } from "../link.ts";
 
 /** Codes that another delivery would end with as well. */
 const PERMANENT: ReadonlySet<string> = new Set(["invalid_argument", "unimplemented", "out_of_range"]);
+
+/**
+ * Codes of what passes. With these `retry.never` means that no caller shall try at once again, as calls say that were retried in vain further
+ * down; a later delivery is another matter.
+ */
+const PASSING: ReadonlySet<string> = new Set([
+  "aborted",
+  "canceled",
+  "deadline_exceeded",
+  "resource_exhausted",
+  "unavailable",
+]);
 
 const ACK = Buffer.from("+ACK");
 const NAK = Buffer.from("-NAK");
@@ -32,11 +45,14 @@ export function placeOf(reply: string | undefined): Place | undefined {
 /** What a listener does with messages that failed. */
 export interface DeliveryOwner {
   readonly link: Link;
+  readonly clock: Clock;
   readonly maxDeliveries: number;
   /** How long the next delivery is to wait, milliseconds. */
   backoffMs(deliveries: number): number;
   /** Whether it is about to go: others shall have the message at once. */
   readonly closing: boolean;
+  /** Hands the message to its handler. Never throws. */
+  handle(delivery: Delivery): void;
   /** Puts the message where dead letters go. Rejects when that cannot be. */
   bury(msg: Msg, place: Place, error: ServiceError): Promise<void>;
   /** The message is out of hand. */
@@ -48,6 +64,8 @@ export class Delivery implements Caller {
   readonly msg: Msg;
   readonly place: Place;
   readonly #owner: DeliveryOwner;
+  #refusals = 0;
+  #later: Timer | undefined;
   #over = false;
 
   constructor(msg: Msg, place: Place, owner: DeliveryOwner) {
@@ -87,10 +105,34 @@ export class Delivery implements Caller {
     if (this.#over) return;
     const owner = this.#owner;
     const { deliveries } = this.place;
-    if (PERMANENT.has(error.code) || error.retry?.never === true) void this.#bury(error);
+    const hopeless = PERMANENT.has(error.code) || (error.retry?.never === true && !PASSING.has(error.code));
+    if (hopeless) void this.#bury(error);
     else if (owner.closing) this.giveBack();
+    else if (isRefusal(error)) this.#postpone(error);
     else if (deliveries >= owner.maxDeliveries) void this.#bury(error);
     else this.giveBack(Math.max(error.retry?.afterMs ?? 0, owner.backoffMs(deliveries)));
+  }
+
+  /**
+   * What a policy refuses has been tried by nobody: it stays in hand until it is taken, so that no more is asked for than can be handled, and counts
+   * as one delivery.
+   */
+  #postpone(error: ServiceError): void {
+    const owner = this.#owner;
+    const delayMs = Math.max(error.retry?.afterMs ?? 0, owner.backoffMs(++this.#refusals));
+    this.#later = owner.clock.schedule(delayMs, () => {
+      this.#later = undefined;
+      owner.handle(this);
+    });
+    this.#later.unref();
+  }
+
+  /** Gives the message back if it waits to be handled. */
+  leave(): void {
+    if (this.#later === undefined) return;
+    this.#later.cancel();
+    this.#later = undefined;
+    this.giveBack();
   }
 
   async #bury(error: ServiceError): Promise<void> {
@@ -106,9 +148,14 @@ export class Delivery implements Caller {
   #say(word: Uint8Array): void {
     if (this.#over) return;
     this.#over = true;
-    this.#owner.link.send(this.msg.reply!, word, undefined, undefined);
+    this.#owner.link.answer(this.msg.reply!, word, undefined);
     this.#owner.settled(this);
   }
+}
+
+/** Whether a policy of Flotilla's, here or further down, has refused: for load, rate, time. */
+function isRefusal(error: ServiceError): boolean {
+  return PASSING.has(error.code) && findDetail<ErrorInfo>(error, detailTypes.errorInfo)?.domain === FLOTILLA_DOMAIN;
 }
 
 /** A message that no handler may have any more: it was delivered too often, without a word of how that ended. */

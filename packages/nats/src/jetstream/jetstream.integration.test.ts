@@ -5,11 +5,14 @@ import { headers, type NatsConnection } from "@nats-io/transport-node";
 import { systemClock } from "flotilla/clock";
 import { background, type Context, withTimeout } from "flotilla/context";
 import { contract, type Implementation, type Schema, serverStream, unary } from "flotilla/contract";
-import { ServiceError } from "flotilla/errors";
+import type { Middleware } from "flotilla/endpoint";
+import { errorInfo, FLOTILLA_DOMAIN, ServiceError } from "flotilla/errors";
 import { serverCall, withHeaders, withResponseObserver } from "flotilla/metadata";
-import { implement } from "flotilla/service";
+import { host, implement } from "flotilla/service";
 import { until } from "flotilla/testing";
 import { skipWithout } from "../../../../scripts/servers.ts";
+import { natsClient } from "../client.ts";
+import { nats } from "../server.ts";
 import { anything, clientOf, failureOf, Gate } from "../test-fixtures/bed.ts";
 import { TestNats } from "../test-fixtures/nats-server.ts";
 import { jetstreamClient } from "./client.ts";
@@ -122,7 +125,9 @@ describe("JetStream", { skip }, () => {
     const at: number[] = [];
     await consume({
       placed() {
-        if (at.push(systemClock.now()) < 4) throw new ServiceError("unavailable", "the bank is closed");
+        // As a call says that was retried in vain further down.
+        const retry = { never: true };
+        if (at.push(systemClock.now()) < 4) throw new ServiceError("unavailable", "the bank is closed", { retry });
         return {};
       },
     });
@@ -390,20 +395,60 @@ describe("JetStream", { skip }, () => {
     await until("it is handled", () => handled === 1);
   });
 
+  test("what a policy refuses stays in hand until it is taken, and counts as one delivery", async (t) => {
+    const { Orders, stream, publish, left, dead } = await bed(t);
+    let refused = 0;
+    const handled: string[] = [];
+    const refusing: Middleware = (next) => (inner, request) => {
+      if (++refused % 8 === 0) return next(inner, request);
+      const details = [errorInfo({ reason: "OVERLOADED", domain: FLOTILLA_DOMAIN })];
+      return Promise.reject(new ServiceError("unavailable", "overloaded", { details, retry: { never: true } }));
+    };
+    const methods = {
+      placed: (_ctx: Context, { id }: Order) => {
+        handled.push(id);
+        return {};
+      },
+      paid: () => ({}),
+    };
+    const options = { servers: broker.address, stream, backoffMs: 5, maxBackoffMs: 10, maxDeliveries: 2 };
+    const listening = await jetstream(options).listen([implement(Orders, methods, { use: [refusing] })], ctx);
+    t.after(() => listening.close());
+    await publish(ctx, { id: "patient" });
+    await until("it is handled", () => handled.length === 1);
+    await settled(left);
+    assert.deepEqual(await dead(), []);
+
+    // One that waits is given back at once when the listener goes.
+    await listening.close();
+    const slow = await jetstream({ ...options, backoffMs: 600_000, maxBackoffMs: 600_000 }).listen(
+      [implement(Orders, methods, { use: [refusing] })],
+      ctx,
+    );
+    t.after(() => slow.close());
+    const before = refused;
+    await publish(ctx, { id: "waiting" });
+    await until("it is refused", () => refused > before);
+    await slow.close();
+    const other = await jetstream(options).listen([implement(Orders, methods)], ctx);
+    t.after(() => other.close());
+    await until("another has it", () => handled.length === 2);
+  });
+
   test("a message whose process is gone each time is given up, and no handler has it again", async (t) => {
     const { Orders, stream, consume, publish, manager, left, dead } = await bed(t);
     await (await consume({})).close();
     await publish(ctx, { id: "poison" });
     const durable = `workers-${Orders.name.replaceAll(".", "-")}`;
     const consumer = await manager.jetstream().consumers.get(stream, durable);
-    for (let delivery = 1; delivery <= 3; delivery++) {
+    for (let delivery = 1; delivery <= 6; delivery++) {
       const msg = await consumer.next({ expires: 5000 });
       assert.equal(msg?.info.deliveryCount, delivery);
       msg?.nak();
     }
     await consume({ placed: () => assert.fail("called") }, { maxDeliveries: 3 });
     await untilAsync("it is dead", async () => (await dead()).length === 1);
-    assert.match((await dead())[0]!.reason, /^aborted: delivered 3 times, and never ended/);
+    assert.match((await dead())[0]!.reason, /^aborted: delivered 6 times, and never ended/);
     await settled(left);
   });
 
@@ -506,6 +551,35 @@ describe("JetStream", { skip }, () => {
     assert.equal(msg?.headers?.get("x-tenant"), "acme");
     assert.ok(msg?.headers?.get("Nats-Msg-Id").startsWith(`${Orders.name}/placed:`));
     assert.ok(plain.info !== undefined);
+  });
+
+  test("one host answers calls and handles messages: the listener is told which contracts are its own", async (t) => {
+    const { Orders, stream, publish } = await bed(t);
+    const Ask = contract("shop.v1.Price", {
+      ask: unary({ input: anything<Order>(), output: anything<{ v: number }>() }),
+    });
+    let handled = 0;
+    const placed = (): object => {
+      handled++;
+      return {};
+    };
+    const shop = await host({
+      name: "shop",
+      serve: [implement(Ask, { ask: () => ({ v: 7 }) }), implement(Orders, { placed, paid: () => ({}) })],
+      listen: [nats({ servers: broker.address }), jetstream({ servers: broker.address, stream, services: [Orders] })],
+      admin: false,
+      onEvent() {},
+    }).start();
+    const connection = natsClient().connect(broker.address);
+    t.after(async () => {
+      await connection.close();
+      await shop.stop();
+    });
+    assert.deepEqual(await clientOf(Ask, connection).ask(ctx, { id: "x" }), { v: 7 });
+    await publish(ctx, { id: "o-1" });
+    await until("it is handled", () => handled === 1);
+    const other = jetstream({ servers: broker.address, stream, services: [{ name: "not.Served" }] });
+    await assert.rejects(other.listen([], ctx), /jetstream: services names not\.Served, which the host does not serve/);
   });
 
   test("methods that stream are refused, and options that are not legal, by name", async (t) => {

@@ -20,6 +20,8 @@ export interface JetStreamOptions
   readonly servers?: string | readonly string[];
   /** The stream that holds the messages: letters, digits, `-` and `_`. */
   readonly stream: string;
+  /** The contracts whose messages are handled, for a host that serves others beside. Default: all that it serves. */
+  readonly services?: readonly { readonly name: string }[];
   /** Who reads it: each group gets every message, and its processes share them. Letters, digits, `-` and `_`. Default `workers`. */
   readonly group?: string;
   /**
@@ -45,6 +47,8 @@ export interface JetStreamOptions
 /** What {@link JetStreamOptions} come to. */
 export interface JetStreamSettings extends NatsSettings {
   readonly stream: string;
+  /** Names; undefined for all. */
+  readonly services: readonly string[] | undefined;
   readonly group: string;
   readonly create: Partial<StreamConfig> | false;
   readonly maxInFlight: number;
@@ -90,7 +94,19 @@ export function settleJetStream(options: JetStreamOptions): JetStreamSettings {
   if (!(ackWaitMs >= 1000)) throw new TypeError(`jetstream: ackWaitMs must be 1000 or more, got ${ackWaitMs}`);
   const common = settleEvents("jetstream", rest);
   const wire = { ...common.wire, maxConcurrentCalls: Infinity };
-  const own = { stream, group, create, maxInFlight, maxAckPending, ackWaitMs, maxDeliveries, backoffMs, maxBackoffMs };
+  const services = options.services?.map(({ name }) => name);
+  const own = {
+    stream,
+    services,
+    group,
+    create,
+    maxInFlight,
+    maxAckPending,
+    ackWaitMs,
+    maxDeliveries,
+    backoffMs,
+    maxBackoffMs,
+  };
   return { ...common, wire, ...own, deadLetters };
 }
 

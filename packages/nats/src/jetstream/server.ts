@@ -1,5 +1,5 @@
 import type { Msg, NatsConnection } from "@nats-io/nats-core";
-import { type Random, systemRandom, type Timer } from "flotilla/clock";
+import { type Clock, type Random, systemRandom, type Timer } from "flotilla/clock";
 import type { Context } from "flotilla/context";
 import { type Listener, type Listening, reportError, type Service } from "flotilla/endpoint";
 import { ServiceError } from "flotilla/errors";
@@ -29,7 +29,7 @@ const PREPARE_AGAIN_MS = 2000;
  * ```
  *
  * A message is acknowledged when its handler has succeeded: each is handled at least once. What fails is delivered again, later each time; what cannot
- * be read, what says `retry.never`, and what has failed too often goes to the dead letters, with the reason in its headers.
+ * be read, what fails for good (`retry.never`), and what has failed too often goes to the dead letters, with the reason in its headers.
  *
  * @throws TypeError when an option is not legal, naming it.
  */
@@ -79,8 +79,7 @@ class Consuming implements Listening, LinkUser, DeliveryOwner {
     this.#settings = settings;
     this.#root = root;
     this.#random = random;
-    // What comes with a middleware of the host answers questions, which nobody asks of a stream.
-    const handled = services.filter(({ observed }) => observed !== false);
+    const handled = handledOf(services, settings.services);
     this.#services = handled.map(({ name }) => name);
     for (const { info } of handled.flatMap(({ methods }) => methods)) {
       checkOneWay("jetstream", info);
@@ -97,6 +96,10 @@ class Consuming implements Listening, LinkUser, DeliveryOwner {
 
   get connections(): number {
     return this.link.up ? 1 : 0;
+  }
+
+  get clock(): Clock {
+    return this.#root.clock;
   }
 
   get maxDeliveries(): number {
@@ -169,7 +172,12 @@ class Consuming implements Listening, LinkUser, DeliveryOwner {
     if (place === undefined) return puller.release();
     const delivery = new Delivery(msg, place, this);
     this.#deliveries.set(delivery, puller);
-    if (place.deliveries > this.maxDeliveries) return delivery.failed(neverEnded(place.deliveries - 1));
+    // Those that were given back count as well: so there are twice as many before nobody may try any more.
+    if (place.deliveries > 2 * this.maxDeliveries) return delivery.failed(neverEnded(place.deliveries - 1));
+    this.handle(delivery);
+  }
+
+  handle(delivery: Delivery): void {
     try {
       this.#handle(delivery);
     } catch (error) {
@@ -240,7 +248,9 @@ class Consuming implements Listening, LinkUser, DeliveryOwner {
   }
 
   async #drain(): Promise<void> {
+    this.closing = true;
     this.#preparing?.cancel();
+    for (const delivery of this.#deliveries.keys()) delivery.leave();
     for (const puller of this.#pullers) puller.stop();
     // Until the broker has heard of it, messages come still, and are given back.
     await this.link.flush(this.#root.clock);
@@ -257,13 +267,23 @@ class Consuming implements Listening, LinkUser, DeliveryOwner {
   }
 
   async #close(cause: unknown): Promise<void> {
-    this.closing = true;
     const drained = this.drain();
     await this.#serving.close(cause);
     await drained;
     this.#working?.cancel();
     await this.link.close(this.#root.clock);
   }
+}
+
+/** @throws TypeError when one is asked for that is not served. */
+function handledOf(services: readonly Service[], wanted: readonly string[] | undefined): readonly Service[] {
+  // What comes with a middleware of the host answers questions, which nobody asks of a stream.
+  if (wanted === undefined) return services.filter(({ observed }) => observed !== false);
+  return wanted.map((name) => {
+    const found = services.find((service) => service.name === name);
+    if (found === undefined) throw new TypeError(`jetstream: services names ${name}, which the host does not serve`);
+    return found;
+  });
 }
 
 /** The headers of a message as they came, if they can be read. */

@@ -1,7 +1,6 @@
 // Calls of every fate over a connection that is cut again and again, and connections that are opened and closed; then everything is closed. Prints
 // what is in use after each round, and what is left at the end. Argument: what is asked, as JSON.
 import { getEventListeners } from "node:events";
-import { connect as connectSocket, createServer, type Socket } from "node:net";
 import { background, sleep, withCancel, withTimeout } from "flotilla/context";
 import { bidiStream, clientStream, contract, serverStream, unary } from "flotilla/contract";
 import { ServiceError } from "flotilla/errors";
@@ -10,6 +9,7 @@ import { until } from "flotilla/testing";
 import { natsClient } from "../client.ts";
 import { nats } from "../server.ts";
 import { anything, clientOf } from "./bed.ts";
+import { Relay } from "./relay.ts";
 
 export interface Asked {
   /** Of the broker. */
@@ -65,30 +65,13 @@ const work = implement(Work, {
   },
 });
 
-/** Stands between the client and the broker, so that their connections can be cut. */
-const sockets = new Set<Socket>();
-const relay = createServer((near) => {
-  const far = connectSocket(port, "127.0.0.1");
-  near.pipe(far).pipe(near);
-  for (const socket of [near, far]) {
-    sockets.add(socket);
-    socket
-      .on("error", () => {})
-      .on("close", () => {
-        sockets.delete(socket);
-        near.destroy();
-        far.destroy();
-      });
-  }
-});
-await new Promise<void>((resolve) => relay.listen(0, "127.0.0.1", resolve));
-const address = relay.address() as { port: number };
+const relay = await Relay.open(port);
 const broker = `nats://127.0.0.1:${port}`;
 const root = withCancel(background());
 const top = withCancel(background());
 const quick = { maxReconnectMs: 1 };
 const listening = await nats({ servers: broker }).listen([work], root);
-const connection = natsClient(quick).connect(`nats://127.0.0.1:${address.port}`);
+const connection = natsClient(quick).connect(relay.address);
 const client = clientOf(Work, connection);
 const outcomes: Record<string, number> = {};
 
@@ -126,7 +109,7 @@ for (let round = 0; round < rounds; round++) {
   for (let cut = 0; cut < cuts; cut++) {
     const under = call(HANGS);
     await until("it is under way", () => listening.inFlight > 0);
-    for (const socket of sockets) socket.destroy();
+    relay.cut();
     await under;
     await until("it is connected again", () => connection.poolState?.().open === 1);
     // A word that is lost with the next connection is lost for good.
@@ -148,7 +131,7 @@ await listening.close();
 const listeners = getEventListeners(top.signal, "abort").length + getEventListeners(root.signal, "abort").length;
 top.cancel();
 root.cancel();
-await new Promise((resolve) => relay.close(resolve));
+await relay.close();
 // What was closed is gone some turns of the event loop later.
 for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve));
 const own = /^(?:PipeWrap|TTYWrap|FSReqCallback|Immediate)$/;

@@ -10,12 +10,28 @@ export class TestNats {
   readonly port: number;
   readonly #store: string;
   readonly #config: string;
+  readonly #jetstream: boolean;
   #server: RunningServer | undefined;
 
-  private constructor(port: number, store: string, config: string) {
+  private constructor(port: number, store: string, config: string, jetstream = true) {
     this.port = port;
+    this.#jetstream = jetstream;
     this.#store = store;
     this.#config = config;
+  }
+
+  /** Two brokers that make a cluster, without JetStream. */
+  static async cluster(): Promise<[TestNats, TestNats]> {
+    const ports = [await freePort(), await freePort()];
+    const routes = ports.map((port) => `"nats://127.0.0.1:${port}"`).join(", ");
+    const part = async (port: number): Promise<TestNats> => {
+      const store = await mkdtemp(join(tmpdir(), "flotilla-nats-"));
+      const config = `cluster { name: "test", listen: "127.0.0.1:${port}", routes: [ ${routes} ] }`;
+      const broker = new TestNats(await freePort(), store, config, false);
+      await broker.up();
+      return broker;
+    };
+    return [await part(ports[0]!), await part(ports[1]!)];
   }
 
   /** @param config - further lines of its configuration. */
@@ -35,7 +51,8 @@ export class TestNats {
   }
 
   async up(): Promise<void> {
-    const text = `listen: "127.0.0.1:${this.port}"\njetstream { store_dir: "${this.#store}" }\n${this.#config}`;
+    const stored = this.#jetstream ? `jetstream { store_dir: "${this.#store}" }` : "";
+    const text = `listen: "127.0.0.1:${this.port}"\n${stored}\n${this.#config}`;
     this.#server = await startServer({
       command: await serverPath("nats-server"),
       args: (folder) => ["-c", join(folder, "nats.conf")],
