@@ -264,6 +264,17 @@ describe("calls through the broker", { skip, timeout: 60_000 }, () => {
     assert.deepEqual(await call("find", { n: 1 }), { n: 1 });
   });
 
+  test("a method whose name does not fit into a message fails its call, and no other", async (t) => {
+    await serving(t);
+    const endless = contract("cargo.v1.Endless", { [`find${"x".repeat(300)}`]: Tracking.spec.find });
+    const connection = amqpClient().connect(rabbit.url);
+    t.after(() => connection.close());
+    const error = await failure(connection.endpoint(endless.methods[0]!)(ctx, { n: 1 }));
+    assert.equal(error.code, "internal");
+    assert.match(error.message, /cannot be written/);
+    assert.deepEqual(await connection.endpoint(Tracking.methods[0]!)(ctx, { n: 1 }), { n: 1 });
+  });
+
   test("a deadline in a hundred years is none to the broker", async (t) => {
     await serving(t);
     const { call } = calling(t);

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import type { Channel, ChannelModel, Message } from "amqplib";
+import { type Channel, type ChannelModel, IllegalOperationError, type Message } from "amqplib";
 import { remainingMs, withTimeout } from "flotilla/context";
 import type { Connection, Connector, Endpoint, MethodInfo } from "flotilla/endpoint";
 import { ServiceError } from "flotilla/errors";
@@ -19,7 +19,7 @@ import {
 import { Batch } from "./batch.ts";
 import { type BrokerOptions, type BrokerSettings, settleBroker } from "./broker.ts";
 import { Link, type LinkUser, watch } from "./link.ts";
-import { bytesOf, textProperty } from "./message.ts";
+import { bytesOf, textProperty, unsendable } from "./message.ts";
 import { CANCEL_EXCHANGE, REPLY_QUEUE } from "./names.ts";
 import { SentCall } from "./sent-call.ts";
 
@@ -157,9 +157,8 @@ class AmqpConnection implements Connection, LinkUser, Way, Acceptor {
       call.sent = true;
       this.#batch!.sent();
     } catch (error) {
-      const why = error instanceof RangeError ? "its headers are too long" : "the connection is being lost";
-      const code = error instanceof RangeError ? "resource_exhausted" : "unavailable";
-      throw new ServiceError(code, `the call was not sent: ${why}`, { cause: error, retry: { unprocessed: true } });
+      if (!(error instanceof IllegalOperationError)) throw unsendable(error);
+      throw unsent(`the connection to ${this.#link.address} is being lost`);
     }
   }
 

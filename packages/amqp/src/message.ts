@@ -94,6 +94,13 @@ export function bytesOf(wire: Wire): Buffer {
   return typeof wire === "string" ? Buffer.from(wire) : Buffer.from(wire.buffer, wire.byteOffset, wire.byteLength);
 }
 
+/** What the client library could not write: headers that do not fit into a frame, or a name that is too long. */
+export function unsendable(error: unknown): ServiceError {
+  if (error instanceof RangeError)
+    return new ServiceError("resource_exhausted", "the headers of the message are too long");
+  return new ServiceError("internal", "the message cannot be written", { cause: error });
+}
+
 function malformed(message: string): ServiceError {
   return new ServiceError("invalid_argument", message);
 }

@@ -1,9 +1,10 @@
-import type { ChannelModel, ConfirmChannel, Options } from "amqplib";
+import { type ChannelModel, type ConfirmChannel, IllegalOperationError, type Options } from "amqplib";
 import { afterFunc, type Context } from "flotilla/context";
 import { ServiceError } from "flotilla/errors";
 import { Batch } from "./batch.ts";
 import type { BrokerSettings } from "./broker.ts";
 import { Link, type LinkUser, watch } from "./link.ts";
+import { unsendable } from "./message.ts";
 
 /** How much may be on its way. */
 export interface OutboxLimits {
@@ -115,12 +116,8 @@ export class Outbox implements LinkUser {
       this.#batch!.sent();
     } catch (error) {
       this.#unconfirmed--;
-      if (error instanceof RangeError) {
-        this.#end(outgoing, new ServiceError("resource_exhausted", "the headers of the message are too long"));
-      } else {
-        // The connection is being lost.
-        this.#lost.push(outgoing);
-      }
+      if (error instanceof IllegalOperationError) this.#lost.push(outgoing);
+      else this.#end(outgoing, unsendable(error));
     }
   }
 
