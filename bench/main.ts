@@ -6,6 +6,7 @@ import { studyToJson, studyToTable, toJson, toTable } from "./lib/report.ts";
 import { runScenario } from "./lib/run.ts";
 import type { Scenario, Study } from "./lib/scenario.ts";
 import { runSoak, soaks } from "./lib/soak.ts";
+import { amqpScenarios } from "./scenarios/amqp.ts";
 import { balance } from "./scenarios/balance.ts";
 import { chain } from "./scenarios/chain.ts";
 import { client } from "./scenarios/client.ts";
@@ -17,6 +18,7 @@ import { http } from "./scenarios/http.ts";
 import { natsScenarios } from "./scenarios/nats.ts";
 import { overload } from "./scenarios/overload.ts";
 import { policies } from "./scenarios/policies.ts";
+import { proxy } from "./scenarios/proxy.ts";
 import { telemetry } from "./scenarios/telemetry.ts";
 import { telemetryCollector } from "./scenarios/telemetry-collector.ts";
 import { telemetryExport } from "./scenarios/telemetry-export.ts";
@@ -24,6 +26,7 @@ import { telemetryExport } from "./scenarios/telemetry-export.ts";
 /** Every scenario: one file each in scenarios/. */
 const scenarios: readonly (Scenario | Study)[] = [
   http,
+  proxy,
   client,
   full,
   chain,
@@ -36,6 +39,7 @@ const scenarios: readonly (Scenario | Study)[] = [
   telemetryExport,
   telemetryCollector,
   ...grpcScenarios,
+  ...amqpScenarios,
   ...natsScenarios,
 ];
 

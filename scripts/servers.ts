@@ -21,6 +21,8 @@ const packages = {
   prometheus: "prometheus",
   promtool: "prometheus",
   "python3 with grpc": "python3-grpcio",
+  "python3 with pika": "python3-pika",
+  "rabbitmq-server": "rabbitmq-server",
   "redis-server": "redis-server",
   wrk: "wrk",
 } as const;

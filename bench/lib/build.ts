@@ -7,7 +7,7 @@ const root = join(import.meta.dirname, "..", "..");
 /** Builds the `dist` of what the rows measure, and says so when it did not build cleanly. */
 export function buildFlotilla(progress: (text: string) => void): void {
   // The toolkit first: the others are compiled against it.
-  for (const name of ["flotilla", "nats"]) build(name, progress);
+  for (const name of ["flotilla", "amqp", "nats"]) build(name, progress);
 }
 
 function build(name: string, progress: (text: string) => void): void {

@@ -36,6 +36,10 @@ function treeOf(collector: Collector, n: number): string[] {
   return lines;
 }
 
+function attribute({ attributes }: CollectedSpan, name: string): unknown {
+  return attributes[attributes.indexOf(name) + 1];
+}
+
 const brief = ({ service, name, spanId, parentSpanId }: CollectedSpan) => ({ service, name, spanId, parentSpanId });
 
 test("the spans of one booking, made in the gateway, booking and routing, are one tree without a gap", async () => {
@@ -106,6 +110,16 @@ test("the spans of one booking, made in the gateway, booking and routing, are on
     "      booking client verify",
     "        routing server verify",
   ]);
+
+  // Booking asks routing by gRPC.
+  const verified = collector
+    .traces()
+    .flat()
+    .filter(({ traceId: id, name }) => id === traceparent(3).slice(3, 35) && name.endsWith("/verify"));
+  assert.deepEqual(
+    verified.map((span) => attribute(span, "rpc.system.name")),
+    ["grpc", "grpc"],
+  );
 
   const streams = collector.traces().filter((spans) => spans.some(({ name }) => name.endsWith("Shipping/offers")));
   assert.equal(streams.length, 1);

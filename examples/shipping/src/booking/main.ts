@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { systemClock } from "flotilla/clock";
 import { embedded } from "flotilla/discovery";
+import { grpcClient } from "flotilla/grpc";
 import { http } from "flotilla/http";
 import { channel, client, host, implement } from "flotilla/service";
 import { telemetry } from "flotilla/telemetry";
@@ -21,7 +22,9 @@ const registry = embedded({ dir: settings.registry });
 const observed = telemetry({ service: "booking", metrics: { histograms: "exponential" } });
 
 const contexts = channel({ discover: registry, telemetry: observed });
-const routing = client(Routing, contexts);
+// Asked most of all, and by few: one connection to each replica carries it. The others of the system call it over HTTP, on the same port.
+const overGrpc = channel({ discover: registry, transport: grpcClient(), telemetry: observed });
+const routing = client(Routing, overGrpc);
 const tracking = client(Tracking, contexts);
 
 const store = openCargoStore(join(settings.data, "booking.db"));
@@ -36,5 +39,5 @@ await host({
   telemetry: observed,
   register: registry,
   tasks: { reports: reportsToLauncher(observed) },
-  close: [store, contexts, relay],
+  close: [store, contexts, overGrpc, relay],
 }).run();

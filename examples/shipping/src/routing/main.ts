@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { embedded } from "flotilla/discovery";
+import { grpc } from "flotilla/grpc";
 import { http } from "flotilla/http";
 import { host, implement } from "flotilla/service";
 import { telemetry } from "flotilla/telemetry";
@@ -18,7 +19,7 @@ const schedule = store.schedule(settings.seed, () => drawUpSchedule(settings.see
 await host({
   name: "routing",
   serve: [implement(Routing, routingService(schedule))],
-  listen: [http({ port: settings.port })],
+  listen: [http({ port: settings.port, protocols: [grpc()] })],
   telemetry: observed,
   register: embedded({ dir: settings.registry }),
   tasks: { reports: reportsToLauncher(observed) },

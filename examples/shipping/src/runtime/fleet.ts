@@ -99,7 +99,7 @@ export class Fleet {
     for (const service of this.#services) {
       for (let i = 0; i < service.spec.replicas; i++) this.#launch(service, i);
     }
-    const up = this.#until(() => this.#services.every((one) => one.registered.length >= one.spec.replicas));
+    const up = this.#until(() => this.#services.every((one) => processesOf(one) >= one.spec.replicas));
     await Promise.race([up, this.failed]);
   }
 
@@ -110,13 +110,14 @@ export class Fleet {
   }
 
   states(): ServiceState[] {
-    return this.#services.map(({ spec, children, past, restarts, registered }) => {
+    return this.#services.map((service) => {
+      const { spec, children, past, restarts } = service;
       const alive = children.filter((child) => child?.running === true);
       const parts = [past, ...children.map((child) => child?.served).filter((one) => one !== undefined)];
       return {
         name: spec.name,
         wanted: spec.replicas,
-        instances: registered.length,
+        instances: processesOf(service),
         pids: alive.map((child) => child?.pid ?? 0),
         restarts,
         served: {
@@ -196,6 +197,11 @@ export class Fleet {
       this.#listeners.push(listener);
     });
   }
+}
+
+/** How many processes are registered: one that speaks several protocols is there under an address for each. */
+function processesOf({ registered }: Service): number {
+  return new Set(registered.map(({ metadata }) => metadata?.["pid"])).size;
 }
 
 function inWords({ code, signal }: Exit): string {

@@ -10,20 +10,24 @@ export interface Mirrored {
 }
 
 interface Entry extends Mirrored {
-  readonly registration: Registration;
+  /** What the process is registered under, by id: an address for each protocol. */
+  readonly registrations: Map<string, Registration>;
 }
 
 const ctx = background();
 
 /**
  * Stands between the instances of a service and all who call it: what is registered in one registry, the mirror registers in
- * another, at the address of a proxy.
+ * another, at the address of a proxy. A process that speaks several protocols on one port has one proxy.
  */
 export class Mirror {
   readonly #front: Discovery;
   readonly #service: string;
   readonly #watch: Watch;
+  /** By host and port. */
   readonly #entries = new Map<string, Entry>();
+  /** All that is registered now. */
+  #seen: readonly Instance[] = [];
   /** Nobody is sent there any more, but calls may be on their way. */
   readonly #left: FaultProxy[] = [];
   /** Changes, one after the other. */
@@ -38,18 +42,26 @@ export class Mirror {
     });
   }
 
-  /** What is registered, in the order of the ids. */
+  /** The processes that are registered, in the order of their ids. */
   get all(): readonly Mirrored[] {
     return [...this.#entries.values()].toSorted((a, b) => (a.instance.id < b.instance.id ? -1 : 1));
   }
 
-  /** Gives an instance another address. What is on its way to the old one may end there. */
+  /** Under how many addresses they are. */
+  get addresses(): number {
+    let sum = 0;
+    for (const { registrations } of this.#entries.values()) sum += registrations.size;
+    return sum;
+  }
+
+  /** Gives a process another address. What is on its way to the old one may end there. */
   async move(id: string): Promise<void> {
-    const old = this.#entries.get(id);
-    if (old === undefined) throw new Error(`there is no instance ${id}`);
+    const [at, old] = [...this.#entries].find(([, { instance }]) => instance.id === id) ?? [];
+    if (at === undefined || old === undefined) throw new Error(`there is no instance ${id}`);
     await this.#do(async () => {
-      await this.#register(old.instance);
-      await old.registration.deregister(ctx);
+      this.#entries.delete(at);
+      for (const instance of this.#seen) if (hostOf(instance) === at) await this.#register(instance);
+      for (const registration of old.registrations.values()) await registration.deregister(ctx);
     });
     this.#left.push(old.proxy);
   }
@@ -66,19 +78,38 @@ export class Mirror {
   }
 
   async #follow(instances: readonly Instance[]): Promise<void> {
+    // That of HTTP first, since it is under its id that a process is known.
+    this.#seen = instances.toSorted((a, b) => (a.address > b.address ? -1 : 1));
     const there = new Set(instances.map(({ id }) => id));
-    for (const [id, { registration, proxy }] of this.#entries) {
-      if (there.has(id)) continue;
-      this.#entries.delete(id);
-      await registration.deregister(ctx);
+    for (const [at, { registrations, proxy }] of this.#entries) {
+      for (const [id, registration] of registrations) {
+        if (there.has(id)) continue;
+        registrations.delete(id);
+        await registration.deregister(ctx);
+      }
+      if (registrations.size > 0) continue;
+      this.#entries.delete(at);
       this.#left.push(proxy);
     }
-    for (const instance of instances) if (!this.#entries.has(instance.id)) await this.#register(instance);
+    for (const instance of this.#seen) {
+      const known = this.#entries.get(hostOf(instance))?.registrations.has(instance.id);
+      if (known !== true) await this.#register(instance);
+    }
   }
 
   async #register(instance: Instance): Promise<void> {
-    const proxy = await faultProxy({ to: instance.address });
-    const registration = await this.#front.register(ctx, this.#service, { ...instance, address: proxy.address });
-    this.#entries.set(instance.id, { instance, proxy, registration });
+    const at = hostOf(instance);
+    let entry = this.#entries.get(at);
+    if (entry === undefined) {
+      entry = { instance, proxy: await faultProxy({ to: `http://${at}` }), registrations: new Map() };
+      this.#entries.set(at, entry);
+    }
+    const address = instance.address.replace(at, `127.0.0.1:${entry.proxy.port}`);
+    entry.registrations.set(instance.id, await this.#front.register(ctx, this.#service, { ...instance, address }));
   }
+}
+
+/** Host and port: the same for all protocols of a port. */
+function hostOf({ address }: Instance): string {
+  return new URL(address).host;
 }

@@ -6,6 +6,7 @@ import type { Implementation } from "flotilla/contract";
 import { embedded } from "flotilla/discovery";
 import type { Middleware } from "flotilla/endpoint";
 import { ServiceError } from "flotilla/errors";
+import { grpc } from "flotilla/grpc";
 import { http } from "flotilla/http";
 import { serverCall } from "flotilla/metadata";
 import { concurrencyLimit } from "flotilla/resilience";
@@ -89,7 +90,7 @@ process.once("disconnect", orphaned);
 await host({
   name: "other-routing",
   serve: [implement(NextRouting, next, { use: [authenticate] }), implement(Probe, probe)],
-  listen: [http({ port: settings.port, ...options })],
+  listen: [http({ port: settings.port, protocols: [grpc()], ...options })],
   use: limit === undefined ? [] : [concurrencyLimit({ limit })],
   ...(register === true && { register: embedded({ dir: settings.registry }) }),
   close: [store],

@@ -65,7 +65,8 @@ export async function startProxiedSystem(): Promise<ProxiedSystem> {
   };
   try {
     await fleet.start();
-    await until("all replicas of routing are found", () => mirror.all.length === 3);
+    // Each by HTTP and by gRPC.
+    await until("all replicas of routing are found", () => mirror.all.length === 3 && mirror.addresses === 6);
   } catch (error) {
     await stop().catch(() => {});
     throw error;
@@ -103,7 +104,7 @@ export async function startProxiedSystem(): Promise<ProxiedSystem> {
       log,
     });
     others.add(child);
-    const started = (): string | undefined => / at (https?:\S+), admin/.exec(readFileSync(log, "utf8"))?.[1];
+    const started = (): string | undefined => / at (https?:[^\s,]+), admin/.exec(readFileSync(log, "utf8"))?.[1];
     await until(`${name} has started`, () => started() !== undefined || !child.running);
     const address = started();
     if (address === undefined) throw new Error(`${name} did not start:\n${child.lastWords()}`);

@@ -54,6 +54,34 @@ export interface MountedProtocol {
    * @returns as `request`. Must not throw.
    */
   stream?(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, flags: number, rawHeaders: string[]): boolean;
+  /**
+   * Whether it tells clients itself to send their bodies (`Expect: 100-continue`): what waits for that is offered to it before it is to others.
+   * Default: the listener has told them by the time.
+   */
+  readonly continues?: boolean;
+  /**
+   * Offers a request for which neither a protocol nor the listener serves anything, before it is answered with 404.
+   *
+   * @returns as `request`. Must not throw.
+   */
+  unserved?(req: IncomingMessage, res: ServerResponse): boolean;
+  /**
+   * Whether it takes the connection over for a request that offers to change the protocol (`Upgrade`, HTTP/1.1), which is given to
+   * `upgrade` then. Must not throw. Default: offers are passed over.
+   */
+  upgrades?(req: IncomingMessage): boolean;
+  /**
+   * Takes a connection over: answers with 101 on the socket of `req`, having detached `res` from it, or with anything else by `res`.
+   *
+   * @param head - what came of the other protocol already.
+   */
+  upgrade?(req: IncomingMessage, res: ServerResponse, head: Buffer): void;
+  /**
+   * Whether all that comes to a path is its own: then later protocols are not offered a stream of HTTP/2 for it, and it gets the request.
+   *
+   * @param path - the request target, as it came.
+   */
+  owns?(path: string): boolean;
   /** Calls that have begun and not ended. */
   readonly inFlight: number;
   /** Asks clients to go elsewhere, where the protocol has words of its own for it: HTTP's are the listener's. */

@@ -27,6 +27,8 @@ export interface Listening {
    * them beside `address`. Default none.
    */
   readonly alsoAt?: readonly string[];
+  /** Whether clients call it at its address; false for what only takes messages from a queue, which a host registers nowhere. Default true. */
+  readonly discoverable?: boolean;
   /** Calls that have begun and not ended. */
   readonly inFlight: number;
   /** Connections that are open; left out where there are none. */

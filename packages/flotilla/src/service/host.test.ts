@@ -5,7 +5,7 @@ import type { Context } from "../context/context.ts";
 import { afterFunc, background } from "../context/with.ts";
 import type { Registrar } from "../discovery/discovery.ts";
 import type { LifecycleEvent } from "../endpoint/lifecycle-event.ts";
-import type { Listener } from "../endpoint/transport.ts";
+import type { Listener, Listening } from "../endpoint/transport.ts";
 import { ServiceError } from "../errors/service-error.ts";
 import { TestRegistry } from "../testing/test-registry.ts";
 import { failureOf, Notes } from "../testing/transport-bed.ts";
@@ -99,6 +99,18 @@ function bed(options: Partial<HostOptions> = {}) {
   return { clock, ctx: background(clock), net, registry, steps, events, release, process, notes, cause: () => ended };
 }
 
+/** A listener's own members, without what its class has besides. */
+function bare(listening: Listening): Listening {
+  return {
+    protocol: listening.protocol,
+    address: listening.address,
+    inFlight: 0,
+    discourage: () => listening.discourage(),
+    drain: () => listening.drain(),
+    close: (cause) => listening.close(cause),
+  };
+}
+
 const started = (process: Host): Promise<RunningHost> => process.start();
 
 describe("start", () => {
@@ -130,6 +142,26 @@ describe("start", () => {
     await turn();
     assert.deepEqual(registry.instances(Notes.name), []);
     void stopping.catch(() => {});
+  });
+
+  test("a listener that nobody calls, as one of messages from a queue, is registered nowhere", async () => {
+    const net = memory();
+    const queue: Listener = {
+      protocol: "queue",
+      async listen(services, root) {
+        const listening = await net.listener("queue").listen(services, root);
+        return { ...bare(listening), discoverable: false };
+      },
+    };
+    const { process, registry } = bed({ listen: [queue, net.listener("a")] });
+    const running = await started(process);
+    assert.deepEqual(running.addresses, ["memory://queue", "memory://a"]);
+    assert.deepEqual(
+      registry.instances(Notes.name).map(({ address }) => address),
+      ["memory://a"],
+    );
+    void running.stop().catch(() => {});
+    await turn();
   });
 
   test("an address that is taken fails it, and all that was opened is closed again", async () => {

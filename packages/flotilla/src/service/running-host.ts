@@ -143,7 +143,8 @@ export class Running implements RunningHost {
     const admin = this.#admin === undefined ? {} : { admin: this.#admin.address };
     const unique = `${name}-${randomUUID().slice(0, 8)}`;
     try {
-      const addresses = this.#listening.flatMap(({ address, protocol, alsoAt = [] }) => {
+      const addresses = this.#listening.flatMap(({ address, protocol, alsoAt = [], discoverable = true }) => {
+        if (!discoverable) return [];
         return [address, ...alsoAt].map((one, i) => ({ address: one, protocol: i === 0 ? protocol : schemeOf(one) }));
       });
       for (const [index, { address, protocol }] of addresses.entries()) {

@@ -1,3 +1,4 @@
+import { formatTimeout } from "../../codec/grpc-timeout.ts";
 import type { Context } from "../../context/context.ts";
 import { remainingMs } from "../../context/with.ts";
 import type { MethodInfo } from "../../endpoint/method-info.ts";
@@ -9,7 +10,6 @@ import { currentTrace } from "../../metadata/trace.ts";
 import type { GrpcClientSettings } from "./client-options.ts";
 import { ENCODINGS, jsonCodec, type MessageCodec, protoCodec } from "./codec.ts";
 import { isReserved } from "./status.ts";
-import { formatTimeout } from "./timeout.ts";
 
 type Headers = Record<string, string | string[]>;
 

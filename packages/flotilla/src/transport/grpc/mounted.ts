@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
+import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import { parseTimeout } from "../../codec/grpc-timeout.ts";
 import type { Context } from "../../context/context.ts";
 import { WatchList } from "../../context/watch-list.ts";
 import type { FinishedCall } from "../../endpoint/finished-call.ts";
@@ -8,7 +9,7 @@ import { observersOf } from "../../endpoint/observer.ts";
 import type { Service } from "../../endpoint/service.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { type MetadataRecord, newRecord } from "../../metadata/metadata.ts";
-import { type Carrier, Http2Carrier } from "./carrier.ts";
+import { type Carrier, Http2Carrier, letGo } from "./carrier.ts";
 import { Health } from "./health.ts";
 import { formOf, type ServedMethod, servedMethods } from "./methods.ts";
 import type { GrpcSettings } from "./options.ts";
@@ -16,7 +17,6 @@ import { Reflection } from "./reflection.ts";
 import type { GrpcState } from "./state.ts";
 import { writeStatus } from "./status.ts";
 import { StreamCall } from "./stream-call.ts";
-import { parseTimeout } from "./timeout.ts";
 import { UnaryCall } from "./unary-call.ts";
 import { WebCarrier } from "./web-carrier.ts";
 
@@ -158,5 +158,5 @@ export class MountedGrpc implements MountedProtocol {
 export function refuseHttp(stream: ServerHttp2Stream, status: number, headers: MetadataRecord = {}): void {
   stream.on("error", () => {});
   stream.respond({ ":status": status, ...headers }, { endStream: true });
-  if (!stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR);
+  if (!stream.readableEnded) setImmediate(letGo, stream);
 }

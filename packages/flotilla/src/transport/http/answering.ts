@@ -16,6 +16,8 @@ export class Answering {
   readonly protocols: Protocols;
   /** Answers one request. Never throws. */
   readonly serve: (req: Request, res: Response) => void;
+  /** The same for those whose client waits to be told to send the body; undefined when that is left to Node. */
+  readonly expecting: ((req: Request, res: Response) => void) | undefined;
 
   /**
    * @param root - parent of the contexts of all calls.
@@ -32,9 +34,13 @@ export class Answering {
       cors: settings.cors === undefined ? undefined : new Cors(settings.cors, settings.protocols),
       onIdle: undefined,
     };
-    const dispatcher = new Dispatcher(this.state, new Router(services));
-    this.protocols = new Protocols(settings.protocols, services, this.state);
-    this.serve = this.protocols.requests((req, res) => dispatcher.dispatch(req, res));
+    const protocols = new Protocols(settings.protocols, services, this.state);
+    const unserved = (req: Request, res: Response): boolean => protocols.unserved(req, res);
+    const dispatcher = new Dispatcher(this.state, new Router(services), unserved);
+    const own = (req: Request, res: Response): void => dispatcher.dispatch(req, res);
+    this.protocols = protocols;
+    this.serve = protocols.requests(own);
+    this.expecting = protocols.expecting(own, (req) => dispatcher.serves(req));
   }
 
   /** Calls that have begun and not ended. */

@@ -2,6 +2,7 @@ import { parseConnectTimeout } from "../../codec/timeout.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { serveConnectUnary } from "./connect-unary.ts";
 import type { Request, Response } from "./http-message.ts";
+import { malformation } from "./malformation.ts";
 import { refuse } from "./refusal.ts";
 import { RequestHead } from "./request-head.ts";
 import { RestCall } from "./rest-call.ts";
@@ -16,10 +17,13 @@ const CLOSE = ["connection", "close"];
 export class Dispatcher {
   readonly #state: ServerState;
   readonly #router: Router;
+  readonly #unserved: (req: Request, res: Response) => boolean;
 
-  constructor(state: ServerState, router: Router) {
+  /** @param unserved - offers a request for which nothing is served here to others; whether one has it. */
+  constructor(state: ServerState, router: Router, unserved: (req: Request, res: Response) => boolean) {
     this.#state = state;
     this.#router = router;
+    this.#unserved = unserved;
   }
 
   /** Serves one request. Never throws. */
@@ -41,7 +45,7 @@ export class Dispatcher {
       const limit = `the server is at its limit of ${state.settings.maxConcurrentRequests} concurrent calls`;
       return refuse(state, req, res, head, 503, new ServiceError("unavailable", limit));
     }
-    const url = req.url!.startsWith("/") ? req.url! : originForm(req.url!);
+    const url = urlOf(req);
     const mark = url.indexOf("?");
     const path = mark < 0 ? url : url.slice(0, mark);
     const method = this.#router.procedures.get(path);
@@ -59,7 +63,14 @@ export class Dispatcher {
     const rest = this.#router.findRest(path, verbOf(req));
     if (rest !== undefined)
       return this.#serveRest(rest, req, res, head, path, mark < 0 ? undefined : url.slice(mark + 1));
+    if (this.#unserved(req, res)) return;
     refuse(state, req, res, head, 404, new ServiceError("unimplemented", `nothing is served at ${path.slice(0, 256)}`));
+  }
+
+  /** Whether there is something for a request, be it not for its verb. */
+  serves(req: Request): boolean {
+    const path = urlOf(req).split("?", 1)[0]!;
+    return this.#router.procedures.has(path) || this.#router.findRest(path, verbOf(req)) !== undefined;
   }
 
   #serveRest(
@@ -98,6 +109,10 @@ function verbOf(req: Request): string {
   return req.method === "HEAD" ? "GET" : req.method!;
 }
 
+function urlOf(req: Request): string {
+  return req.url!.startsWith("/") ? req.url! : originForm(req.url!);
+}
+
 /**
  * Path and query of a request target that names the server too (`GET http://host/path`), as a client sends it to a proxy and
  * every server must take it (RFC 9112, section 3.2.2). What is no such target is left as it is and found nowhere.
@@ -105,19 +120,4 @@ function verbOf(req: Request): string {
 export function originForm(target: string): string {
   const url = /^https?:\/\//i.test(target) ? URL.parse(target) : null;
   return url === null ? target : url.pathname + url.search;
-}
-
-/**
- * What Node's parser lets through and no server should answer: each is a way to make two servers on the path see two different
- * requests (RFC 9112, sections 3.2 and 6.1).
- */
-export function malformation(req: Request, head: RequestHead): string | undefined {
-  if (req.httpVersionMajor === 1) {
-    if (req.httpVersionMinor === 0 && head.transferEncoding !== undefined) {
-      return "an HTTP/1.0 request cannot have header transfer-encoding";
-    }
-    if (head.hosts > 1) return "header host stands more than once";
-    return undefined;
-  }
-  return req.httpVersionMajor < 1 ? "the request line has no HTTP version" : undefined;
 }

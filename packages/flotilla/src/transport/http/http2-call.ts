@@ -59,7 +59,8 @@ export function http2RoundTrip(peer: Http2Peer, maxBodyBytes: number): RoundTrip
   };
 }
 
-function isRefused(error: unknown): boolean {
+/** Whether the peer did not take a call in, so that it may go over another connection. */
+export function isRefused(error: unknown): boolean {
   if (!(error instanceof ServiceError) || error.retry?.unprocessed !== true) return false;
   return (error.cause as NodeJS.ErrnoException | undefined)?.code === "ERR_HTTP2_STREAM_ERROR";
 }
@@ -70,7 +71,7 @@ export function http2Stream(peer: Http2Peer): OpenStream {
     const stream = peer.request("POST", path, headers);
     const head = headOf(ctx, stream, peer);
     let ownFailure: unknown;
-    send(stream, body).catch((error: unknown) => {
+    sendBody(stream, body).catch((error: unknown) => {
       // The caller's own iterator failed: that is the call's error, and the server must hear that the rest will not come.
       ownFailure = error;
       stream.close(constants.NGHTTP2_CANCEL);
@@ -92,7 +93,8 @@ async function* preferring(ownFailure: () => unknown, chunks: AsyncIterable<Uint
   }
 }
 
-async function send(stream: ClientHttp2Stream, body: AsyncIterable<Uint8Array>): Promise<void> {
+/** Sends a body at the pace at which the other side takes it. */
+export async function sendBody(stream: ClientHttp2Stream, body: AsyncIterable<Uint8Array>): Promise<void> {
   for await (const frame of body) {
     if (stream.closed || stream.destroyed) return;
     if (!stream.write(frame)) await drained(stream);

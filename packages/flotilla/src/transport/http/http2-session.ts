@@ -27,8 +27,13 @@ export class Http2Peer {
     this.#clock = clock;
   }
 
-  /** Opens a stream. @throws ServiceError `unavailable` when the peer is closed. */
-  request(verb: string, path: string, headers: readonly string[]): ClientHttp2Stream {
+  /**
+   * Opens a stream.
+   *
+   * @param endStream - whether there is no body. Default: as node:http2 takes it, by the verb.
+   * @throws ServiceError `unavailable` when the peer is closed.
+   */
+  request(verb: string, path: string, headers: readonly string[], endStream?: boolean): ClientHttp2Stream {
     if (this.#closed)
       throw new ServiceError("unavailable", `the connection to ${this.#address} is closed`, {
         retry: { unprocessed: true },
@@ -41,7 +46,7 @@ export class Http2Peer {
       else record[name] = Array.isArray(present) ? [...present, headers[i + 1]!] : [present, headers[i + 1]!];
     }
     const session = this.#session();
-    const stream = session.request(record);
+    const stream = session.request(record, endStream === undefined ? undefined : { endStream });
     this.#sessionOf.set(stream, session);
     session.ref();
     const watch = this.#sessions.get(session);

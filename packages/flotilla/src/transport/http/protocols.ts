@@ -4,6 +4,7 @@ import type { Service } from "../../endpoint/service.ts";
 import type { Request, Response } from "./http-message.ts";
 import { linger } from "./linger.ts";
 import type { ServerState } from "./server-call.ts";
+import type { Upgrades } from "./upgrades.ts";
 
 type StreamListener = (
   this: Http2Server,
@@ -44,14 +45,53 @@ export class Protocols {
     };
   }
 
+  /**
+   * As `requests`, for those whose client waits to be told to go on; undefined when that is left to Node.
+   *
+   * @param serves - whether the listener serves something of its own for a request.
+   */
+  expecting(
+    own: (req: Request, res: Response) => void,
+    serves: (req: Request) => boolean,
+  ): ((req: Request, res: Response) => void) | undefined {
+    const first = this.#mounted.filter(({ continues }) => continues === true);
+    if (first.length === 0) return undefined;
+    const others = this.requests(own);
+    return (req, res) => {
+      for (const protocol of first) if (protocol.request?.(req, res) === true) return;
+      if (!serves(req)) for (const protocol of first) if (protocol.unserved?.(req, res) === true) return;
+      res.writeContinue();
+      others(req, res);
+    };
+  }
+
+  /** Offers a request for which the listener serves nothing. @returns whether a protocol has it. */
+  unserved(req: Request, res: Response): boolean {
+    for (const protocol of this.#mounted) if (protocol.unserved?.(req, res) === true) return true;
+    return false;
+  }
+
+  /** What takes connections over; undefined when nothing ever does. */
+  upgrades(): Upgrades | undefined {
+    const asked = this.#mounted.filter((protocol) => protocol.upgrades !== undefined);
+    if (asked.length === 0) return undefined;
+    return {
+      wants: (req) => asked.some((protocol) => protocol.upgrades!(req)),
+      take: (req, res, head) => asked.find((protocol) => protocol.upgrades!(req))!.upgrade!(req, res, head),
+    };
+  }
+
   /** Offers each stream to the protocols before `server` makes a request of it, as it does once it has a listener for requests. */
   streams(server: Http2Server): void {
-    const asked = this.#mounted.filter((protocol) => protocol.stream !== undefined);
-    if (asked.length === 0) return;
+    if (!this.#mounted.some((protocol) => protocol.stream !== undefined)) return;
+    const asked = this.#mounted.filter((protocol) => protocol.stream !== undefined || protocol.owns !== undefined);
     const [makeRequest] = server.listeners("stream") as StreamListener[];
     server.removeAllListeners("stream");
     server.on("stream", (stream, headers, flags, rawHeaders) => {
-      for (const protocol of asked) if (protocol.stream!(stream, headers, flags, rawHeaders)) return;
+      for (const protocol of asked) {
+        if (protocol.stream?.(stream, headers, flags, rawHeaders) === true) return;
+        if (protocol.owns?.(headers[":path"] ?? "") === true) break;
+      }
       makeRequest!.call(server, stream, headers, flags, rawHeaders);
     });
   }

@@ -10,6 +10,8 @@ export class RequestHead {
   contentEncoding: string | undefined = undefined;
   acceptEncoding: string | undefined = undefined;
   transferEncoding: string | undefined = undefined;
+  expect: string | undefined = undefined;
+  upgrade: string | undefined = undefined;
   timeout: string | undefined = undefined;
   protocolVersion: string | undefined = undefined;
   streamEncoding: string | undefined = undefined;
@@ -30,6 +32,10 @@ export class RequestHead {
           break;
         case 6:
           if (is(name, "origin")) this.origin = raw[i + 1];
+          else if (is(name, "expect")) this.expect = raw[i + 1];
+          break;
+        case 7:
+          if (is(name, "upgrade")) this.upgrade = raw[i + 1];
           break;
         case 10:
           if (is(name, "tracestate")) this.tracestate = joined(this.tracestate, raw[i + 1]!);

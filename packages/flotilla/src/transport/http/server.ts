@@ -22,6 +22,7 @@ import { cutWhenParted } from "./parting.ts";
 import type { Protocols } from "./protocols.ts";
 import type { ServerState } from "./server-call.ts";
 import { sniff } from "./sniff.ts";
+import { onUpgrade } from "./upgrades.ts";
 
 /**
  * Serves over HTTP: the Connect protocol (curl, browsers and every Connect client can call it) and the REST routes that
@@ -60,8 +61,10 @@ class HttpListening implements Listening {
     this.#answering = answering;
     this.#state = answering.state;
     this.#protocols = answering.protocols;
-    const { serve } = answering;
+    const { serve, expecting } = answering;
+    const upgrades = answering.protocols.upgrades();
     const common = {
+      ...(upgrades !== undefined && { shouldUpgradeCallback: upgrades.wants }),
       maxHeaderSize: settings.maxHeaderBytes,
       headersTimeout: settings.headersTimeoutMs,
       connectionsCheckingInterval: Math.max(250, Math.min(5000, settings.headersTimeoutMs / 2)),
@@ -81,6 +84,11 @@ class HttpListening implements Listening {
         this.#protocols.streams(this.#http2);
         sniff(this.#server, this.#http2, this.#unread, settings.headersTimeoutMs);
       }
+    }
+    if (upgrades !== undefined) this.#server.on("upgrade", onUpgrade(upgrades, serve));
+    if (expecting !== undefined) {
+      this.#server.on("checkContinue", expecting);
+      this.#http2?.on("checkContinue", expecting as unknown as Http2Handler);
     }
     this.#server.maxConnections = settings.maxConnections;
     this.#server.on("connection", (socket: Socket) => {

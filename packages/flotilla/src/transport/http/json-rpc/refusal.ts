@@ -1,8 +1,8 @@
 import { parseEncoding } from "../../../codec/compression.ts";
 import { ServiceError } from "../../../errors/service-error.ts";
 import { baseType } from "../connect-unary.ts";
-import { malformation } from "../dispatch.ts";
 import type { Request } from "../http-message.ts";
+import { malformation } from "../malformation.ts";
 import type { RequestHead } from "../request-head.ts";
 import type { JsonRpcSettings } from "./options.ts";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { formatTimeout, parseTimeout } from "./timeout.ts";
+import { formatTimeout, parseTimeout } from "./grpc-timeout.ts";
 
 test("each unit is read", () => {
   const read = { "1H": 3_600_000, "2M": 120_000, "3S": 3000, "4m": 4, "5u": 0.005, "99999999n": 99.999999, "0m": 0 };

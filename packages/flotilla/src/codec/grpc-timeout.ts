@@ -1,4 +1,4 @@
-import { ServiceError } from "../../errors/service-error.ts";
+import { ServiceError } from "../errors/service-error.ts";
 
 /** Milliseconds of each unit. */
 const units: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 };

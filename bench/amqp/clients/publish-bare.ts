@@ -1,0 +1,25 @@
+import { connect } from "amqplib";
+import { serveKind } from "../serve.ts";
+
+const connection = await connect(`amqp://127.0.0.1:${process.argv[2]}`, { noDelay: true });
+const channel = await connection.createConfirmChannel();
+let made = 0;
+
+serveKind(
+  () =>
+    new Promise<void>((resolve, reject) => {
+      channel.publish(
+        "calc.v1.Calculator",
+        "sum",
+        Buffer.from(JSON.stringify({ a: 1, b: 2 })),
+        {
+          persistent: true,
+          mandatory: true,
+          contentType: "application/json",
+          type: "calc.v1.Calculator/sum",
+          messageId: String(made++),
+        },
+        (error: unknown) => (error === null ? resolve() : reject(error)),
+      );
+    }),
+);

@@ -1,0 +1,109 @@
+import type { ConnectionOptions } from "node:tls";
+import type { Options, SocketOptions } from "amqplib";
+import { type Clock, type Random, systemClock, systemRandom } from "flotilla/clock";
+
+/** How a broker is reached. */
+export interface BrokerOptions {
+  /** Who we are. Default: as the address says, else `guest`. */
+  readonly username?: string;
+  readonly password?: string;
+  /** Certificates and the like for `amqps://`. Default: those of Node. */
+  readonly tls?: ConnectionOptions;
+  /** Under which the broker lists the connection, and handlers know their peer. Default `flotilla`. */
+  readonly name?: string;
+  /** A broker that is silent for twice as long is gone, milliseconds, 1000 or more. Default 10000. */
+  readonly heartbeatMs?: number;
+  /** How long opening a connection may take, with all that is declared on it, milliseconds, above 0. Default 5000. */
+  readonly connectTimeoutMs?: number;
+  /**
+   * The longest wait before the broker is tried again, milliseconds, above 0. Waits are random, up to 100 ms at first and twice as much
+   * each time (full jitter). Default 5000.
+   */
+  readonly maxReconnectMs?: number;
+  readonly clock?: Clock;
+  readonly random?: Random;
+}
+
+/** {@link BrokerOptions} with every default filled in, and a broker to go with them. */
+export interface BrokerSettings {
+  /** `amqp://host:port/vhost`, without credentials. */
+  readonly address: string;
+  readonly name: string;
+  readonly connectTimeoutMs: number;
+  readonly maxReconnectMs: number;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** What the client library is told. */
+  readonly connect: Options.Connect;
+  readonly socket: SocketOptions;
+}
+
+const defaults = {
+  name: "flotilla",
+  heartbeatMs: 10_000,
+  connectTimeoutMs: 5000,
+  maxReconnectMs: 5000,
+  clock: systemClock,
+  random: systemRandom,
+};
+
+const PORTS: Readonly<Record<string, number>> = { "amqp:": 5672, "amqps:": 5671 };
+/** RabbitMQ's own choice. A frame that claims to be longer ends the connection, before it is read. */
+const FRAME_BYTES = 128 * 1024;
+
+/**
+ * @param who - the function that was given the options, for errors.
+ * @throws TypeError naming the option that is not legal.
+ */
+export function settleBroker(who: string, url: string, options: BrokerOptions): BrokerSettings {
+  const { name, heartbeatMs, connectTimeoutMs, maxReconnectMs, clock, random } = { ...defaults, ...options };
+  positive(who, { connectTimeoutMs, maxReconnectMs });
+  if (!(heartbeatMs >= 1000)) {
+    throw new TypeError(`${who}: heartbeatMs must be 1000 or more milliseconds, got ${heartbeatMs}`);
+  }
+  if (!/^[\x21-\x7e]{1,100}$/.test(name)) {
+    throw new TypeError(`${who}: name must be 1 to 100 visible ASCII characters, got ${JSON.stringify(name)}`);
+  }
+  const parts = URL.parse(url);
+  const port = parts === null ? undefined : PORTS[parts.protocol];
+  // Not the text itself: it may hold a password.
+  if (parts === null || port === undefined || parts.hostname === "" || parts.pathname.lastIndexOf("/") > 0) {
+    throw new TypeError(`${who}: the address of the broker must look like amqp://host:port/vhost or amqps://…`);
+  }
+  const own = parts.port === "" ? port : Number(parts.port);
+  const username = options.username ?? decodeURIComponent(parts.username);
+  const password = options.password ?? decodeURIComponent(parts.password);
+  return {
+    address: `${parts.protocol}//${parts.hostname}:${own}${parts.pathname === "/" ? "" : parts.pathname}`,
+    name,
+    connectTimeoutMs,
+    maxReconnectMs,
+    clock,
+    random,
+    connect: {
+      protocol: parts.protocol.slice(0, -1),
+      hostname: parts.hostname.replace(/^\[|\]$/g, ""),
+      port: own,
+      username: username === "" ? "guest" : username,
+      password: username === "" && password === "" ? "guest" : password,
+      // As the client library takes it: still in its percent form.
+      ...(parts.pathname.length > 1 && { vhost: parts.pathname.slice(1) }),
+      heartbeat: Math.round(heartbeatMs / 1000),
+      frameMax: FRAME_BYTES,
+      maxFrameSize: FRAME_BYTES,
+    },
+    socket: {
+      ...options.tls,
+      noDelay: true,
+      timeout: connectTimeoutMs,
+      clientProperties: { connection_name: name },
+    },
+  };
+}
+
+/** @throws TypeError for the first that is not above 0, naming it. */
+export function positive(who: string, numbers: Readonly<Record<string, number>>): void {
+  for (const [name, value] of Object.entries(numbers)) {
+    if (!(value > 0)) throw new TypeError(`${who}: ${name} must be a number above 0, got ${value}`);
+  }
+}

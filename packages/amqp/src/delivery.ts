@@ -1,0 +1,153 @@
+import type { ConfirmChannel, ConsumeMessage, Options } from "amqplib";
+import type { Clock } from "flotilla/clock";
+import type { MethodInfo } from "flotilla/endpoint";
+import { ServiceError } from "flotilla/errors";
+import { type Accepted, type Caller, fromConnectError } from "flotilla/wire";
+import { textProperty } from "./message.ts";
+import type { Topology } from "./topology.ts";
+
+/** Where deliveries come from. */
+export interface DeliveryOwner {
+  readonly topology: Topology;
+  readonly clock: Clock;
+  readonly closing: boolean;
+  settled(delivery: Delivery): void;
+  report(error: ServiceError, method: MethodInfo | undefined): void;
+}
+
+/** How often a message has been handled in vain, among its headers. */
+const DELIVERIES = "x-deliveries";
+/** A queue that could not take a message is tried again after so long. */
+const PATIENCE_MS = 1000;
+
+/** A message in hand: the caller, as `Serving` sees it. It leaves its queue when its handler has ended, or when another queue has it. */
+export class Delivery implements Caller {
+  accepted: Accepted | undefined;
+  method: MethodInfo | undefined;
+  procedure = "";
+  readonly #message: ConsumeMessage;
+  readonly #channel: ConfirmChannel;
+  readonly #owner: DeliveryOwner;
+  /** What it is called: as its publisher says, who may say nothing. */
+  readonly #id: string;
+  #over = false;
+  #cameBack = false;
+
+  constructor(message: ConsumeMessage, channel: ConfirmChannel, owner: DeliveryOwner) {
+    this.#message = message;
+    this.#channel = channel;
+    this.#owner = owner;
+    const { consumerTag, deliveryTag } = message.fields;
+    this.#id = textProperty(message.properties.messageId) ?? `${consumerTag}.${deliveryTag}`;
+  }
+
+  head(): void {}
+
+  message(): boolean {
+    return true;
+  }
+
+  end(error: string | undefined): void {
+    if (error === undefined) return this.#settle("ack");
+    if (this.#owner.closing) return this.giveBack();
+    this.failed(fromConnectError(JSON.parse(error), undefined));
+  }
+
+  abandon(error: ServiceError): void {
+    this.failed(error);
+  }
+
+  /** To whoever is next. */
+  giveBack(): void {
+    this.#settle("requeue");
+  }
+
+  /** The channel is gone: the message is the broker's again. */
+  lost(): void {
+    this.#over = true;
+    this.accepted?.abandoned();
+  }
+
+  /** It was not handled: it comes again, or goes to the dead letters. */
+  failed(error: ServiceError): void {
+    const { retries, dead } = this.#owner.topology;
+    const deliveries = this.#deliveries + 1;
+    const retry = isHopeless(error) ? undefined : retries[deliveries - 1];
+    if (retry === undefined) return this.#bury(dead, error, deliveries);
+    this.#move(retry, { [DELIVERIES]: deliveries });
+  }
+
+  get #deliveries(): number {
+    const count: unknown = this.#message.properties.headers?.[DELIVERIES];
+    return typeof count === "number" && count > 0 ? Math.floor(count) : 0;
+  }
+
+  #bury(dead: string, error: ServiceError, deliveries: number): void {
+    const why = `a message of ${this.procedure} went to ${dead} after ${deliveries} deliveries: ${error.message}`;
+    // Without its cause, which reporters would show in its place.
+    this.#owner.report(new ServiceError(error.code, why), this.method);
+    this.#move(dead, {
+      [DELIVERIES]: deliveries,
+      "x-dead-reason": isHopeless(error) ? "refused" : "failed",
+      "x-dead-code": error.code,
+      "x-dead-message": error.message.slice(0, 1000),
+    });
+  }
+
+  /** Publishes it to another queue, and acknowledges it when that has it. */
+  #move(queue: string, more: Readonly<Record<string, unknown>>): void {
+    if (this.#over) return;
+    const { properties, content } = this.#message;
+    const options: Options.Publish = {
+      ...properties,
+      messageId: this.#id,
+      type: this.procedure,
+      persistent: true,
+      mandatory: true,
+      headers: { ...properties.headers, ...more },
+      // Checked by the broker against who we are: whoever published it first was somebody else.
+      userId: undefined as never,
+      expiration: undefined as never,
+    };
+    try {
+      this.#channel.publish("", queue, content, options, (error: Error | null) => {
+        if (error === null && !this.#cameBack) this.#settle("ack");
+        else this.#tryLater();
+      });
+    } catch (error) {
+      // Headers that fit no more: the broker moves it as it is. Else the connection is being lost, and with it the delivery.
+      if (error instanceof RangeError) this.#settle("reject");
+    }
+  }
+
+  /** A message came back from the queue it was moved to. */
+  returned(messageId: unknown): void {
+    if (messageId === this.#id) this.#cameBack = true;
+  }
+
+  /** The other queue is full or gone: nothing is lost by waiting. */
+  #tryLater(): void {
+    if (this.#over) return;
+    this.#owner.clock.schedule(PATIENCE_MS, () => this.giveBack()).unref();
+  }
+
+  #settle(how: "ack" | "requeue" | "reject"): void {
+    if (this.#over) return;
+    this.#over = true;
+    try {
+      if (how === "ack") this.#channel.ack(this.#message);
+      else this.#channel.nack(this.#message, false, how === "requeue");
+    } catch {
+      // The channel is being closed: the message is the broker's again.
+    }
+    this.#owner.settled(this);
+  }
+}
+
+/** Codes that any other delivery would end with as well. */
+const PERMANENT: ReadonlySet<string> = new Set(["invalid_argument", "unimplemented", "out_of_range"]);
+
+/** Whether no other delivery could end better. */
+function isHopeless({ code, retry }: ServiceError): boolean {
+  return PERMANENT.has(code) || retry?.never === true;
+}

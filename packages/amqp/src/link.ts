@@ -1,0 +1,208 @@
+import type { Socket } from "node:net";
+import { type Channel, type ChannelModel, connect } from "amqplib";
+import type { Clock, Timer } from "flotilla/clock";
+import { ServiceError } from "flotilla/errors";
+import type { BrokerSettings } from "./broker.ts";
+
+const FIRST_PAUSE_MS = 100;
+/** A connection that has lasted for so long was a good one: the next pause is a short one again. */
+const GOOD_AFTER_MS = 5000;
+const CLOSE_TIMEOUT_MS = 2000;
+
+/** Told of what happens to a {@link Link}. */
+export interface LinkUser {
+  /** There is a connection: open channels and declare what is needed. What it rejects with fails the attempt. */
+  opened(connection: ChannelModel): Promise<void>;
+  /** The connection `opened` was called with is gone, and all channels with it. Not called when it was closed by `close`. */
+  lost(error: Error): void;
+}
+
+/** A connection to the broker that, once it is wanted, is opened again whenever it is lost, until it is closed. */
+export class Link {
+  readonly #settings: BrokerSettings;
+  readonly #user: LinkUser;
+  #connection: ChannelModel | undefined;
+  /** What the connection itself says is wrong, which its channels do not know. */
+  #fault: Error | undefined;
+  #attempt: Promise<void> | undefined;
+  /** Ends the attempt. */
+  #abort: ((why: Error) => void) | undefined;
+  #pause: Timer | undefined;
+  #failures = 0;
+  #why: unknown;
+  /** Whether the last attempt that failed did reach the broker. */
+  #reached = false;
+  #openedMs = 0;
+  #closed = false;
+
+  constructor(settings: BrokerSettings, user: LinkUser) {
+    this.#settings = settings;
+    this.#user = user;
+  }
+
+  get address(): string {
+    return this.#settings.address;
+  }
+
+  get up(): boolean {
+    return this.#connection !== undefined;
+  }
+
+  /**
+   * Resolves when there is a connection, on which everything is declared.
+   *
+   * @throws ServiceError `unavailable` when the attempt under way fails; at once between two attempts.
+   */
+  open(): Promise<void> {
+    if (this.#connection !== undefined) return Promise.resolve();
+    if (this.#closed) return Promise.reject(unreachable(`the connection to ${this.address} is closed`, undefined));
+    if (this.#pause !== undefined) return Promise.reject(this.#unreachable());
+    this.#attempt ??= this.#open();
+    return this.#attempt;
+  }
+
+  async #open(): Promise<void> {
+    const { connect: broker, socket, clock, connectTimeoutMs } = this.#settings;
+    let connection: ChannelModel | undefined;
+    let late: Timer | undefined;
+    const tooLate = new Promise<never>((_, reject) => {
+      this.#abort = reject;
+      late = clock.schedule(connectTimeoutMs, () => reject(new Error(`not open within ${connectTimeoutMs} ms`)));
+    });
+    tooLate.catch(() => {});
+    try {
+      const connecting = connect(broker, socket);
+      connection = await Promise.race([connecting, tooLate]).catch((error: unknown) => {
+        // One that comes after all is not wanted any more.
+        connecting.then((slow) => dispose(slow, clock)).catch(() => {});
+        throw error;
+      });
+      const opened = connection;
+      this.#fault = undefined;
+      // Without a listener an error would end the process.
+      opened.on("error", (error) => {
+        this.#fault ??= error;
+      });
+      const end = ending(opened);
+      await Promise.race([this.#user.opened(opened), end.then((error) => Promise.reject(error)), tooLate]);
+      if (this.#closed) throw new Error("closed meanwhile");
+      this.#connection = opened;
+      this.#openedMs = clock.now();
+      void end.then((error) => this.#lost(opened, error));
+    } catch (error) {
+      if (connection !== undefined) await dispose(connection, clock);
+      this.#why = error;
+      this.#reached = connection !== undefined;
+      this.#failures++;
+      this.#tryAgain();
+      throw this.#unreachable();
+    } finally {
+      late?.cancel();
+      this.#abort = undefined;
+      this.#attempt = undefined;
+    }
+  }
+
+  #lost(connection: ChannelModel, told: Error): void {
+    destroy(connection);
+    if (this.#connection !== connection) return;
+    this.#connection = undefined;
+    const error = this.#fault ?? told;
+    this.#why = error;
+    this.#reached = false;
+    const lasted = this.#settings.clock.now() - this.#openedMs;
+    this.#failures = lasted < GOOD_AFTER_MS ? this.#failures + 1 : 0;
+    this.#tryAgain();
+    this.#user.lost(error);
+  }
+
+  #tryAgain(): void {
+    if (this.#closed) return;
+    const { maxReconnectMs, clock, random } = this.#settings;
+    const pauseMs = random.next() * Math.min(maxReconnectMs, FIRST_PAUSE_MS * 2 ** Math.min(this.#failures, 20));
+    this.#pause = clock.schedule(pauseMs, () => {
+      this.#pause = undefined;
+      // Whoever waits for it hears of it there; the next pause has begun by then.
+      this.open().catch(() => {});
+    });
+  }
+
+  #unreachable(): ServiceError {
+    const why = this.#why instanceof Error ? this.#why.message || String(this.#why) : String(this.#why);
+    return unreachable(`cannot ${this.#reached ? "use" : "reach"} the broker at ${this.address}: ${why}`, this.#why);
+  }
+
+  /** Gives the connection up, and opens another: something on it is not as it should be. */
+  fail(error: Error): void {
+    const connection = this.#connection;
+    if (connection === undefined) return;
+    this.#lost(connection, error);
+  }
+
+  /**
+   * Closes for good. Idempotent.
+   *
+   * @param channel - what was sent on it reaches the broker first, if anything can.
+   */
+  async close(channel?: Channel): Promise<void> {
+    const { clock } = this.#settings;
+    this.#closed = true;
+    this.#pause?.cancel();
+    this.#pause = undefined;
+    const connection = this.#connection;
+    this.#connection = undefined;
+    if (channel !== undefined) await within(clock, closeChannel(channel));
+    if (connection !== undefined) await dispose(connection, clock);
+    this.#abort?.(new Error("closed meanwhile"));
+    await this.#attempt?.catch(() => {});
+  }
+}
+
+function unreachable(message: string, cause: unknown): ServiceError {
+  return new ServiceError("unavailable", message, { cause, retry: { unprocessed: true } });
+}
+
+/** Resolves with what a connection ends with. */
+function ending(connection: ChannelModel): Promise<Error> {
+  return new Promise((resolve) => {
+    connection.once("close", (error) => resolve(error ?? new Error("the connection was closed")));
+  });
+}
+
+/** Tells what a channel ends with. It may tell twice. */
+export function watch(channel: Channel, broken: (error: Error) => void): void {
+  channel.on("error", broken);
+  channel.once("close", () => broken(new Error("the broker closed the channel")));
+}
+
+/** Resolves when it is closed: at the latest with its connection, of which the promise of the client library does not hear. */
+function closeChannel(channel: Channel): Promise<void> {
+  return new Promise((resolve) => {
+    channel.once("close", resolve);
+    channel.close().then(resolve, () => resolve());
+  });
+}
+
+/** Closes a connection politely, as long as that does not take too long. Never rejects. */
+async function dispose(connection: ChannelModel, clock: Clock): Promise<void> {
+  // Whatever is wrong with it: it is gone afterwards.
+  await within(
+    clock,
+    connection.close().catch(() => {}),
+  );
+  destroy(connection);
+}
+
+async function within(clock: Clock, work: Promise<void>): Promise<void> {
+  let timer: Timer | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = clock.schedule(CLOSE_TIMEOUT_MS, resolve);
+  });
+  await Promise.race([work, late]);
+  timer?.cancel();
+}
+
+/** The client library only ends its half of the socket: a peer that is gone without a word would keep ours for minutes. */
+function destroy(connection: ChannelModel): void {
+  (connection.connection as unknown as { stream?: Socket }).stream?.destroy();
+}

@@ -1,0 +1,141 @@
+import { isIP } from "node:net";
+import type { Duplex } from "node:stream";
+import type { Dispatcher, Pool } from "undici";
+import type { Context } from "../../../context/context.ts";
+import { afterFunc } from "../../../context/with.ts";
+import { ServiceError } from "../../../errors/service-error.ts";
+import { ChunkQueue } from "../chunk-queue.ts";
+import { connectionError } from "../client-errors.ts";
+import { AnswerHead, type ForwardedRequest, type OpenAnswer, type OpenExchange } from "./exchange.ts";
+
+/** Exchanges over HTTP/1.1. */
+export function http1Exchange(pool: Pool, address: string, servername: string | undefined): OpenExchange {
+  const { protocol, hostname } = new URL(address);
+  // Else each name that clients give would be another server to undici, and a connection of its own.
+  const sni = protocol === "https:" ? (servername ?? (isIP(hostname) === 0 ? hostname : undefined)) : undefined;
+  const own = protocol === "https:" && sni === undefined;
+  return (ctx, request) =>
+    new Promise((resolve, reject) => {
+      const headers = request.fields(ctx);
+      if (request.authority !== undefined && !own) headers.push("host", request.authority);
+      const exchange = new Http1Exchange(ctx, request, address, resolve, reject);
+      const options = {
+        method: request.verb,
+        path: request.target,
+        headers,
+        body: request.hasBody ? (exchange.guard() as never) : null,
+        ...(request.upgrade !== undefined && { upgrade: request.upgrade }),
+        ...(sni !== undefined && { servername: sni }),
+      };
+      pool.dispatch(options, exchange);
+    });
+}
+
+class Http1Exchange implements Dispatcher.DispatchHandler, OpenAnswer {
+  head!: AnswerHead;
+  readonly body: ChunkQueue;
+  socket: Duplex | undefined;
+  readonly #ctx: Context;
+  readonly #request: ForwardedRequest;
+  readonly #address: string;
+  readonly #resolve: (answer: OpenAnswer) => void;
+  readonly #reject: (error: unknown) => void;
+  readonly #stop: () => boolean;
+  #controller: Dispatcher.DispatchController | undefined;
+  #trailers: readonly string[] = [];
+  /** Why the request body could not go on: more telling than the broken connection it causes. */
+  #bodyError: unknown;
+
+  constructor(
+    ctx: Context,
+    request: ForwardedRequest,
+    address: string,
+    resolve: (answer: OpenAnswer) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.#ctx = ctx;
+    this.#request = request;
+    this.#address = address;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    this.body = new ChunkQueue({
+      pause: () => this.#controller?.pause(),
+      resume: () => this.#controller?.resume(),
+      cancel: () => this.#abandon(new ServiceError("canceled", "the answer was not read to its end")),
+    });
+    this.#stop = afterFunc(ctx, () => this.#abandon(ctx.err!));
+    request.stop = (error) => this.#abandon(error);
+  }
+
+  async *guard(): AsyncGenerator<Uint8Array> {
+    try {
+      yield* this.#request.body();
+    } catch (error) {
+      this.#bodyError = error;
+      throw error;
+    }
+  }
+
+  trailers(): readonly string[] {
+    return this.#trailers;
+  }
+
+  #abandon(error: ServiceError): void {
+    this.#fail(error);
+    this.#controller?.abort(error);
+  }
+
+  #fail(error: unknown): void {
+    this.#stop();
+    this.#request.stop = undefined;
+    this.#reject(error);
+    this.body.fail(error);
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    if (this.#ctx.err !== undefined) controller.abort(this.#ctx.err);
+  }
+
+  onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
+    const raw = texts(controller.rawHeaders);
+    if (status < 200) return this.#request.interim(status, raw);
+    const { verb } = this.#request;
+    this.head = new AnswerHead(status, raw, verb === "HEAD" || status === 204 || status === 304);
+    this.#resolve(this);
+  }
+
+  onRequestUpgrade(controller: Dispatcher.DispatchController, status: number, _headers: unknown, socket: Duplex): void {
+    this.#stop();
+    // From here on nobody else minds what goes wrong with it.
+    socket.on("error", () => {});
+    this.#request.stop = () => void socket.destroy();
+    this.head = new AnswerHead(status, texts(controller.rawHeaders), true);
+    this.socket = socket;
+    this.#resolve(this);
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.body.push(chunk);
+  }
+
+  onResponseEnd(controller: Dispatcher.DispatchController): void {
+    this.#stop();
+    this.#request.stop = undefined;
+    this.#trailers = texts(controller.rawTrailers);
+    this.body.end();
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    if (this.#bodyError !== undefined) return this.#fail(this.#bodyError);
+    if ((error as NodeJS.ErrnoException).code === "UND_ERR_INVALID_ARG") {
+      return this.#fail(new ServiceError("invalid_argument", `the request cannot be sent on: ${error.message}`));
+    }
+    this.#fail(connectionError(this.#address, error, this.#controller === undefined));
+  }
+}
+
+/** The fields of a message as undici has them. */
+function texts(raw: Buffer[] | string[] | Record<string, string | string[] | undefined> | null | undefined): string[] {
+  return Array.isArray(raw) ? raw.map((one) => (typeof one === "string" ? one : one.toString("latin1"))) : [];
+}

@@ -1,0 +1,204 @@
+import { constants, type Http2ServerResponse } from "node:http2";
+import { UNWATCHED_MS, type Watchable } from "../../../context/watch-list.ts";
+import { afterFunc } from "../../../context/with.ts";
+import { reportError } from "../../../endpoint/report.ts";
+import { ServiceError } from "../../../errors/service-error.ts";
+import { readBody } from "../body-reader.ts";
+import type { Request, Response } from "../http-message.ts";
+import { type OnSocket, unwatchClose, watchClose } from "../socket-calls.ts";
+import { drained, flush, sendError, sendInterim, statusOf, writeHead, writeSwitch, writeTrailers } from "./answer.ts";
+import { AnswerEnd, AnswerHead, type AnswerPart, HeldAnswer, Switched } from "./exchange.ts";
+import { IdleWatch } from "./idle-watch.ts";
+import { type Admitted, ProxiedRequest } from "./proxied-request.ts";
+import type { ProxyState } from "./state.ts";
+import { tunnel } from "./tunnel.ts";
+
+/** One request on its way through, and its answer on the way back. */
+export class ProxyCall extends ProxiedRequest implements Watchable, OnSocket {
+  newer: Watchable | undefined = undefined;
+  older: Watchable | undefined = undefined;
+  generation: Watchable["generation"] = undefined;
+  #stopWatching: (() => boolean) | undefined;
+  readonly #idle: IdleWatch;
+  /** The client waits to be told before it sends the body. */
+  #awaited: boolean;
+  /** The head of the answer is on its way. */
+  #begun = false;
+  #trailing = false;
+  /** The answer is out, to its end. */
+  #complete = false;
+  #over = false;
+
+  constructor(state: ProxyState, admitted: Admitted, req: Request, res: Response) {
+    super(state, admitted, req, res);
+    this.#awaited = admitted.expects;
+    this.#idle = new IdleWatch(state.root.clock, state.settings.idleTimeoutMs, () => this.#quiet());
+    // An error nobody hears would end the process; what it means is told by the close.
+    req.on("error", ignore);
+    res.on("error", ignore);
+    watchClose(req, res, this);
+  }
+
+  start(): void {
+    const { method, timeoutMs } = this.admitted;
+    const patience = Math.min(timeoutMs, this.state.settings.idleTimeoutMs);
+    if (patience > 2 * UNWATCHED_MS) this.state.young.add(this);
+    else this.watch();
+    const failed = (error: unknown): void => this.#fail(error);
+    try {
+      const refused = method.refuses?.(this.scope);
+      if (refused !== undefined) return this.#fail(refused);
+      const pending = method.endpoint(this.scope, this);
+      pending.then((parts) => this.#relay(parts as AsyncIterable<AnswerPart>)).catch(failed);
+    } catch (error) {
+      failed(error);
+    }
+  }
+
+  /** From here on time counts: that of the deadline, and that in which nothing moves. */
+  watch(): void {
+    this.#stopWatching = afterFunc(this.scope, () => {
+      const { err } = this.scope;
+      if (err !== undefined) this.#fail(err);
+    });
+    this.#idle.start();
+  }
+
+  #quiet(): void {
+    const { idleTimeoutMs } = this.state.settings;
+    const error = new ServiceError("deadline_exceeded", `nothing has moved for ${idleTimeoutMs} ms`);
+    // The attempt is told first, so that whoever counts failures of instances hears of it.
+    this.stop?.(error);
+    this.#fail(error);
+  }
+
+  #moved(sent: number, received: number): void {
+    this.requestBytes += sent;
+    this.responseBytes += received;
+    this.#idle.moved();
+  }
+
+  async *body(): AsyncGenerator<Uint8Array> {
+    this.committed = true;
+    // An upstream is there to take it.
+    if (this.#awaited && !this.#over) {
+      this.#awaited = false;
+      this.res.writeContinue();
+    }
+    yield* readBody(this.req, this.scope, (count) => this.#moved(count, 0));
+  }
+
+  interim(status: number, raw: readonly string[]): void {
+    if (!this.#over) sendInterim(this.res, status, raw);
+  }
+
+  async #relay(parts: AsyncIterable<AnswerPart>): Promise<void> {
+    for await (const part of parts) {
+      if (this.#over) return;
+      if (part instanceof Uint8Array) {
+        this.#moved(0, part.byteLength);
+        if (this.res.write(part)) continue;
+        await drained(this.res);
+        this.#idle.moved();
+      } else if (part instanceof AnswerHead) this.#begin(part);
+      else if (part instanceof Switched) {
+        this.#complete = true;
+        tunnel(this.req.socket, part.socket, this.admitted.upgrading!, (sent, received) => this.#moved(sent, received));
+      } else this.#finish(part.trailers);
+    }
+    this.#end();
+  }
+
+  #begin({ status, raw, last }: AnswerHead): void {
+    if (status === 101) {
+      this.#begun = true;
+      return writeSwitch(this.req, this.res, raw);
+    }
+    const own = this.headersOut();
+    if (this.#unasked()) own.push("connection", "close");
+    this.#begun = true;
+    this.#trailing = writeHead(this.state, this.req, this.res, status, raw, own);
+    // With what comes in the same turn, if anything does.
+    if (!last) setImmediate(flush, this.res);
+  }
+
+  /** A client that was never told to send its body may send it or not: nobody knows where its next request would begin. */
+  #unasked(): boolean {
+    return this.#awaited && this.req.httpVersionMajor === 1;
+  }
+
+  #finish(trailers: readonly string[]): void {
+    const own = this.trailersOut();
+    if (this.#trailing && trailers.length + own.length > 0) writeTrailers(this.res, [...trailers, ...own]);
+    this.#complete = true;
+    this.res.end();
+    if (!this.req.complete) this.state.listener.linger(this.req);
+  }
+
+  #fail(thrown: unknown): void {
+    if (this.#over) return;
+    // The answer told of a failure, and that is what the client got.
+    if (this.#complete && this.upgrade === undefined) return this.#end(ServiceError.from(thrown));
+    const error = this.#outcome(thrown);
+    if (this.#begun) return this.cut(error);
+    if (error.cause instanceof HeldAnswer) return this.#pass(error, error.cause);
+    const status = statusOf(error);
+    if (status === 500) reportError(this.scope, error, this.admitted.method.info);
+    const extra = this.#unasked() ? ["connection", "close"] : [];
+    this.responseBytes = sendError(this.state, this.req, this.res, this.admitted.head, error, status, extra);
+    this.#end(error);
+  }
+
+  /** What the call ended with. Once the context is done that counts, not how the exchange put it. */
+  #outcome(thrown: unknown): ServiceError {
+    const error = ServiceError.from(thrown);
+    const { err, cause } = this.scope;
+    if (err === undefined || (error !== err && error.code !== "canceled")) return error;
+    return cause instanceof ServiceError ? cause : err;
+  }
+
+  /** Passes on what an upstream has answered, now that no other is asked. */
+  #pass(error: ServiceError, { parts }: HeldAnswer): void {
+    for (const part of parts) {
+      if (part instanceof Uint8Array) {
+        this.responseBytes += part.byteLength;
+        this.res.write(part);
+      } else if (part instanceof AnswerHead) this.#begin(part);
+      else if (part instanceof AnswerEnd) this.#finish(part.trailers);
+    }
+    this.#end(error);
+  }
+
+  /** Breaks off: half an answer must not look like a whole one. */
+  cut(error: ServiceError): void {
+    if (this.#over) return;
+    const { socket, httpVersionMajor } = this.req;
+    if (httpVersionMajor > 1)
+      (this.res as unknown as Http2ServerResponse).stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+    else if ("encrypted" in socket) socket.destroy();
+    // Where the end of the connection is the end of the answer, only a reset tells.
+    else socket.resetAndDestroy();
+    this.#end(error);
+  }
+
+  closed(): void {
+    if (this.#over) return;
+    // A connection that has changed its protocol ends when either side will.
+    if (this.#complete && this.upgrade !== undefined) return this.#end();
+    const error = new ServiceError("canceled", "the client went away");
+    this.scope.cancel(error);
+    this.#end(error);
+  }
+
+  #end(error?: ServiceError): void {
+    if (this.#over) return;
+    this.#over = true;
+    unwatchClose(this.req, this);
+    this.state.young.remove(this);
+    this.#stopWatching?.();
+    this.#idle.stop();
+    this.settle(this.#begun, error);
+  }
+}
+
+function ignore(): void {}
