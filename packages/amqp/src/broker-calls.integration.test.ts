@@ -241,16 +241,26 @@ describe("calls through the broker", { skip, timeout: 60_000 }, () => {
   });
 
   test("messages of a megabyte, both ways; over the limit they are refused", async (t) => {
-    await serving(t, idle, { maxMessageBytes: 2_000_000 });
+    const service = implement(Tracking, {
+      find: (_ctx, cargo) => cargo,
+      book: (_ctx, { n }) => ({ n, text: "x".repeat(n) }),
+    });
+    await serving(t, service, { maxMessageBytes: 2_000_000 });
     const { call } = calling(t, { maxMessageBytes: 1_500_000 });
     const text = "x".repeat(1_000_000);
     assert.deepEqual(await call("find", { n: 1, text }), { n: 1, text });
-    const answerTooLarge = await failure(call("find", { n: 1, text: "x".repeat(1_800_000) }));
-    assert.equal(answerTooLarge.code, "resource_exhausted");
-    assert.match(answerTooLarge.message, /over the limit of 1500000 bytes/);
-    const requestTooLarge = await failure(call("find", { n: 1, text: "x".repeat(2_800_000) }));
-    assert.equal(requestTooLarge.code, "resource_exhausted");
-    assert.match(requestTooLarge.message, /over the limit of 2000000 bytes/);
+    const generous = calling(t, { maxMessageBytes: 3_000_000 });
+    for (const [limit, work] of [
+      // Before it is sent, and by whoever receives it.
+      [1_500_000, () => call("find", { n: 1, text: "x".repeat(1_800_000) })],
+      [2_000_000, () => generous.call("find", { n: 1, text: "x".repeat(2_800_000) })],
+      [1_500_000, () => call("book", { n: 1_800_000 })],
+      [2_000_000, () => generous.call("book", { n: 2_800_000 })],
+    ] as const) {
+      const error = await failure(work());
+      assert.equal(error.code, "resource_exhausted");
+      assert.match(error.message, new RegExp(`over the limit of ${limit} bytes`));
+    }
     assert.deepEqual(await call("find", { n: 1 }), { n: 1 });
   });
 
@@ -381,6 +391,23 @@ describe("bad input", { skip, timeout: 60_000 }, () => {
     await until("both are made", () => made === 2);
     await hasMessages(channel, Tracking.name, 0);
     await hasMessages(channel, "somebodys", 0);
+  });
+
+  test("a reply queue that is none disturbs nobody", async (t) => {
+    await serving(t);
+    const { channel } = await foreign(t, rabbit.url);
+    const { call } = calling(t);
+    for (const replyTo of [
+      "amq.rabbitmq.reply-to.",
+      "amq.rabbitmq.reply-to.g1h2.x",
+      "amq.nothing",
+      `amq.${"x".repeat(250)}`,
+    ]) {
+      channel.sendToQueue(Tracking.name, Buffer.from('{"n":1}'), { type: "cargo.v1.Tracking/find", replyTo });
+      channel.sendToQueue(Tracking.name, Buffer.from("{"), { type: "cargo.v1.Tracking/find", replyTo });
+      assert.deepEqual(await call("find", { n: 2 }), { n: 2 });
+    }
+    await hasMessages(channel, Tracking.name, 0);
   });
 
   test("answers that nobody asked for are counted, those that cannot be read fail their call", async (t) => {

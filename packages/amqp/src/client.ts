@@ -19,7 +19,7 @@ import {
 import { Batch } from "./batch.ts";
 import { type BrokerOptions, type BrokerSettings, settleBroker } from "./broker.ts";
 import { Link, type LinkUser, watch } from "./link.ts";
-import { bytesOf, textProperty, unsendable } from "./message.ts";
+import { textProperty, unsendable, writeBody } from "./message.ts";
 import { CANCEL_EXCHANGE, REPLY_QUEUE } from "./names.ts";
 import { SentCall } from "./sent-call.ts";
 
@@ -142,8 +142,9 @@ class AmqpConnection implements Connection, LinkUser, Way, Acceptor {
     // It stands among the properties. Not deleted: that would make a slow object of it.
     headers["content-type"] = undefined;
     const { service, procedure } = call.method;
+    const body = writeBody(request, this.#wire.maxMessageBytes);
     try {
-      this.#channel!.publish("", service, bytesOf(request), {
+      this.#channel!.publish("", service, body, {
         mandatory: true,
         replyTo: REPLY_QUEUE,
         correlationId: call.id,

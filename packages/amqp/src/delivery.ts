@@ -1,4 +1,4 @@
-import type { ConfirmChannel, ConsumeMessage, Options } from "amqplib";
+import { type ConfirmChannel, type ConsumeMessage, IllegalOperationError, type Options } from "amqplib";
 import type { Clock } from "flotilla/clock";
 import type { MethodInfo } from "flotilla/endpoint";
 import { ServiceError } from "flotilla/errors";
@@ -115,8 +115,8 @@ export class Delivery implements Caller {
         else this.#tryLater();
       });
     } catch (error) {
-      // Headers that fit no more: the broker moves it as it is. Else the connection is being lost, and with it the delivery.
-      if (error instanceof RangeError) this.#settle("reject");
+      // What cannot be written once more, the broker moves as it is. Unless the connection is being lost, and with it the delivery.
+      if (!(error instanceof IllegalOperationError)) this.#settle("reject");
     }
   }
 

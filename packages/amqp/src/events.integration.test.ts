@@ -210,6 +210,35 @@ describe("messages", { skip, timeout: 60_000 }, () => {
     await hasMessages(channel, group, 0);
   });
 
+  test("a message by which its consumers die goes to the dead letters in the end", async (t) => {
+    const { group, listening } = await consuming(t, {});
+    await listening.close();
+    const { connection, channel } = await foreign(t, rabbit.url);
+    await publishing(t).booked(ctx, { n: 1 });
+    let deaths = 0;
+    for (; (await channel.checkQueue(`${group}.dead`)).messageCount === 0 && deaths < 100; deaths++) {
+      const dying = await connection.createChannel();
+      await dying.get(group);
+      await dying.close();
+    }
+    assert.ok(deaths >= 20 && deaths < 30, `after ${deaths} deaths`);
+    const [dead] = await takeAll(channel, `${group}.dead`);
+    assert.equal(dead!.properties.headers!["x-death"]![0]!.reason, "delivery_limit");
+  });
+
+  test("what cannot be written once more is moved by the broker, as it is", async (t) => {
+    const { group, reported } = await consuming(t, {});
+    const { channel } = await foreign(t, rabbit.url);
+    const exchange = `long.${"x".repeat(240)}`;
+    await channel.assertExchange(exchange, "fanout", { autoDelete: true });
+    await channel.bindQueue(group, exchange, "");
+    channel.publish(exchange, "y".repeat(200), Buffer.from('{"n":1}'));
+    await hasMessages(channel, `${group}.dead`, 1);
+    assert.match(reported[0]!.message, /is not consumed by/);
+    const [dead] = await takeAll(channel, `${group}.dead`);
+    assert.equal(dead!.properties.headers!["x-death"]![0]!.reason, "rejected");
+  });
+
   test("middlewares stand around the handler", async (t) => {
     const names: string[] = [];
     const noting: Middleware = (next, method) =>

@@ -9,7 +9,7 @@ import { type BrokerOptions, type BrokerSettings, settleBroker } from "./broker.
 import { Link, type LinkUser, watch } from "./link.ts";
 import { readBody, readHeaders, textProperty, typeOf } from "./message.ts";
 import { CANCEL_EXCHANGE } from "./names.ts";
-import { Request, refuse } from "./request.ts";
+import { Request, type RequestOwner, refuse } from "./request.ts";
 
 /** Options of {@link amqp}. */
 export interface AmqpOptions extends BrokerOptions, Pick<WireOptions, "maxMessageBytes" | "timeoutMs"> {
@@ -71,14 +71,14 @@ export function settleServer(who: string, options: WireOptions): WireSettings {
   return { ...settled, apart: false };
 }
 
-class RequestListening implements Listening, LinkUser {
+class RequestListening implements Listening, LinkUser, RequestOwner {
   readonly protocol = "amqp";
   readonly #link: Link;
   readonly #serving: Serving;
   readonly #services: readonly string[];
   readonly #prefetch: number;
-  readonly #maxMessageBytes: number;
-  readonly #anyReplyQueue: boolean;
+  readonly maxMessageBytes: number;
+  readonly anyReplyQueue: boolean;
   readonly #root: Context;
   /** What is in hand, by correlation id, or by itself where that is taken. */
   readonly #requests = new Map<unknown, Request>();
@@ -102,8 +102,8 @@ class RequestListening implements Listening, LinkUser {
       .filter(({ methods }) => methods.some(({ info }) => info.kind === "unary"))
       .map(({ name }) => name);
     this.#prefetch = wire.maxConcurrentCalls;
-    this.#maxMessageBytes = wire.maxMessageBytes;
-    this.#anyReplyQueue = anyReplyQueue;
+    this.maxMessageBytes = wire.maxMessageBytes;
+    this.anyReplyQueue = anyReplyQueue;
     this.#root = root;
     // The broker holds back what is more, service by service.
     const maxConcurrentCalls = wire.maxConcurrentCalls * Math.max(1, this.#services.length);
@@ -176,7 +176,7 @@ class RequestListening implements Listening, LinkUser {
   #take(message: ConsumeMessage | null, service: string, channel: Channel): void {
     // The queue was deleted under us: everything is declared once more.
     if (message === null) return this.#broken(channel, new Error(`the queue ${service} was deleted`));
-    const request = new Request(message, channel, this.#anyReplyQueue, this);
+    const request = new Request(message, channel, this);
     try {
       this.#begin(message, request, service);
     } catch (error) {
@@ -206,7 +206,7 @@ class RequestListening implements Listening, LinkUser {
     const headers = readHeaders(properties.headers);
     const type = typeOf(properties);
     headers["content-type"] = type;
-    const wire = readBody(message.content, type, this.#maxMessageBytes);
+    const wire = readBody(message.content, type, this.maxMessageBytes);
     request.accepted = this.#serving.accept(method, headers, wire, request, textProperty(properties.appId));
     const key = correlationId === undefined || this.#requests.has(correlationId) ? request : correlationId;
     request.key = key;
@@ -244,7 +244,7 @@ class RequestListening implements Listening, LinkUser {
         // the queue would be gone, and what waits in it.
         for (const service of this.#services) {
           const turnAway = (message: ConsumeMessage | null): void => {
-            if (message !== null) refuse(channel, message, leaving(service), this.#anyReplyQueue);
+            if (message !== null) refuse(channel, message, leaving(service), this.anyReplyQueue);
           };
           refusing.push((await channel.consume(service, turnAway, { noAck: true, priority: -10 })).consumerTag);
         }

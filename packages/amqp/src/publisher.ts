@@ -7,7 +7,7 @@ import { ServiceError } from "flotilla/errors";
 import type { MetadataRecord } from "flotilla/metadata";
 import { callHeaders, JSON_TYPE, PROTO_TYPE } from "flotilla/wire";
 import { type BrokerOptions, positive, settleBroker } from "./broker.ts";
-import { bytesOf } from "./message.ts";
+import { writeBody } from "./message.ts";
 import { Outbox } from "./outbox.ts";
 
 /** Options of {@link publisher}. */
@@ -116,13 +116,7 @@ function publishing(
     // What is left for publishing says nothing of when the message is to be handled. Not deleted: that would make a slow object of it.
     headers["content-type"] = undefined;
     headers["connect-timeout-ms"] = undefined;
-    const content = binary === undefined ? Buffer.from(input.toJson(message)) : bytesOf(binary.encode(message));
-    if (content.length > maxMessageBytes) {
-      throw new ServiceError(
-        "resource_exhausted",
-        `${procedure}: a message is over the limit of ${maxMessageBytes} bytes`,
-      );
-    }
+    const content = writeBody(binary === undefined ? input.toJson(message) : binary.encode(message), maxMessageBytes);
     const options: Options.Publish = {
       persistent: true,
       mandatory,

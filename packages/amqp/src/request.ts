@@ -1,12 +1,14 @@
-import type { Channel, ConsumeMessage, Options } from "amqplib";
+import { type Channel, type ConsumeMessage, IllegalOperationError, type Options } from "amqplib";
 import { ServiceError } from "flotilla/errors";
 import type { MetadataRecord } from "flotilla/metadata";
 import { type Accepted, type Caller, JSON_TYPE, PROTO_TYPE, toConnectError, type Wire } from "flotilla/wire";
-import { bytesOf, textProperty } from "./message.ts";
+import { textProperty, unsendable, writeBody } from "./message.ts";
 import { ANSWER, TRAILER } from "./names.ts";
 
 /** Where requests come from. */
 export interface RequestOwner {
+  readonly maxMessageBytes: number;
+  readonly anyReplyQueue: boolean;
   done(request: Request): void;
 }
 
@@ -17,17 +19,15 @@ export class Request implements Caller {
   key: unknown = this;
   readonly #message: ConsumeMessage;
   readonly #channel: Channel;
-  readonly #anyReplyQueue: boolean;
   readonly #owner: RequestOwner;
   #headers: MetadataRecord | undefined;
   #wire: Wire | undefined;
   #over = false;
 
-  constructor(message: ConsumeMessage, channel: Channel, anyReplyQueue: boolean, owner: RequestOwner) {
+  constructor(message: ConsumeMessage, channel: Channel, owner: RequestOwner) {
     this.correlationId = textProperty(message.properties.correlationId);
     this.#message = message;
     this.#channel = channel;
-    this.#anyReplyQueue = anyReplyQueue;
     this.#owner = owner;
   }
 
@@ -41,8 +41,15 @@ export class Request implements Caller {
   }
 
   end(error: string | undefined, trailers: MetadataRecord): void {
-    const type = error === undefined ? ANSWER.response : ANSWER.error;
-    this.#answer(type, error ?? this.#wire ?? "", answerHeaders(this.#headers, trailers));
+    const headers = answerHeaders(this.#headers, trailers);
+    if (error !== undefined) return this.#answer(ANSWER.error, Buffer.from(error), JSON_TYPE, headers);
+    const wire = this.#wire ?? "";
+    try {
+      const body = writeBody(wire, this.#owner.maxMessageBytes);
+      this.#answer(ANSWER.response, body, typeof wire === "string" ? JSON_TYPE : PROTO_TYPE, headers);
+    } catch (failure) {
+      this.fail(ServiceError.from(failure));
+    }
   }
 
   abandon(error: ServiceError): void {
@@ -51,13 +58,13 @@ export class Request implements Caller {
 
   /** Answers with an error. */
   fail(error: ServiceError): void {
-    this.#answer(ANSWER.error, JSON.stringify(toConnectError(error)), undefined);
+    this.#answer(ANSWER.error, jsonOf(error), JSON_TYPE, undefined);
   }
 
   /** Answers with an error; one that another instance may not have says that no handler was called. */
   refuse(error: ServiceError): void {
     const type = error.code === "unavailable" ? ANSWER.refused : ANSWER.error;
-    this.#answer(type, JSON.stringify(toConnectError(error)), undefined);
+    this.#answer(type, jsonOf(error), JSON_TYPE, undefined);
   }
 
   /** Nobody waits for an answer: there is none. */
@@ -77,9 +84,9 @@ export class Request implements Caller {
     this.accepted?.abandoned();
   }
 
-  #answer(type: string, body: Wire, headers: MetadataRecord | undefined): void {
+  #answer(type: string, body: Buffer, contentType: string, headers: MetadataRecord | undefined): void {
     if (this.#over) return;
-    sendAnswer(this.#channel, this.#message, type, body, headers, this.#anyReplyQueue);
+    sendAnswer(this.#channel, this.#message, { type, contentType, headers }, body, this.#owner.anyReplyQueue);
     this.#settle();
   }
 
@@ -97,7 +104,7 @@ export class Request implements Caller {
 
 /** Answers a request that is not taken in. */
 export function refuse(channel: Channel, message: ConsumeMessage, error: ServiceError, anyReplyQueue: boolean): void {
-  sendAnswer(channel, message, ANSWER.refused, JSON.stringify(toConnectError(error)), undefined, anyReplyQueue);
+  sendAnswer(channel, message, { type: ANSWER.refused, contentType: JSON_TYPE }, jsonOf(error), anyReplyQueue);
 }
 
 function answerHeaders(headers: MetadataRecord | undefined, trailers: MetadataRecord): MetadataRecord | undefined {
@@ -108,34 +115,26 @@ function answerHeaders(headers: MetadataRecord | undefined, trailers: MetadataRe
   return all;
 }
 
+function jsonOf(error: ServiceError): Buffer {
+  return Buffer.from(JSON.stringify(toConnectError(error)));
+}
+
 /** A request that says where nobody may be answered is served all the same: it is one way. */
 function sendAnswer(
   channel: Channel,
   { properties }: ConsumeMessage,
-  type: string,
-  body: Wire,
-  headers: MetadataRecord | undefined,
+  answer: Options.Publish,
+  body: Buffer,
   anyReplyQueue: boolean,
 ): void {
   const replyTo = textProperty(properties.replyTo);
   if (replyTo === undefined || !(anyReplyQueue || replyTo.startsWith("amq."))) return;
-  const options: Options.Publish = {
-    type,
-    contentType: type === ANSWER.response && typeof body !== "string" ? PROTO_TYPE : JSON_TYPE,
-    correlationId: properties.correlationId as string,
-    headers,
-  };
+  const correlationId = properties.correlationId as string;
   try {
-    channel.publish("", replyTo, bytesOf(body), options);
+    channel.publish("", replyTo, body, { ...answer, correlationId });
   } catch (error) {
-    if (!(error instanceof RangeError)) return;
-    // Headers that do not fit into a frame.
-    const why = new ServiceError("internal", "the headers of the answer are too long");
-    channel.publish("", replyTo, Buffer.from(JSON.stringify(toConnectError(why))), {
-      ...options,
-      type: ANSWER.error,
-      contentType: JSON_TYPE,
-      headers: undefined,
-    });
+    if (error instanceof IllegalOperationError) return;
+    const options = { type: ANSWER.error, contentType: JSON_TYPE, correlationId };
+    channel.publish("", replyTo, jsonOf(unsendable(error)), options);
   }
 }
