@@ -9,7 +9,7 @@ export const order = z.object({ n: z.number() });
 
 /** What the simulated services do: one method, safe to repeat. */
 export const Shop = contract("sim.v1.Shop", {
-  order: unary({ input: order, output: order, idempotent: true }),
+  order: unary({ input: order, output: order, safe: true }),
 });
 
 /** Answers with what was asked. */

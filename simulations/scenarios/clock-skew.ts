@@ -8,7 +8,7 @@ import type { Expectation, Result, Run, Scenario } from "../lib/scenario.ts";
 import { echo, figuresOf, order, Shop } from "../lib/shop.ts";
 
 /** In front of the shop: what it is asked it asks the shop. */
-const Gate = contract("sim.v1.Gate", { order: unary({ input: order, output: order, idempotent: true }) });
+const Gate = contract("sim.v1.Gate", { order: unary({ input: order, output: order, safe: true }) });
 /** Methods that a policy stands around whose state has a time. */
 const Extras = contract("sim.v1.Extras", {
   limited: unary({ input: order, output: order }),

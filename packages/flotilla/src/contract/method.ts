@@ -11,7 +11,7 @@ export interface MethodOptions<Res> {
    */
   readonly idempotent?: boolean;
   /**
-   * Whether the method changes nothing: a query. Its answers may be kept (`responseCache`) and shared (`singleFlight`), and it may be
+   * Whether the method changes nothing: a query. Its answers may be kept (`responseCache`), and it may be
    * called with HTTP GET, by caches, crawlers, and any link or image on any page. Default: true for a REST route that is GET, else false.
    */
   readonly safe?: boolean;

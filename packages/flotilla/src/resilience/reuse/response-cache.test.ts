@@ -20,8 +20,8 @@ import { singleFlight } from "./single-flight.ts";
 
 const io = { input: z.object({ n: z.number() }), output: z.object({ at: z.number(), text: z.string().optional() }) };
 const { methods } = contract("a.B", {
-  read: unary({ ...io, idempotent: true }),
-  remove: unary({ ...io, idempotent: true, safe: false }),
+  read: unary({ ...io, safe: true }),
+  remove: unary({ ...io, idempotent: true }),
   write: unary(io),
 });
 const method = (key: string): MethodInfo => methods.find((info) => info.key === key)!;
