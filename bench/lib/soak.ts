@@ -1,5 +1,8 @@
 import { spawn } from "node:child_process";
 import { join } from "node:path";
+import { startRabbit } from "../amqp/broker.ts";
+import { startBroker as startNats } from "../nats/broker.ts";
+import { surveyMachine } from "./machine.ts";
 
 const folder = join(import.meta.dirname, "..", "loops", "soak");
 const ROUNDS = 10;
@@ -10,13 +13,16 @@ interface Soak {
   readonly file: string;
   readonly args: readonly string[];
   readonly calls: number;
+  /** Starts what the calls go through. */
+  readonly broker?: () => Promise<{ readonly port: number | string; close(): Promise<void> }>;
 }
 
-const overNetwork = (transport: string): Soak => ({
+const overNetwork = (transport: string, broker?: Soak["broker"]): Soak => ({
   summary: `a million calls over ${transport}, on a connection that breaks ten thousand times: the heap (--quick: a tenth)`,
   file: "reconnects.ts",
   args: [transport],
   calls: 100_000,
+  ...(broker !== undefined && { broker }),
 });
 
 export const soaks: Readonly<Record<string, Soak>> = {
@@ -29,17 +35,25 @@ export const soaks: Readonly<Record<string, Soak>> = {
   "soak-grpc": overNetwork("grpc"),
   "soak-http": overNetwork("http"),
   "soak-http2": overNetwork("http2"),
+  "soak-nats": overNetwork("nats", () => startNats(undefined)),
+  "soak-amqp": overNetwork("amqp", () => startRabbit(surveyMachine())),
 };
 
 /** Runs it in a process of its own. @returns 0 when memory stayed flat and nothing was left. */
-export function runSoak({ file, args, calls }: Soak, quick: boolean): Promise<number> {
+export async function runSoak({ file, args, calls, broker }: Soak, quick: boolean): Promise<number> {
+  const through = await broker?.();
   const command = ["--expose-gc", join(folder, file), ...args, String(ROUNDS), String(quick ? calls / 10 : calls)];
+  if (through !== undefined) command.push(String(through.port));
   const child = spawn(process.execPath, command, {
     stdio: ["ignore", "inherit", "inherit"],
     env: { ...process.env, NODE_ENV: "production" },
   });
-  return new Promise((resolve, reject) => {
-    child.once("error", reject);
-    child.once("exit", (code) => resolve(code ?? 1));
-  });
+  try {
+    return await new Promise((resolve, reject) => {
+      child.once("error", reject);
+      child.once("exit", (code) => resolve(code ?? 1));
+    });
+  } finally {
+    await through?.close();
+  }
 }

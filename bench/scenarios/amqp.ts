@@ -1,24 +1,11 @@
 import { join } from "node:path";
+import { startRabbit } from "../amqp/broker.ts";
 import { Child } from "../lib/child.ts";
 import type { Machine } from "../lib/machine.ts";
 import type { Scenario, Subject } from "../lib/scenario.ts";
 import { openWorker } from "../lib/worker-stage.ts";
 
 const folder = join(import.meta.dirname, "..", "amqp");
-const START_TIMEOUT_MS = 90_000;
-
-/** A RabbitMQ of its own, on the cores of the load. */
-async function startBroker(machine: Machine): Promise<{ port: string; close(): Promise<void> }> {
-  const file = join(import.meta.dirname, "..", "..", "scripts", "rabbitmq-process.ts");
-  const child = new Child("rabbitmq", machine.loadCpus, file);
-  try {
-    const { port } = await child.ask<{ port: number }>(undefined, START_TIMEOUT_MS);
-    return { port: String(port), close: () => child.close() };
-  } catch (error) {
-    await child.close();
-    throw error;
-  }
-}
 
 /** A client process under load from itself, and the process at the other end of the broker. */
 async function pair(server: string, row: string, kind: string, machine: Machine, port: string): Promise<Subject> {
@@ -57,7 +44,7 @@ function publishing(name: string, summary: string, kind: string, shape: Shape): 
     rounds: 31,
     fine: true,
     async stage(machine) {
-      const broker = await startBroker(machine);
+      const broker = await startRabbit(machine);
       return {
         open: (row) => pair("sink", `publish-${row}`, kind, machine, broker.port),
         close: () => broker.close(),
@@ -83,7 +70,7 @@ function calling(name: string, summary: string, kind: string, shape: Shape): Sce
     rounds: 31,
     fine: true,
     async stage(machine) {
-      const broker = await startBroker(machine);
+      const broker = await startRabbit(machine);
       return {
         open: (row) => pair(row === "bare" ? "bare" : "flotilla", row, kind, machine, broker.port),
         close: () => broker.close(),

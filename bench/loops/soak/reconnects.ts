@@ -1,5 +1,7 @@
 // Calls over a connection that breaks every hundred calls: client, server and a proxy that resets all connections, in one process. After
-// each round it prints what is in use. Arguments: transport, rounds, calls a round.
+// each round it prints what is in use. Arguments: transport, rounds, calls a round, the port of a broker where there is one.
+import { amqp, amqpClient } from "@flotilla/amqp";
+import { nats, natsClient } from "@flotilla/nats";
 import { background, withCancel } from "flotilla/context";
 import { contract, serverStream, unary } from "flotilla/contract";
 import type { Connector, Listener } from "flotilla/endpoint";
@@ -10,12 +12,20 @@ import { channel, client, host, implement } from "flotilla/service";
 import { faultProxy } from "flotilla/testing";
 import { z } from "zod";
 
-const transports: Readonly<Record<string, () => { listener: Listener; connector: Connector }>> = {
+/** The two ends of a transport. Those that go through a broker are given where it can be reached: both stand behind the proxy then. */
+interface Ends {
+  readonly listener: Listener;
+  readonly connector: Connector;
+}
+
+const transports: Readonly<Record<string, (broker: string) => Ends>> = {
   grpc: () => ({ listener: grpc({ port: 0 }), connector: grpcClient() }),
   http: () => ({ listener: http({ port: 0 }), connector: httpClient() }),
   http2: () => ({ listener: http({ port: 0 }), connector: httpClient({ http2: true }) }),
+  nats: (servers) => ({ listener: nats({ servers }), connector: natsClient() }),
+  amqp: (url) => ({ listener: amqp({ url, maxReconnectMs: 10 }), connector: amqpClient({ maxReconnectMs: 10 }) }),
 };
-const [, , name = "grpc", rounds = 10, calls = 100_000] = process.argv;
+const [, , name = "grpc", rounds = 10, calls = 100_000, brokerPort] = process.argv;
 const LANES = 20;
 const CALLS_A_CONNECTION = 100;
 /** Heap that may be gained between the first round and the last. */
@@ -27,7 +37,8 @@ const Work = contract("soak.v1.Work", {
   list: serverStream({ input: message, output: message }),
 });
 
-const { listener, connector } = transports[name]!();
+const broker = brokerPort === undefined ? undefined : await faultProxy({ to: `127.0.0.1:${brokerPort}` });
+const { listener, connector } = transports[name]!(`${name}://127.0.0.1:${broker?.port}`);
 const server = host({
   name: "work",
   serve: [
@@ -44,9 +55,10 @@ const server = host({
   onError() {},
 });
 const running = await server.start();
-const proxy = await faultProxy({ to: running.addresses[0]! });
+const proxy = broker ?? (await faultProxy({ to: running.addresses[0]! }));
+const address = broker === undefined ? proxy.address : running.addresses[0]!;
 // Nothing leaves the only instance out: it is the connection that breaks.
-const over = channel({ discover: [proxy.address], transport: connector, ejection: false, use: [] });
+const over = channel({ discover: [address], transport: connector, ejection: false, use: [] });
 const service = client(Work, over);
 const root = withCancel(background());
 const outcomes: Record<string, number> = {};
@@ -54,7 +66,7 @@ let made = 0;
 let breaks = 0;
 
 async function call(n: number): Promise<void> {
-  if (n % 50 !== 0) return void (await service.do(root, { n }));
+  if (name === "amqp" || n % 50 !== 0) return void (await service.do(root, { n }));
   for await (const { n: got } of service.list(root, { n })) if (n % 100 === 0 && got > n) return;
 }
 
