@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { inspect } from "node:util";
 import { systemClock } from "../clock/system-clock.ts";
 import { VirtualClock } from "../clock/virtual-clock.ts";
 import { ServiceError } from "../errors/service-error.ts";
@@ -26,6 +27,15 @@ describe("background", () => {
     const clock = new VirtualClock();
     assert.equal(withValue(withCancel(background(clock)), contextKey("a"), 1).clock, clock);
   });
+});
+
+test("a context shows what is in force when it is printed, and no value", () => {
+  const clock = new VirtualClock();
+  const secret = contextKey<string>("app.token");
+  const ctx = withTimeout(withValue(background(clock), secret, "hidden"), 250);
+  assert.match(inspect(ctx), /deadlineInMs: 250.*err: undefined.*values: \[ 'app\.token' \]/);
+  ctx.cancel();
+  assert.match(inspect(ctx), /err: 'canceled'/);
 });
 
 describe("withCancel", () => {

@@ -16,6 +16,8 @@ export class Root {
   }
 }
 
+const inspect = Symbol.for("nodejs.util.inspect.custom");
+
 /** A link in the chain of contexts: at most one value, and the nearest cancellable ancestor resolved once. */
 export class Node implements Context {
   readonly root: Root;
@@ -59,6 +61,16 @@ export class Node implements Context {
   get signal(): AbortSignal {
     // Never aborts, and is nobody else's: what listens to it cannot pile up on a signal that lives for ever.
     return this.scope === undefined ? new AbortController().signal : this.scope.abortSignal();
+  }
+
+  /** For `console.log`: what is in force, the values by their names alone. */
+  [inspect](): unknown {
+    const { deadline, err } = this;
+    const values: string[] = [];
+    for (let node: Node | undefined = this; node !== undefined; node = node.parent) {
+      if (node.key !== undefined) values.push(node.key.name);
+    }
+    return { deadlineInMs: deadline === undefined ? undefined : deadline - this.clock.now(), err: err?.code, values };
   }
 
   value<T>(key: ContextKey<T>): T {
