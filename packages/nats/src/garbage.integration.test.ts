@@ -219,6 +219,21 @@ describe("what is not as it should be", { skip }, () => {
       assert.deepEqual(await call(t).one(background(), { text: "still" }), { text: "still" });
     });
 
+    test("a broken frame ends a stream whose requests nobody reads: its client hears of it, and nothing is kept", async (t) => {
+      await serve(t, {
+        async *many(ctx) {
+          yield nothing;
+          await new Promise((resolve) => ctx.signal.addEventListener("abort", resolve));
+        },
+      });
+      const peer = await openStream("many", 20);
+      plain.publish(peer.server, Buffer.from("?"));
+      await until("the client is told", () => peer.frames.some(({ kind }) => kind === FRAME.end));
+      const { error } = readEnding(peer.frames.at(-1)!.body);
+      assert.equal(JSON.parse(error!).code, "invalid_argument");
+      peer.stop();
+    });
+
     test("a client that goes silent is taken to be gone", async (t) => {
       let cancelled: ServiceError | undefined;
       const listening = await serve(t, {

@@ -104,8 +104,9 @@ export class ServedStream implements Caller {
       // What a client has broken is no failure of the server's.
       const error = new ServiceError(code === "internal" ? "invalid_argument" : code, message);
       // A handler that reads the requests is told; any other is cancelled.
-      if (this.#requests === undefined) this.#call?.abandoned();
-      else this.#requests.fail(error);
+      if (this.#requests !== undefined) return this.#requests.fail(error);
+      this.abandon(error);
+      this.#call?.abandoned();
     }
   }
 
