@@ -104,6 +104,8 @@ export class ClientStream implements ClientEntry {
       this.#caller.head(readRecord(body));
     } else if (kind === FRAME.end) {
       this.#ending = readEnding(body);
+      // The server is silent from now on, however long what has come waits for its reader.
+      this.#beat?.cancel();
       this.#inflow.end();
     } else if (kind === FRAME.credit) this.#allow(readLimit(body));
     else if (kind === FRAME.cancel) throw new ServiceError("internal", `${this.subject}: a server cannot cancel`);

@@ -425,6 +425,34 @@ describe("what is not as it should be", { skip }, () => {
       });
     }
 
+    test("a stream that has ended is read to its end, however slowly", async (t) => {
+      const clock = new VirtualClock();
+      await serve(t, {
+        async *many() {
+          for (let n = 0; n < 20; n++) yield { text: String(n) };
+        },
+      });
+      const calls = call(t, { maxWaitingMessages: 1 }, clock);
+      let served = 0;
+      const subscription = plain.subscribe("_INBOX.>", {
+        callback: (_error, msg) => {
+          if (msg.data[0] === FRAME.end) served++;
+        },
+      });
+      t.after(() => subscription.unsubscribe());
+      await plain.flush();
+      const stream = calls.many(background(), nothing)[Symbol.asyncIterator]();
+      const texts = [(await stream.next()).value?.text];
+      await until("the server has ended it", () => served === 1);
+      await plain.flush();
+      for (let beat = 0; beat < 4; beat++) await clock.advance(5000);
+      for (let next = await stream.next(); !next.done; next = await stream.next()) texts.push(next.value.text);
+      assert.deepEqual(
+        texts,
+        Array.from({ length: 20 }, (_, n) => String(n)),
+      );
+    });
+
     test("errors that are none of ours", async (t) => {
       const answers: [string, Record<string, string>, string][] = [
         ["<html>", { "Nats-Service-Error-Code": "503", "Nats-Service-Error": "busy" }, "unavailable: busy"],
