@@ -52,7 +52,8 @@ export function headerLine(name: string, value: string): string {
 }
 
 /**
- * Metadata as header lines. Names that mean something to NATS or to this transport are not the caller's to set.
+ * Metadata as header lines. Names that mean something to NATS or to this transport are not the caller's to set; what is no name is left out, for
+ * the metadata of an error may have come from a peer.
  *
  * @param except - a name that is left out.
  */
@@ -60,7 +61,7 @@ export function headerLines(record: MetadataRecord, prefix = "", except = ""): s
   let text = "";
   for (const name in record) {
     const value = record[name];
-    if (value === undefined || name === except || isReserved(name)) continue;
+    if (value === undefined || name === except || isReserved(name) || !NAME.test(name)) continue;
     if (typeof value === "string") text += headerLine(prefix + name, value);
     else for (const one of value) text += headerLine(prefix + name, one);
   }
