@@ -271,6 +271,26 @@ describe("peers that are not ours", { skip }, () => {
     );
   });
 
+  test("a description that the broker would not take ends nothing", async (t) => {
+    const small = await TestNats.start("max_payload: 300");
+    const listening = await nats({ servers: small.address }).listen([implement(Calculator, calculator)], background());
+    const plain = await small.client();
+    const connection = natsClient().connect(small.address);
+    t.after(async () => {
+      await connection.close();
+      await plain.close();
+      await listening.close();
+      await small.stop();
+    });
+    const answer = await plain.request("$SRV.INFO", "", { timeout: 5000 });
+    assert.equal(answer.headers?.get("Nats-Service-Error-Code"), "429");
+    assert.match(answer.json<{ message: string }>().message, /^\$SRV\.INFO: \d+ bytes/);
+    assert.deepEqual(
+      await clientOf(Calculator, connection).sum(withTimeout(background(), 5000), { a: 1, b: 2 }),
+      { v: 3 },
+    );
+  });
+
   test("an answer that the broker forbids is reported", async (t) => {
     const guarded = await TestNats.start(
       'authorization { users = [ { user: "u", password: "p" }, { user: "s", password: "p", permissions: { publish: { deny: "_INBOX.>" } } } ] }',

@@ -9,7 +9,8 @@ import type { MethodCount } from "./method-count.ts";
 import type { NatsSettings } from "./options.ts";
 import { readOpening, ServedStream } from "./served-stream.ts";
 import { ServedUnary } from "./served-unary.ts";
-import { type ServerSide, sendError, unprocessedError } from "./server-side.ts";
+import { errorText, type ServerSide, sendError, unprocessedError } from "./server-side.ts";
+import { tooLarge } from "./too-large.ts";
 
 /** Longest reply subject that is answered. */
 const MAX_REPLY_CHARS = 512;
@@ -92,6 +93,16 @@ export class ServerCalls implements ServerSide {
         `content-type must be ${JSON_TYPE} or ${PROTO_TYPE}, got ${JSON.stringify(String(type).slice(0, 64))}`,
       );
     }
+  }
+
+  /** Answers what the tools of NATS ask: of a service with many methods that may be more than the broker takes. */
+  tell(question: Msg, text: string): void {
+    const reply = question.reply ?? "";
+    if (reply === "") return;
+    const payload = Buffer.from(text);
+    const { maxPayload } = this.link;
+    if (payload.length <= maxPayload) this.link.send(reply, payload, undefined, undefined);
+    else sendError(this, reply, errorText(tooLarge(question.subject, payload.length, maxPayload)), "");
   }
 
   /** Takes what belongs to a stream. Never throws. */

@@ -137,7 +137,10 @@ class Server implements Listening, LinkUser {
       listen(cancelSubjectOf(this.#prefix, name), (msg) => calls.cancel(msg));
       // What comes with a middleware is nobody's concern.
       if (observed !== false) {
-        new ServiceAnswers(name, queue, this.#words, counts, this.#root.clock).subscribe(connection);
+        const answers = new ServiceAnswers(name, queue, this.#words, counts, this.#root.clock);
+        answers.subscribe(connection, (question, answer) =>
+          this.#guarded((msg) => calls.tell(msg, JSON.stringify(answer)), question),
+        );
       }
     }
     listen(calls.streamSubjects, (msg) => calls.frame(msg));
