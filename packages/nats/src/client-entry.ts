@@ -33,11 +33,22 @@ export interface ClientSide {
   forget(entry: ClientEntry, reply: string | undefined): void;
 }
 
-/** The request of a call: its subject, bytes and headers, checked against what the broker takes. */
-export function sendRequest(link: Link, subject: string, payload: Uint8Array, reply: string, lines: string): void {
+/**
+ * The request of a call: its subject, bytes and headers, checked against what the broker takes.
+ *
+ * @param spare - bytes of the broker's limit that are not for this message.
+ */
+export function sendRequest(
+  link: Link,
+  subject: string,
+  payload: Uint8Array,
+  reply: string,
+  lines: string,
+  spare = 0,
+): void {
   const head = lines === "" ? undefined : new EncodedHeaders(lines);
   const size = payload.length + (head?.size ?? 0);
-  if (size > link.maxPayload) throw tooLarge(subject, size, link.maxPayload);
+  if (size + spare > link.maxPayload) throw tooLarge(subject, size, link.maxPayload, spare);
   try {
     link.send(subject, payload, reply, head);
   } catch (error) {

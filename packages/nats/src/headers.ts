@@ -18,6 +18,8 @@ const LINE_BREAK = /[\r\n]/;
 export interface Head {
   /** 503: nobody listens. 0 where there is none. */
   readonly status: number;
+  /** What the broker says beside it. */
+  readonly words: string;
   readonly headers: MetadataRecord;
 }
 
@@ -85,7 +87,8 @@ export function readHead(bytes: Uint8Array): Head {
   const text = utf8(bytes);
   let end = text.indexOf("\r\n");
   if (end < 0 || !text.startsWith(VERSION)) throw malformed("it does not begin with NATS/1.0");
-  const status = end === VERSION.length ? 0 : Number.parseInt(text.slice(VERSION.length, end), 10) || 0;
+  const words = text.slice(VERSION.length, end);
+  const status = words === "" ? 0 : Number.parseInt(words, 10) || 0;
   const headers = newRecord();
   let count = 0;
   for (let from = end + 2; from < text.length; from = end + 2) {
@@ -99,7 +102,7 @@ export function readHead(bytes: Uint8Array): Head {
     if (++count > MAX_HEADERS) throw malformed(`there are more than ${MAX_HEADERS} headers`);
     add(headers, name.toLowerCase(), text.slice(colon + 1, end).trim());
   }
-  return { status, headers };
+  return { status, words, headers };
 }
 
 function add(headers: MetadataRecord, name: string, value: string): void {

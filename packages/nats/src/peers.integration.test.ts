@@ -285,10 +285,9 @@ describe("peers that are not ours", { skip }, () => {
     const answer = await plain.request("$SRV.INFO", "", { timeout: 5000 });
     assert.equal(answer.headers?.get("Nats-Service-Error-Code"), "429");
     assert.match(answer.json<{ message: string }>().message, /^\$SRV\.INFO: \d+ bytes/);
-    assert.deepEqual(
-      await clientOf(Calculator, connection).sum(withTimeout(background(), 5000), { a: 1, b: 2 }),
-      { v: 3 },
-    );
+    assert.deepEqual(await clientOf(Calculator, connection).sum(withTimeout(background(), 5000), { a: 1, b: 2 }), {
+      v: 3,
+    });
   });
 
   test("an answer that the broker forbids is reported", async (t) => {

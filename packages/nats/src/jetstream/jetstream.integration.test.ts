@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { after, before, describe, type TestContext, test } from "node:test";
-import { type JetStreamManager, jetstreamManager } from "@nats-io/jetstream";
+import { type JetStreamManager, jetstreamManager, RetentionPolicy } from "@nats-io/jetstream";
 import { headers, type NatsConnection } from "@nats-io/transport-node";
 import { systemClock } from "flotilla/clock";
-import { background, type Context, withTimeout } from "flotilla/context";
+import { background, type Context, withTimeout, withValue } from "flotilla/context";
 import { contract, type Implementation, type Schema, serverStream, unary } from "flotilla/contract";
-import type { Middleware } from "flotilla/endpoint";
+import { errorReporterKey, type Middleware } from "flotilla/endpoint";
 import { errorInfo, FLOTILLA_DOMAIN, ServiceError } from "flotilla/errors";
 import { serverCall, withHeaders, withResponseObserver } from "flotilla/metadata";
 import { host, implement } from "flotilla/service";
@@ -477,6 +477,113 @@ describe("JetStream", { skip }, () => {
     assert.equal(letter!.header.get("Flotilla-Dead-Group"), "workers");
     assert.equal(letter!.header.get("Flotilla-Dead-Sequence"), "1");
     await settled(left);
+  });
+
+  test("dead letters stay where nobody reads them, whatever the stream does with its messages", async (t) => {
+    const { consume, publish, left, dead } = await bed(t);
+    const refuse = { placed: () => Promise.reject(new ServiceError("invalid_argument", "no such order")) };
+    await consume(refuse, { create: { retention: RetentionPolicy.Interest, max_msgs_per_subject: 1 } });
+    await publish(ctx, { id: "o-1" });
+    await settled(left);
+    await publish(ctx, { id: "o-2" });
+    await settled(left);
+    assert.deepEqual(
+      (await dead()).map(({ id }) => id),
+      ['{"id":"o-1"}', '{"id":"o-2"}'],
+    );
+  });
+
+  test("a dead letter is one only when a stream has said so, and who hears of errors hears of it", async (t) => {
+    const { Orders, stream, publish, manager, plain, left } = await bed(t);
+    const reported: ServiceError[] = [];
+    const root = withValue(ctx, errorReporterKey, (error: ServiceError) => void reported.push(error));
+    const placed = (): never => {
+      throw new ServiceError("invalid_argument", "no such order");
+    };
+    const listener = jetstream({ servers: broker.address, stream, backoffMs: 20, maxBackoffMs: 50 });
+    const listening = await listener.listen([implement(Orders, { placed, paid: () => ({}) })], root);
+    t.after(() => listening.close());
+    await manager.streams.delete(`${stream}-dead`);
+    plain.subscribe(`dead.${stream}.>`, { callback: (_error, msg) => void msg.respond("{}") });
+    await plain.flush();
+    await publish(ctx, { id: "o-1" });
+    await until("it is reported", () => reported.length > 0);
+    assert.match(
+      reported[0]!.message,
+      /message 1 of \S+ cannot be put among the dead letters: .*who answered is no stream/,
+    );
+    const { waiting, inHand } = await left();
+    assert.equal(waiting + inHand, 1);
+  });
+
+  test("what may be published may be a dead letter", async (t) => {
+    const { consume, publish, left, dead } = await bed(t);
+    await consume({ placed: () => Promise.reject(new ServiceError("invalid_argument", "é".repeat(2000))) });
+    let id = "x".repeat(65_536);
+    for (let fits = false; !fits; id = id.slice(100))
+      fits = await publish(ctx, { id }).then(
+        () => true,
+        () => false,
+      );
+    await settled(left);
+    assert.equal((await dead()).length, 1);
+  });
+
+  test("a consumer that was taken away is made anew", async (t) => {
+    const { stream, consume, publish, manager, left, dead } = await bed(t);
+    let handled = 0;
+    await consume({
+      placed(_ctx, { id }) {
+        handled++;
+        throw new ServiceError("invalid_argument", id);
+      },
+    });
+    await publish(ctx, { id: "before" });
+    await until("it is handled", () => handled === 1);
+    await settled(left);
+    await manager.streams.delete(stream);
+    await untilAsync("it is stored", () =>
+      publish(ctx, { id: "after" }).then(
+        () => true,
+        () => false,
+      ),
+    );
+    await until("it is handled", () => handled === 2);
+    await settled(left);
+    // Both were the first of their stream.
+    assert.deepEqual(
+      (await dead()).map(({ reason }) => reason),
+      ["invalid_argument: before", "invalid_argument: after"],
+    );
+  });
+
+  test("inboxes begin as the broker allows; what it forbids to hear is told at the start", async (t) => {
+    const permissions = 'subscribe: { allow: ["_OWN.>"] }';
+    const guarded = await TestNats.start(
+      `authorization { users = [ { user: "u", password: "p", permissions: { ${permissions} } } ] }`,
+    );
+    t.after(() => guarded.stop());
+    const Orders = orders();
+    let handled = 0;
+    const placed = (): object => {
+      handled++;
+      return {};
+    };
+    const other = { servers: guarded.address, stream: "orders", broker: { user: "u", pass: "p" } };
+    await assert.rejects(
+      jetstream(other).listen([implement(Orders, { placed, paid: () => ({}) })], ctx),
+      /jetstream: cannot handle .*_INBOX/,
+    );
+    const broker = { user: "u", pass: "p", inboxPrefix: "_OWN" };
+    const listening = await jetstream({ servers: guarded.address, stream: "orders", broker }).listen(
+      [implement(Orders, { placed, paid: () => ({}) })],
+      ctx,
+    );
+    t.after(() => listening.close());
+    const connection = jetstreamClient({ broker }).connect(guarded.address);
+    t.after(() => connection.close());
+    await clientOf(Orders, connection).placed(ctx, { id: "o-1" });
+    await until("it is handled", () => handled === 1);
   });
 
   test("a broker that has lost its disk is given new streams, and messages go on", async (t) => {

@@ -25,10 +25,11 @@ test("whether a stream takes all of a subject already", () => {
 
 test("where a message stands is read in either form, and from nothing else", () => {
   const old = "$JS.ACK.orders.billing-x.3.17.5.1700000000000000000.9";
-  assert.deepEqual(placeOf(old), { deliveries: 3, sequence: 17 });
+  assert.deepEqual(placeOf(old), { deliveries: 3, sequence: 17, storedAt: "1700000000000000000" });
   assert.deepEqual(placeOf("$JS.ACK.hub.acchash.orders.billing-x.2.18.5.1700000000000000000.9.abc"), {
     deliveries: 2,
     sequence: 18,
+    storedAt: "1700000000000000000",
   });
   for (const none of [
     undefined,

@@ -35,7 +35,12 @@ export async function prepare(
   const subjects = services.map((service) => `${prefix}.${service}.*`);
   const shape = { discard: DiscardPolicy.New, max_age: nanos(WEEK_MS), ...create };
   await ensureStream(manager, stream, subjects, create === false ? undefined : shape);
-  await ensureStream(manager, deadLetters, [`${DEAD_PREFIX}.${stream}.>`], create === false ? undefined : shape);
+  await ensureStream(
+    manager,
+    deadLetters,
+    [`${DEAD_PREFIX}.${stream}.>`],
+    create === false ? undefined : deadShape(shape),
+  );
   for (const service of services) {
     await manager.consumers.add(stream, {
       durable_name: durableOf(group, service),
@@ -47,6 +52,12 @@ export async function prepare(
       max_deliver: -1,
     });
   }
+}
+
+/** Dead letters lie where and as long as the messages do; what else is said of those (retention, limits, sources) would lose or double letters. */
+function deadShape(shape: Partial<StreamConfig>): Partial<StreamConfig> {
+  const kept = ["compression", "discard", "max_age", "num_replicas", "placement", "storage"] as const;
+  return Object.fromEntries(kept.filter((name) => shape[name] !== undefined).map((name) => [name, shape[name]]));
 }
 
 async function ensureStream(
