@@ -11,6 +11,7 @@ import { client, host, implement } from "flotilla/service";
 import { until } from "flotilla/testing";
 import { serverPath, skipWithout } from "../../../scripts/servers.ts";
 import { natsClient } from "./client.ts";
+import { jetstream } from "./jetstream/server.ts";
 import { nats } from "./server.ts";
 import { anything, clientOf, failureOf, Gate } from "./test-fixtures/bed.ts";
 import { TestNats } from "./test-fixtures/nats-server.ts";
@@ -172,5 +173,15 @@ describe("hosts and clients", { skip }, () => {
     assert.throws(() => natsClient({ connectTimeoutMs: Number.NaN }), /natsClient: connectTimeoutMs/);
     assert.throws(() => natsClient({ servers: ["nats://x/y"] }), /natsClient: address/);
     assert.throws(() => natsClient().connect("grpc://x:1"), /natsClient: address/);
+    // What the environment does not say is no name, and what timers cannot wait for no time.
+    const missing = undefined as unknown as string;
+    assert.throws(() => natsClient({ prefix: missing }), /natsClient: prefix must be tokens .*, got undefined/);
+    assert.throws(() => jetstream({ stream: "orders", group: missing }), /jetstream: group must be letters/);
+    for (const name of ["connectTimeoutMs", "pingIntervalMs", "maxReconnectMs"]) {
+      assert.throws(() => natsClient({ [name]: Infinity }), new RegExp(`natsClient: ${name} .* at most 2147483647`));
+    }
+    for (const name of ["ackWaitMs", "backoffMs", "maxBackoffMs"]) {
+      assert.throws(() => jetstream({ stream: "orders", [name]: Infinity }), new RegExp(`jetstream: ${name}`));
+    }
   });
 });
