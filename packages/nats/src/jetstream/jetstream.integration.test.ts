@@ -18,6 +18,7 @@ import { TestNats } from "../test-fixtures/nats-server.ts";
 import { jetstreamClient } from "./client.ts";
 import type { JetStreamOptions } from "./options.ts";
 import { jetstream } from "./server.ts";
+import { durableOf } from "./streams.ts";
 
 const skip = await skipWithout("nats-server");
 
@@ -83,7 +84,7 @@ describe("JetStream", { skip }, () => {
         return listening;
       },
       async left(group = "workers") {
-        const info = await manager.consumers.info(stream, `${group}-${Orders.name.replaceAll(".", "-")}`);
+        const info = await manager.consumers.info(stream, durableOf(group, Orders.name));
         return { waiting: info.num_pending, inHand: info.num_ack_pending };
       },
       async dead() {
@@ -364,7 +365,7 @@ describe("JetStream", { skip }, () => {
     await (await consume({}, { create: { max_msgs: 1 } })).close();
     const large = await failureOf(publish(ctx, { id: "x".repeat(66_000) }));
     assert.equal(large.code, "resource_exhausted");
-    await manager.consumers.delete(stream, `workers-${Orders.name.replaceAll(".", "-")}`);
+    await manager.consumers.delete(stream, durableOf("workers", Orders.name));
     await publish(ctx, { id: "fits" });
     const full = await failureOf(publish(ctx, { id: "x" }));
     assert.equal(full.code, "resource_exhausted");
@@ -439,7 +440,7 @@ describe("JetStream", { skip }, () => {
     const { Orders, stream, consume, publish, manager, left, dead } = await bed(t);
     await (await consume({})).close();
     await publish(ctx, { id: "poison" });
-    const durable = `workers-${Orders.name.replaceAll(".", "-")}`;
+    const durable = durableOf("workers", Orders.name);
     const consumer = await manager.jetstream().consumers.get(stream, durable);
     for (let delivery = 1; delivery <= 6; delivery++) {
       const msg = await consumer.next({ expires: 5000 });
@@ -633,7 +634,7 @@ describe("JetStream", { skip }, () => {
     await consume(methods, { ackWaitMs: 7000, maxAckPending: 20 });
     await until("it is handled", () => handled === 1);
     await settled(left);
-    const { config } = await manager.consumers.info(stream, `workers-${Orders.name.replaceAll(".", "-")}`);
+    const { config } = await manager.consumers.info(stream, durableOf("workers", Orders.name));
     assert.deepEqual([config.ack_wait, config.max_ack_pending, config.max_deliver], [7e9, 20, -1]);
   });
 

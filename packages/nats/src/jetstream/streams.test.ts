@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { placeOf } from "./delivery.ts";
-import { covers } from "./streams.ts";
+import { covers, durableOf } from "./streams.ts";
 
 test("whether a stream takes all of a subject already", () => {
   for (const [wide, narrow, wanted] of [
@@ -21,6 +21,17 @@ test("whether a stream takes all of a subject already", () => {
   ] as const) {
     assert.equal(covers(wide, narrow), wanted, `${wide} and ${narrow}`);
   }
+});
+
+test("no two groups and services share a consumer", () => {
+  const names = [
+    ["billing", "shop.v1.Orders"],
+    ["billing-shop", "v1.Orders"],
+    ["billing-", "shop.v1.Orders"],
+    ["billing--shop", "v1.Orders"],
+    ["billing-shop-v1", "Orders"],
+  ].map(([group, service]) => durableOf(group!, service!));
+  assert.equal(new Set(names).size, names.length, names.join(", "));
 });
 
 test("where a message stands is read in either form, and from nothing else", () => {

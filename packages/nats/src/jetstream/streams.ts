@@ -14,9 +14,9 @@ const WEEK_MS = 7 * 24 * 3600 * 1000;
 const STREAM_NOT_FOUND = 10059;
 const NAME_IN_USE = 10058;
 
-/** The durable consumer that a group has for a service. */
+/** The durable consumer that a group has for a service. Groups may have dashes, but no service has two in a row, so no two of them meet. */
 export function durableOf(group: string, service: string): string {
-  return `${group}-${dashed(service)}`;
+  return `${group}--${dashed(service)}`;
 }
 
 /**
