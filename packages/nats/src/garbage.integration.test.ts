@@ -8,6 +8,7 @@ import { background, withTimeout, withValue } from "flotilla/context";
 import { bidiStream, clientStream, contract, type Implementation, serverStream, unary } from "flotilla/contract";
 import { errorReporterKey, type MessageType } from "flotilla/endpoint";
 import { ServiceError } from "flotilla/errors";
+import { withHeaders } from "flotilla/metadata";
 import { implement } from "flotilla/service";
 import { until } from "flotilla/testing";
 import { skipWithout } from "../../../scripts/servers.ts";
@@ -570,7 +571,11 @@ describe("what is not as it should be", { skip }, () => {
       stuck.signal("SIGSTOP");
       const ctx = withTimeout(background(), 20_000);
       const request = { text: "x".repeat(500_000) };
-      const waiting = Array.from({ length: 7 }, () => failureOf(calls.one(ctx, request)));
+      // What stands in headers takes as much room.
+      const headed = withHeaders(ctx, { "x-large": request.text });
+      const waiting = Array.from({ length: 7 }, (_, n) =>
+        failureOf(n < 3 ? calls.one(ctx, request) : calls.one(headed, nothing)),
+      );
       try {
         const refused = await failureOf(calls.one(background(), request));
         assert.equal(refused.code, "unavailable");

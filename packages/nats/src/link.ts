@@ -165,7 +165,7 @@ export class Link {
           ? { headers: headers.forPublish }
           : { reply, headers: headers.forPublish };
     connection.publish(subject, payload, options);
-    this.#sentBytes += payload.length + OVERHEAD_BYTES;
+    this.#sentBytes += payload.length + (headers?.size ?? 0) + OVERHEAD_BYTES;
     if (this.#sentBytes - this.#takenBytes > CONFIRM_EVERY_BYTES && !this.#confirming) void this.#confirm();
   }
 
