@@ -11,8 +11,8 @@ import { tooLarge } from "./too-large.ts";
 /** A call as its connection sees it. */
 export interface ClientEntry extends Accepted {
   readonly subject: string;
-  /** Sends the request. @throws ServiceError when it cannot be sent. */
-  start(reply: string): void;
+  /** Sends the request, which has waited for so long. @throws ServiceError when it cannot be sent. */
+  start(reply: string, waitedMs: number): void;
   received(msg: Msg): void;
   /** Ends the call with an error of the connection's own. */
   fail(error: ServiceError): void;
@@ -65,8 +65,12 @@ export function sendCancel(link: Link, { cancelSubject, reply }: Pick<ClientEntr
   link.send(cancelSubject, Buffer.from(reply), undefined, undefined);
 }
 
-/** The header lines of a request. JSON need not be said. */
-export function requestLines(headers: MetadataRecord): string {
+/** The header lines of a request. JSON need not be said; the time that is left is less by what the request has waited. */
+export function requestLines(headers: MetadataRecord, waitedMs: number): string {
+  const left = headers["connect-timeout-ms"];
+  if (waitedMs > 0 && left !== undefined) {
+    headers["connect-timeout-ms"] = String(Math.max(0, Math.floor(Number(left) - waitedMs)));
+  }
   return headerLines(headers, "", headers["content-type"] === JSON_TYPE ? "content-type" : "");
 }
 

@@ -67,11 +67,11 @@ export class ClientStream implements ClientEntry {
     });
   }
 
-  start(reply: string): void {
+  start(reply: string, waitedMs: number): void {
     const { windowBytes, heartbeatMs } = this.#calls.settings;
     const opening = headerLine(STREAM_HEADER, `${this.#method.kind} ${windowBytes} ${heartbeatMs}`);
     const first = this.#request instanceof Pipe ? nothing : bytesOf(this.#request);
-    sendRequest(this.#calls.link, this.subject, first, reply, requestLines(this.#headers) + opening);
+    sendRequest(this.#calls.link, this.subject, first, reply, requestLines(this.#headers, waitedMs) + opening);
     this.reply = reply;
     this.#beat = this.#end.watch(this.#calls.clock, heartbeatMs, (error) => this.fail(error));
   }

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
+import { type Clock, systemClock } from "flotilla/clock";
 import { background, withTimeout } from "flotilla/context";
 import { contract, unary } from "flotilla/contract";
 import { client, host, implement } from "flotilla/service";
@@ -157,6 +158,29 @@ describe("hosts and clients", { skip }, () => {
     const { code, message } = await failureOf(clientOf(Counter, wary).add(background(), { n: 1 }));
     assert.equal(code, "unavailable");
     assert.match(message, /the broker cannot be reached: .*certificate/);
+  });
+
+  test("a call that waited for the connection tells its server of the time that is left", async (t) => {
+    let nowMs = 0;
+    const clock: Clock = { ...systemClock, now: () => nowMs, schedule: (ms, then) => systemClock.schedule(ms, then) };
+    const plain = await broker.client();
+    const told: (string | undefined)[] = [];
+    plain.subscribe("flotilla.test.v1.Counter.add", {
+      callback: (_error, msg) => {
+        told.push(msg.headers?.get("connect-timeout-ms"));
+        msg.respond('{"by":"somebody"}');
+      },
+    });
+    await plain.flush();
+    const connection = natsClient({}, clock).connect(broker.address);
+    t.after(async () => {
+      await connection.close();
+      await plain.close();
+    });
+    const answer = clientOf(Counter, connection).add(withTimeout(background(clock), 5000), { n: 1 });
+    nowMs = 1000;
+    await answer;
+    assert.deepEqual(told, ["4000"]);
   });
 
   test("options that are not legal are refused, by name", () => {

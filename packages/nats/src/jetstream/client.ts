@@ -120,7 +120,7 @@ class Publishing implements ClientEntry {
   }
 
   start(reply: string): void {
-    const lines = requestLines(this.#headers) + headerLine("Nats-Msg-Id", this.#id);
+    const lines = requestLines(this.#headers, 0) + headerLine("Nats-Msg-Id", this.#id);
     sendRequest(this.#calls.link, this.subject, bytesOf(this.#request), reply, lines, DEAD_HEAD_BYTES);
     this.reply = reply;
   }
