@@ -327,7 +327,7 @@ describe("peers that are not ours", { skip }, () => {
     });
     await serve(t, hanging("one"));
     await serve(t, hanging("two"));
-    const { calls } = await ours(t);
+    const { calls, plain } = await ours(t);
     const kept = calls.sum(background(), { a: 1, b: 1 }).catch(() => {});
     await until("the first has begun", () => begun.length === 1);
     const call = withTimeout(background(), 60_000);
@@ -337,6 +337,15 @@ describe("peers that are not ours", { skip }, () => {
     assert.equal((await failure).code, "canceled");
     await until("its handler is cancelled", () => canceled.length === 1);
     assert.deepEqual(canceled, [begun[1]]);
+    const counted: object[] = [];
+    for await (const answer of await plain.requestMany("$SRV.STATS.calc-v1-Calculator", "", { maxMessages: 2 })) {
+      const { endpoints } = answer.json<{ endpoints: { num_requests: number; last_error: string }[] }>();
+      counted.push([endpoints[0]!.num_requests, endpoints[0]!.last_error]);
+    }
+    assert.deepEqual(counted.toSorted(), [
+      [0, ""],
+      [1, "canceled: the client went away"],
+    ]);
     void kept;
   });
 });

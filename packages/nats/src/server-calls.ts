@@ -66,7 +66,8 @@ export class ServerCalls implements ServerSide {
       this.#check(count, headers, opening?.kind ?? "unary");
       if (opened !== undefined) return opened.begin(headers, msg.data);
       const wire = wireOf(msg.data, headers["content-type"] === PROTO_TYPE);
-      const call = this.serving.accept(count.info, headers, wire, new ServedUnary(this, count, reply));
+      const call = new ServedUnary(this, count, reply);
+      call.begin(headers, wire);
       if (reply !== "") this.#calls.set(reply, call);
     } catch (error) {
       if (opened !== undefined) return opened.refuse(error);
