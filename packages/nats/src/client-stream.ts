@@ -121,6 +121,7 @@ export class ClientStream implements ClientEntry {
     try {
       // What was allowed is waited for before a message is taken from its writer.
       while (await this.#outflow.room()) {
+        if (this.#calls.link.congested) await this.#calls.link.relief();
         const { done, value } = await requests.next();
         if (this.#over) return;
         if (done) {

@@ -559,6 +559,93 @@ describe("what is not as it should be", { skip }, () => {
       assert.deepEqual(await calls.one(background(), nothing), nothing);
     });
 
+    test("a broker that takes nothing in holds the writers of streams, whatever their windows", async (t) => {
+      const stuck = await TestNats.start();
+      const message = { text: "x".repeat(100_000) };
+      const most = 100;
+      let served = 0;
+      let sent = 0;
+      const limits = { maxPendingBytes: 3 * 1024 * 1024, windowBytes: 16 * 1024 * 1024, maxWaitingMessages: 1000 };
+      const gate = new Gate();
+      const begun = new Gate();
+      const methods: Partial<typeof idle> = {
+        async *many() {
+          yield nothing;
+          await gate.open;
+          for (; served < most; served++) yield message;
+        },
+        async collect(_ctx, requests) {
+          let count = 0;
+          for await (const _ of requests) if (++count === 1) begun.set();
+          return { text: String(count) };
+        },
+      };
+      const listening = await nats({ servers: stuck.address, ...limits }).listen(
+        [implement(Notes, { ...idle, ...methods })],
+        quiet,
+      );
+      const connection = natsClient({ ...limits, maxWaitingMessages: 1 }).connect(stuck.address);
+      const calls = clientOf(Notes, connection);
+      t.after(async () => {
+        await connection.close();
+        await listening.close();
+        await stuck.stop();
+      });
+      const stream = calls.many(background(), nothing)[Symbol.asyncIterator]();
+      await stream.next();
+      const collected = calls.collect(
+        background(),
+        (async function* () {
+          yield nothing;
+          await gate.open;
+          for (; sent < most; sent++) yield message;
+        })(),
+      );
+      await begun.open;
+      stuck.signal("SIGSTOP");
+      try {
+        gate.set();
+        let before = -1;
+        // Until neither gets any further.
+        for (let still = 0; still < 200; still = served + sent === before ? still + 1 : 0) {
+          before = served + sent;
+          await new Promise(setImmediate);
+        }
+        assert.ok(served > 25 && served < 50, `the server wrote ${served}`);
+        assert.ok(sent > 25 && sent < 50, `the client wrote ${sent}`);
+      } finally {
+        stuck.signal("SIGCONT");
+      }
+      let received = 0;
+      while (!(await stream.next()).done) received++;
+      assert.equal(received, most);
+      assert.deepEqual(await collected, { text: String(most + 1) });
+    });
+
+    test("a broker that takes in again is asked again, however much it had to take", async (t) => {
+      const stuck = await TestNats.start("max_payload: 8000000");
+      const connection = natsClient({ maxPendingBytes: 3 * 1024 * 1024 }).connect(stuck.address);
+      const calls = clientOf(Notes, connection);
+      t.after(async () => {
+        await connection.close();
+        await stuck.stop();
+      });
+      const other = await stuck.client();
+      t.after(() => other.close());
+      await failureOf(calls.one(background(), nothing));
+      const sizes = [1_100_000, 7_000_000];
+      const failures = await Promise.all(
+        sizes.map((size) => failureOf(calls.one(background(), { text: "x".repeat(size) }))),
+      );
+      for (const { message } of failures) assert.match(message, /nobody serves/);
+      let message = "";
+      for (let turn = 0; turn < 200 && !message.includes("nobody serves"); turn++) {
+        ({ message } = await failureOf(calls.one(background(), nothing)));
+        await other.flush();
+      }
+      assert.match(message, /nobody serves/);
+    });
+
     test("a broker that takes nothing in does not fill the memory", async (t) => {
       const stuck = await TestNats.start();
       const connection = natsClient({ maxPendingBytes: 3 * 1024 * 1024 }).connect(stuck.address);

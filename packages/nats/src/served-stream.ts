@@ -136,7 +136,13 @@ export class ServedStream implements Caller {
     if (this.#over) return false;
     const bytes = bytesOf(wire);
     this.#end.send(FRAME.data, bytes);
-    return this.#outflow.sent(bytes.length);
+    const more = this.#outflow.sent(bytes.length);
+    return this.#calls.link.congested ? this.#relieved(more) : more;
+  }
+
+  async #relieved(more: boolean | Promise<boolean>): Promise<boolean> {
+    await this.#calls.link.relief();
+    return more;
   }
 
   end(error: string | undefined, trailers: MetadataRecord): void {
