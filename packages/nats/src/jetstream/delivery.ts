@@ -160,7 +160,10 @@ function isRefusal(error: ServiceError): boolean {
   return PASSING.has(error.code) && findDetail<ErrorInfo>(error, detailTypes.errorInfo)?.domain === FLOTILLA_DOMAIN;
 }
 
-/** A message that no handler may have any more: it was delivered too often, without a word of how that ended. */
+/** A message that no handler may have any more: it was delivered too often, and each time nobody has said that it was done, or put it away. */
 export function neverEnded(deliveries: number): ServiceError {
-  return new ServiceError("aborted", `delivered ${deliveries} times, and never ended: its process was gone each time`);
+  return new ServiceError(
+    "aborted",
+    `delivered ${deliveries} times, and never ended: its process was gone, or it was given back`,
+  );
 }

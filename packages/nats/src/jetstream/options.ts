@@ -9,7 +9,7 @@ export interface JetStreamCommonOptions extends NatsCommonOptions {
 
 /** Options of {@link jetstreamClient}. */
 export interface JetStreamClientOptions extends JetStreamCommonOptions {
-  /** Further servers of the same cluster, for when the one of the address is down. Default none. */
+  /** Further servers of the same cluster: one of all is taken by chance, another when it is down. Default none. */
   readonly servers?: readonly string[];
 }
 
@@ -26,7 +26,7 @@ export interface JetStreamOptions
   readonly group?: string;
   /**
    * How the stream is made when it is not there: `subjects` are those of the services. `false`: it must be there. Default: on disk, for a week, full
-   * streams refuse (`discard: new`).
+   * streams refuse (`discard: new`). Of all this the one for dead letters has where and how long it keeps them, and no limits beside.
    */
   readonly create?: Partial<Omit<StreamConfig, "name" | "subjects">> | false;
   /** Messages of a service that this process handles at once, 1 or more. Default 64. */
