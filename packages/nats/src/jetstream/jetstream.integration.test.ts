@@ -638,6 +638,48 @@ describe("JetStream", { skip }, () => {
     assert.deepEqual([config.ack_wait, config.max_ack_pending, config.max_deliver], [7e9, 20, -1]);
   });
 
+  test("so it does with servers from 2.10 on, which tell making a consumer from changing one", async (t) => {
+    // No such server need be there for the test: this one answers by the same rules.
+    const brokers = await TestNats.cluster();
+    const plain = await brokers[0].client();
+    t.after(async () => {
+      await plain.close();
+      for (const each of brokers) await each.stop();
+    });
+    const made: { ack_wait?: number }[] = [];
+    const refused = { error: { code: 400, err_code: 10148, description: "consumer already exists" } };
+    const asked = (verb: string, { action, config }: { action?: string; config?: { ack_wait?: number } }): object => {
+      if (verb === "STREAM.INFO") return { config: { subjects: [">"] }, state: {} };
+      if (verb === "CONSUMER.INFO") return { config: made[0] };
+      if (!verb.startsWith("CONSUMER.")) return {};
+      const other = made.length > 0 && config?.ack_wait !== made[0]?.ack_wait;
+      if (action === "create" && other) return refused;
+      made.unshift(config!);
+      return { config };
+    };
+    plain.subscribe("$JS.API.>", {
+      callback(_error, msg) {
+        const verb = msg.subject.split(".").slice(2, 4).join(".");
+        if (verb === "CONSUMER.MSG") return;
+        msg.respond(JSON.stringify({ type: verb, ...asked(verb, msg.data.length === 0 ? {} : msg.json()) }));
+      },
+    });
+    await plain.flush();
+    const Orders = orders();
+    for (const ackWaitMs of [5000, 5000, 7000]) {
+      const listener = jetstream({ servers: brokers[0].address, stream: "orders", ackWaitMs });
+      const listening = await listener.listen(
+        [implement(Orders, { placed: () => ({}), paid: () => ({}) })],
+        background(),
+      );
+      await listening.close();
+    }
+    assert.deepEqual(
+      made.map(({ ack_wait }) => ack_wait),
+      [7e9, 5e9, 5e9],
+    );
+  });
+
   test("a plain client publishes, and reads what was published", async (t) => {
     const { Orders, stream, consume, publish, manager, plain } = await bed(t);
     const seen: string[] = [];

@@ -1,5 +1,6 @@
 import {
   AckPolicy,
+  type ConsumerConfig,
   DiscardPolicy,
   JetStreamApiError,
   type JetStreamManager,
@@ -13,6 +14,7 @@ import { DEAD_PREFIX, type JetStreamSettings } from "./options.ts";
 const WEEK_MS = 7 * 24 * 3600 * 1000;
 const STREAM_NOT_FOUND = 10059;
 const NAME_IN_USE = 10058;
+const CONSUMER_EXISTS = 10148;
 
 /** The durable consumer that a group has for a service. Groups may have dashes, but no service has two in a row, so no two of them meet. */
 export function durableOf(group: string, service: string): string {
@@ -42,7 +44,7 @@ export async function prepare(
     create === false ? undefined : deadShape(shape),
   );
   for (const service of services) {
-    await manager.consumers.add(stream, {
+    await ensureConsumer(manager, stream, {
       durable_name: durableOf(group, service),
       filter_subject: `${prefix}.${service}.*`,
       ack_policy: AckPolicy.Explicit,
@@ -51,6 +53,20 @@ export async function prepare(
       // Counted here: a message that the broker stops delivering by itself would be in nobody's hands.
       max_deliver: -1,
     });
+  }
+}
+
+async function ensureConsumer(
+  manager: JetStreamManager,
+  stream: string,
+  config: Partial<ConsumerConfig> & { durable_name: string },
+): Promise<void> {
+  try {
+    await manager.consumers.add(stream, config);
+  } catch (error) {
+    // From 2.10 on the client library's `add` changes nothing about one that is there with other options.
+    if (!(error instanceof JetStreamApiError) || error.code !== CONSUMER_EXISTS) throw error;
+    await manager.consumers.update(stream, config.durable_name, config);
   }
 }
 
