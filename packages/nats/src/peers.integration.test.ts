@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, type TestContext, test } from "node:test";
+import { jetstreamManager } from "@nats-io/jetstream";
 import { Svcm } from "@nats-io/services";
 import { headers, type NatsConnection } from "@nats-io/transport-node";
 import { background, withTimeout, withValue } from "flotilla/context";
@@ -120,6 +121,23 @@ describe("peers that are not ours", { skip }, () => {
     });
     plain.publish("flotilla.calc.v1.Calculator.sum", "{}");
     await seen.open;
+  });
+
+  test("no answer goes to the broker's own subjects: who may call a service may not have it delete a stream", async (t) => {
+    const handled: unknown[] = [];
+    const { plain } = await serve(t, {
+      sum(_ctx, request) {
+        handled.push(request);
+        return {} as { v: number };
+      },
+    });
+    const manager = await jetstreamManager(plain);
+    await manager.streams.add({ name: "precious", subjects: ["precious"] });
+    plain.publish("flotilla.calc.v1.Calculator.sum", "{}", { reply: "$JS.API.STREAM.DELETE.precious" });
+    await until("it is handled", () => handled.length === 1);
+    // Behind it on the same way.
+    await plain.request("flotilla.calc.v1.Calculator.sum", "{}", { timeout: 5000 });
+    assert.equal((await manager.streams.info("precious")).config.name, "precious");
   });
 
   test("a stream cannot be asked for as a unary call, which says so", async (t) => {

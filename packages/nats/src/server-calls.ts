@@ -47,7 +47,7 @@ export class ServerCalls implements ServerSide {
 
   /** Takes a request. Never throws: what is wrong is answered. */
   request(count: MethodCount, msg: Msg): void {
-    const reply = msg.reply ?? "";
+    const reply = replyOf(msg);
     let opened: ServedStream | undefined;
     try {
       if (reply.length > MAX_REPLY_CHARS) return;
@@ -98,7 +98,7 @@ export class ServerCalls implements ServerSide {
 
   /** Answers what the tools of NATS ask: of a service with many methods that may be more than the broker takes. */
   tell(question: Msg, text: string): void {
-    const reply = question.reply ?? "";
+    const reply = replyOf(question);
     if (reply === "") return;
     const payload = Buffer.from(text);
     const { maxPayload } = this.link;
@@ -135,4 +135,9 @@ export class ServerCalls implements ServerSide {
       stream.lost(new ServiceError("unavailable", "the connection to the broker was lost"));
     }
   }
+}
+
+/** Where an answer goes; empty where nobody waits for one. What begins with `$` is the broker's own: an answer there would ask it for something in our name. */
+function replyOf({ reply = "" }: Msg): string {
+  return reply.startsWith("$") ? "" : reply;
 }
