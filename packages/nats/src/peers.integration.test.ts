@@ -289,6 +289,25 @@ describe("peers that are not ours", { skip }, () => {
     );
   });
 
+  test("what the broker forbids later on is reported", async (t) => {
+    const changing = await TestNats.start();
+    const reported: ServiceError[] = [];
+    const root = withValue(background(), errorReporterKey, (error) => reported.push(error));
+    const listener = nats({ servers: changing.address, maxReconnectMs: 100 });
+    const listening = await listener.listen([implement(Calculator, calculator)], root);
+    t.after(async () => {
+      await listening.close();
+      await changing.stop();
+    });
+    await changing.kill();
+    const permissions = 'subscribe: { deny: "flotilla.calc.v1.Calculator.sum" }';
+    await changing.up(
+      `authorization { users = [ { user: "u", password: "p", permissions: { ${permissions} } } ] }\nno_auth_user: u`,
+    );
+    await until("it is reported", () => reported.length === 1);
+    assert.match(reported[0]!.message, /forbids to listen to flotilla\.calc\.v1\.Calculator\.sum/);
+  });
+
   test("a description that the broker would not take ends nothing", async (t) => {
     const small = await TestNats.start("max_payload: 300");
     const listening = await nats({ servers: small.address }).listen([implement(Calculator, calculator)], background());
