@@ -374,15 +374,12 @@ describe("peers that are not ours", { skip }, () => {
     assert.equal((await failure).code, "canceled");
     await until("its handler is cancelled", () => canceled.length === 1);
     assert.deepEqual(canceled, [begun[1]]);
-    const counted: object[] = [];
+    const counted: string[] = [];
     for await (const answer of await plain.requestMany("$SRV.STATS.calc-v1-Calculator", "", { maxMessages: 2 })) {
       const { endpoints } = answer.json<{ endpoints: { num_requests: number; last_error: string }[] }>();
-      counted.push([endpoints[0]!.num_requests, endpoints[0]!.last_error]);
+      counted.push(`${endpoints[0]!.num_requests} ${endpoints[0]!.last_error}`);
     }
-    assert.deepEqual(counted.toSorted(), [
-      [0, ""],
-      [1, "canceled: the client went away"],
-    ]);
+    assert.deepEqual(counted.toSorted(), ["0 ", "1 canceled: the client went away"]);
     void kept;
   });
 });
