@@ -29,7 +29,7 @@ const NO_RESPONDERS = 503;
 const IDEMPOTENCY_KEY = "idempotency-key";
 /** What a message must leave free of the broker's limit: the headers that it is given as a dead letter. */
 const DEAD_HEAD_BYTES = 5 * 1024;
-const FULL = /maximum (messages|bytes)|insufficient/i;
+const FULL = /maximum|exceed|insufficient/i;
 
 /**
  * Publishes to JetStream: one-way commands and events. A call resolves once the stream has stored the message; what becomes of it then is the

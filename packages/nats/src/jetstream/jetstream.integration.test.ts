@@ -370,6 +370,9 @@ describe("JetStream", { skip }, () => {
     const full = await failureOf(publish(ctx, { id: "x" }));
     assert.equal(full.code, "resource_exhausted");
     assert.match(full.message, /maximum messages exceeded/);
+    await manager.streams.update(stream, { max_msgs: -1, max_msg_size: 100 });
+    const oversized = await failureOf(publish(ctx, { id: "x".repeat(200) }));
+    assert.equal(oversized.code, "resource_exhausted", oversized.message);
   });
 
   test("what may not be made must be there", async (t) => {
