@@ -19,8 +19,8 @@ export class ClientCalls implements Way, Acceptor, LinkUser, ClientSide {
   readonly link: Link;
   readonly #inbox: string;
   readonly #entries = new Map<string, ClientEntry>();
-  /** Calls that wait for the first connection. */
-  #waiting = new Set<ClientEntry>();
+  /** Calls that wait for the first connection, and since when. */
+  #waiting = new Map<ClientEntry, number>();
   #next = 0;
   #sweep: Timer | undefined;
   /** Calls that ended with the connection. */
@@ -61,11 +61,11 @@ export class ClientCalls implements Way, Acceptor, LinkUser, ClientSide {
     if (this.#deaf !== undefined) throw this.#denied(this.#deaf);
     if (link.up) {
       if (link.congested) throw this.#refused(`the broker has yet to take ${link.pendingBytes} bytes`);
-      this.#start(entry);
+      this.#start(entry, 0);
       return;
     }
     if (link.reconnecting) throw this.#refused("the connection to the broker is lost");
-    this.#waiting.add(entry);
+    this.#waiting.set(entry, this.clock.now());
     link.open().catch((error: unknown) => this.#unreachable(error));
   }
 
@@ -73,11 +73,11 @@ export class ClientCalls implements Way, Acceptor, LinkUser, ClientSide {
     return new ServiceError("unavailable", `${this.link.address}: ${why}`, { retry: { unprocessed: true } });
   }
 
-  #start(entry: ClientEntry): void {
+  #start(entry: ClientEntry, waitedMs: number): void {
     const token = (this.#next++).toString(36);
     this.#entries.set(token, entry);
     try {
-      entry.start(this.#inbox + token);
+      entry.start(this.#inbox + token, waitedMs);
     } catch (error) {
       this.#entries.delete(token);
       throw error;
@@ -94,10 +94,11 @@ export class ClientCalls implements Way, Acceptor, LinkUser, ClientSide {
   opened(connection: NatsConnection): void {
     connection.subscribe(`${this.#inbox}*`, { callback: (error, msg) => this.#received(error, msg) });
     const waiting = this.#waiting;
-    this.#waiting = new Set();
-    for (const entry of waiting) {
+    this.#waiting = new Map();
+    const nowMs = this.clock.now();
+    for (const [entry, sinceMs] of waiting) {
       try {
-        this.#start(entry);
+        this.#start(entry, nowMs - sinceMs);
       } catch (error) {
         entry.fail(ServiceError.from(error));
       }
@@ -107,8 +108,8 @@ export class ClientCalls implements Way, Acceptor, LinkUser, ClientSide {
   #unreachable(error: unknown): void {
     const why = error instanceof Error ? error.message : String(error);
     const waiting = this.#waiting;
-    this.#waiting = new Set();
-    for (const entry of waiting) entry.fail(this.#refused(`the broker cannot be reached: ${why}`));
+    this.#waiting = new Map();
+    for (const entry of waiting.keys()) entry.fail(this.#refused(`the broker cannot be reached: ${why}`));
   }
 
   lost(): void {

@@ -11,8 +11,8 @@ import { tooLarge } from "./too-large.ts";
 /** A call as its connection sees it. */
 export interface ClientEntry extends Accepted {
   readonly subject: string;
-  /** Sends the request. @throws ServiceError when it cannot be sent. */
-  start(reply: string): void;
+  /** Sends the request, which has waited for so long. @throws ServiceError when it cannot be sent. */
+  start(reply: string, waitedMs: number): void;
   received(msg: Msg): void;
   /** Ends the call with an error of the connection's own. */
   fail(error: ServiceError): void;
@@ -33,11 +33,22 @@ export interface ClientSide {
   forget(entry: ClientEntry, reply: string | undefined): void;
 }
 
-/** The request of a call: its subject, bytes and headers, checked against what the broker takes. */
-export function sendRequest(link: Link, subject: string, payload: Uint8Array, reply: string, lines: string): void {
+/**
+ * The request of a call: its subject, bytes and headers, checked against what the broker takes.
+ *
+ * @param spare - bytes of the broker's limit that are not for this message.
+ */
+export function sendRequest(
+  link: Link,
+  subject: string,
+  payload: Uint8Array,
+  reply: string,
+  lines: string,
+  spare = 0,
+): void {
   const head = lines === "" ? undefined : new EncodedHeaders(lines);
   const size = payload.length + (head?.size ?? 0);
-  if (size > link.maxPayload) throw tooLarge(subject, size, link.maxPayload);
+  if (size + spare > link.maxPayload) throw tooLarge(subject, size, link.maxPayload, spare);
   try {
     link.send(subject, payload, reply, head);
   } catch (error) {
@@ -54,8 +65,12 @@ export function sendCancel(link: Link, { cancelSubject, reply }: Pick<ClientEntr
   link.send(cancelSubject, Buffer.from(reply), undefined, undefined);
 }
 
-/** The header lines of a request. JSON need not be said. */
-export function requestLines(headers: MetadataRecord): string {
+/** The header lines of a request. JSON need not be said; the time that is left is less by what the request has waited. */
+export function requestLines(headers: MetadataRecord, waitedMs: number): string {
+  const left = headers["connect-timeout-ms"];
+  if (waitedMs > 0 && left !== undefined) {
+    headers["connect-timeout-ms"] = String(Math.max(0, Math.floor(Number(left) - waitedMs)));
+  }
   return headerLines(headers, "", headers["content-type"] === JSON_TYPE ? "content-type" : "");
 }
 

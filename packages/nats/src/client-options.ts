@@ -9,7 +9,7 @@ import {
 
 /** Options of {@link natsClient}. `maxConcurrentCalls` counts the calls in flight over one connection. */
 export interface NatsClientOptions extends NatsCommonOptions {
-  /** Further servers of the same cluster, for when the one of the address is down: `nats://host:port`. Default none. */
+  /** Further servers of the same cluster, `nats://host:port`: one of all is taken by chance, another when it is down. Default none. */
   readonly servers?: readonly string[];
   /** How often the peer of a stream hears from this end, and must be heard of, milliseconds, 10 to 600000; silent for three of these it is taken to be gone. Default 5000. */
   readonly heartbeatMs?: number;

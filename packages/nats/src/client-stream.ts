@@ -67,11 +67,11 @@ export class ClientStream implements ClientEntry {
     });
   }
 
-  start(reply: string): void {
+  start(reply: string, waitedMs: number): void {
     const { windowBytes, heartbeatMs } = this.#calls.settings;
     const opening = headerLine(STREAM_HEADER, `${this.#method.kind} ${windowBytes} ${heartbeatMs}`);
     const first = this.#request instanceof Pipe ? nothing : bytesOf(this.#request);
-    sendRequest(this.#calls.link, this.subject, first, reply, requestLines(this.#headers) + opening);
+    sendRequest(this.#calls.link, this.subject, first, reply, requestLines(this.#headers, waitedMs) + opening);
     this.reply = reply;
     this.#beat = this.#end.watch(this.#calls.clock, heartbeatMs, (error) => this.fail(error));
   }
@@ -104,6 +104,8 @@ export class ClientStream implements ClientEntry {
       this.#caller.head(readRecord(body));
     } else if (kind === FRAME.end) {
       this.#ending = readEnding(body);
+      // The server is silent from now on, however long what has come waits for its reader.
+      this.#beat?.cancel();
       this.#inflow.end();
     } else if (kind === FRAME.credit) this.#allow(readLimit(body));
     else if (kind === FRAME.cancel) throw new ServiceError("internal", `${this.subject}: a server cannot cancel`);
@@ -119,6 +121,7 @@ export class ClientStream implements ClientEntry {
     try {
       // What was allowed is waited for before a message is taken from its writer.
       while (await this.#outflow.room()) {
+        if (this.#calls.link.congested) await this.#calls.link.relief();
         const { done, value } = await requests.next();
         if (this.#over) return;
         if (done) {

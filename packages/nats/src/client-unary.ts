@@ -46,8 +46,9 @@ export class ClientUnary implements ClientEntry {
         : Infinity;
   }
 
-  start(reply: string): void {
-    sendRequest(this.#calls.link, this.subject, bytesOf(this.#request), reply, requestLines(this.#headers));
+  start(reply: string, waitedMs: number): void {
+    const lines = requestLines(this.#headers, waitedMs);
+    sendRequest(this.#calls.link, this.subject, bytesOf(this.#request), reply, lines);
     this.reply = reply;
   }
 

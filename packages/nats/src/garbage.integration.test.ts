@@ -8,6 +8,7 @@ import { background, withTimeout, withValue } from "flotilla/context";
 import { bidiStream, clientStream, contract, type Implementation, serverStream, unary } from "flotilla/contract";
 import { errorReporterKey, type MessageType } from "flotilla/endpoint";
 import { ServiceError } from "flotilla/errors";
+import { withHeaders } from "flotilla/metadata";
 import { implement } from "flotilla/service";
 import { until } from "flotilla/testing";
 import { skipWithout } from "../../../scripts/servers.ts";
@@ -219,6 +220,21 @@ describe("what is not as it should be", { skip }, () => {
       assert.deepEqual(await call(t).one(background(), { text: "still" }), { text: "still" });
     });
 
+    test("a broken frame ends a stream whose requests nobody reads: its client hears of it, and nothing is kept", async (t) => {
+      await serve(t, {
+        async *many(ctx) {
+          yield nothing;
+          await new Promise((resolve) => ctx.signal.addEventListener("abort", resolve));
+        },
+      });
+      const peer = await openStream("many", 20);
+      plain.publish(peer.server, Buffer.from("?"));
+      await until("the client is told", () => peer.frames.some(({ kind }) => kind === FRAME.end));
+      const { error } = readEnding(peer.frames.at(-1)!.body);
+      assert.equal(JSON.parse(error!).code, "invalid_argument");
+      peer.stop();
+    });
+
     test("a client that goes silent is taken to be gone", async (t) => {
       let cancelled: ServiceError | undefined;
       const listening = await serve(t, {
@@ -410,6 +426,34 @@ describe("what is not as it should be", { skip }, () => {
       });
     }
 
+    test("a stream that has ended is read to its end, however slowly", async (t) => {
+      const clock = new VirtualClock();
+      await serve(t, {
+        async *many() {
+          for (let n = 0; n < 20; n++) yield { text: String(n) };
+        },
+      });
+      const calls = call(t, { maxWaitingMessages: 1 }, clock);
+      let served = 0;
+      const subscription = plain.subscribe("_INBOX.>", {
+        callback: (_error, msg) => {
+          if (msg.data[0] === FRAME.end) served++;
+        },
+      });
+      t.after(() => subscription.unsubscribe());
+      await plain.flush();
+      const stream = calls.many(background(), nothing)[Symbol.asyncIterator]();
+      const texts = [(await stream.next()).value?.text];
+      await until("the server has ended it", () => served === 1);
+      await plain.flush();
+      for (let beat = 0; beat < 4; beat++) await clock.advance(5000);
+      for (let next = await stream.next(); !next.done; next = await stream.next()) texts.push(next.value.text);
+      assert.deepEqual(
+        texts,
+        Array.from({ length: 20 }, (_, n) => String(n)),
+      );
+    });
+
     test("errors that are none of ours", async (t) => {
       const answers: [string, Record<string, string>, string][] = [
         ["<html>", { "Nats-Service-Error-Code": "503", "Nats-Service-Error": "busy" }, "unavailable: busy"],
@@ -515,6 +559,93 @@ describe("what is not as it should be", { skip }, () => {
       assert.deepEqual(await calls.one(background(), nothing), nothing);
     });
 
+    test("a broker that takes nothing in holds the writers of streams, whatever their windows", async (t) => {
+      const stuck = await TestNats.start();
+      const message = { text: "x".repeat(100_000) };
+      const most = 100;
+      let served = 0;
+      let sent = 0;
+      const limits = { maxPendingBytes: 3 * 1024 * 1024, windowBytes: 16 * 1024 * 1024, maxWaitingMessages: 1000 };
+      const gate = new Gate();
+      const begun = new Gate();
+      const methods: Partial<typeof idle> = {
+        async *many() {
+          yield nothing;
+          await gate.open;
+          for (; served < most; served++) yield message;
+        },
+        async collect(_ctx, requests) {
+          let count = 0;
+          for await (const _ of requests) if (++count === 1) begun.set();
+          return { text: String(count) };
+        },
+      };
+      const listening = await nats({ servers: stuck.address, ...limits }).listen(
+        [implement(Notes, { ...idle, ...methods })],
+        quiet,
+      );
+      const connection = natsClient({ ...limits, maxWaitingMessages: 1 }).connect(stuck.address);
+      const calls = clientOf(Notes, connection);
+      t.after(async () => {
+        await connection.close();
+        await listening.close();
+        await stuck.stop();
+      });
+      const stream = calls.many(background(), nothing)[Symbol.asyncIterator]();
+      await stream.next();
+      const collected = calls.collect(
+        background(),
+        (async function* () {
+          yield nothing;
+          await gate.open;
+          for (; sent < most; sent++) yield message;
+        })(),
+      );
+      await begun.open;
+      stuck.signal("SIGSTOP");
+      try {
+        gate.set();
+        let before = -1;
+        // Until neither gets any further.
+        for (let still = 0; still < 200; still = served + sent === before ? still + 1 : 0) {
+          before = served + sent;
+          await new Promise(setImmediate);
+        }
+        assert.ok(served > 25 && served < 50, `the server wrote ${served}`);
+        assert.ok(sent > 25 && sent < 50, `the client wrote ${sent}`);
+      } finally {
+        stuck.signal("SIGCONT");
+      }
+      let received = 0;
+      while (!(await stream.next()).done) received++;
+      assert.equal(received, most);
+      assert.deepEqual(await collected, { text: String(most + 1) });
+    });
+
+    test("a broker that takes in again is asked again, however much it had to take", async (t) => {
+      const stuck = await TestNats.start("max_payload: 8000000");
+      const connection = natsClient({ maxPendingBytes: 3 * 1024 * 1024 }).connect(stuck.address);
+      const calls = clientOf(Notes, connection);
+      t.after(async () => {
+        await connection.close();
+        await stuck.stop();
+      });
+      const other = await stuck.client();
+      t.after(() => other.close());
+      await failureOf(calls.one(background(), nothing));
+      const sizes = [1_100_000, 7_000_000];
+      const failures = await Promise.all(
+        sizes.map((size) => failureOf(calls.one(background(), { text: "x".repeat(size) }))),
+      );
+      for (const { message } of failures) assert.match(message, /nobody serves/);
+      let message = "";
+      for (let turn = 0; turn < 200 && !message.includes("nobody serves"); turn++) {
+        ({ message } = await failureOf(calls.one(background(), nothing)));
+        await other.flush();
+      }
+      assert.match(message, /nobody serves/);
+    });
+
     test("a broker that takes nothing in does not fill the memory", async (t) => {
       const stuck = await TestNats.start();
       const connection = natsClient({ maxPendingBytes: 3 * 1024 * 1024 }).connect(stuck.address);
@@ -527,7 +658,11 @@ describe("what is not as it should be", { skip }, () => {
       stuck.signal("SIGSTOP");
       const ctx = withTimeout(background(), 20_000);
       const request = { text: "x".repeat(500_000) };
-      const waiting = Array.from({ length: 7 }, () => failureOf(calls.one(ctx, request)));
+      // What stands in headers takes as much room.
+      const headed = withHeaders(ctx, { "x-large": request.text });
+      const waiting = Array.from({ length: 7 }, (_, n) =>
+        failureOf(n < 3 ? calls.one(ctx, request) : calls.one(headed, nothing)),
+      );
       try {
         const refused = await failureOf(calls.one(background(), request));
         assert.equal(refused.code, "unavailable");

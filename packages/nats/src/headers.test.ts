@@ -54,6 +54,11 @@ describe("headers", () => {
     assert.deepEqual(plain(headers), { "x-a": "1 x-b: 2 body" });
   });
 
+  test("no name can begin a line of its own either", () => {
+    const record = { "x-a\r\nNats-Service-Error-Code": "500", "x: y": "1", "": "2", "x-b": "3" };
+    assert.equal(headerLines(record), "x-b: 3\r\n");
+  });
+
   test("the broker's own status", () => {
     assert.equal(readHead(Buffer.from("NATS/1.0 503\r\n\r\n")).status, 503);
     assert.equal(readHead(Buffer.from("NATS/1.0 408 Request Timeout\r\nNats-Pending-Messages: 1\r\n\r\n")).status, 408);

@@ -18,6 +18,8 @@ const LINE_BREAK = /[\r\n]/;
 export interface Head {
   /** 503: nobody listens. 0 where there is none. */
   readonly status: number;
+  /** What the broker says beside it. */
+  readonly words: string;
   readonly headers: MetadataRecord;
 }
 
@@ -52,7 +54,8 @@ export function headerLine(name: string, value: string): string {
 }
 
 /**
- * Metadata as header lines. Names that mean something to NATS or to this transport are not the caller's to set.
+ * Metadata as header lines. Names that mean something to NATS or to this transport are not the caller's to set; what is no name is left out, for
+ * the metadata of an error may have come from a peer.
  *
  * @param except - a name that is left out.
  */
@@ -60,7 +63,7 @@ export function headerLines(record: MetadataRecord, prefix = "", except = ""): s
   let text = "";
   for (const name in record) {
     const value = record[name];
-    if (value === undefined || name === except || isReserved(name)) continue;
+    if (value === undefined || name === except || isReserved(name) || !NAME.test(name)) continue;
     if (typeof value === "string") text += headerLine(prefix + name, value);
     else for (const one of value) text += headerLine(prefix + name, one);
   }
@@ -84,7 +87,8 @@ export function readHead(bytes: Uint8Array): Head {
   const text = utf8(bytes);
   let end = text.indexOf("\r\n");
   if (end < 0 || !text.startsWith(VERSION)) throw malformed("it does not begin with NATS/1.0");
-  const status = end === VERSION.length ? 0 : Number.parseInt(text.slice(VERSION.length, end), 10) || 0;
+  const words = text.slice(VERSION.length, end);
+  const status = words === "" ? 0 : Number.parseInt(words, 10) || 0;
   const headers = newRecord();
   let count = 0;
   for (let from = end + 2; from < text.length; from = end + 2) {
@@ -98,7 +102,7 @@ export function readHead(bytes: Uint8Array): Head {
     if (++count > MAX_HEADERS) throw malformed(`there are more than ${MAX_HEADERS} headers`);
     add(headers, name.toLowerCase(), text.slice(colon + 1, end).trim());
   }
-  return { status, headers };
+  return { status, words, headers };
 }
 
 function add(headers: MetadataRecord, name: string, value: string): void {

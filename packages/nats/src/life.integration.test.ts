@@ -5,12 +5,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
+import { type Clock, systemClock } from "flotilla/clock";
 import { background, withTimeout } from "flotilla/context";
 import { contract, unary } from "flotilla/contract";
 import { client, host, implement } from "flotilla/service";
 import { until } from "flotilla/testing";
 import { serverPath, skipWithout } from "../../../scripts/servers.ts";
 import { natsClient } from "./client.ts";
+import { jetstream } from "./jetstream/server.ts";
 import { nats } from "./server.ts";
 import { anything, clientOf, failureOf, Gate } from "./test-fixtures/bed.ts";
 import { TestNats } from "./test-fixtures/nats-server.ts";
@@ -158,6 +160,29 @@ describe("hosts and clients", { skip }, () => {
     assert.match(message, /the broker cannot be reached: .*certificate/);
   });
 
+  test("a call that waited for the connection tells its server of the time that is left", async (t) => {
+    let nowMs = 0;
+    const clock: Clock = { ...systemClock, now: () => nowMs, schedule: (ms, then) => systemClock.schedule(ms, then) };
+    const plain = await broker.client();
+    const told: (string | undefined)[] = [];
+    plain.subscribe("flotilla.test.v1.Counter.add", {
+      callback: (_error, msg) => {
+        told.push(msg.headers?.get("connect-timeout-ms"));
+        msg.respond('{"by":"somebody"}');
+      },
+    });
+    await plain.flush();
+    const connection = natsClient({}, clock).connect(broker.address);
+    t.after(async () => {
+      await connection.close();
+      await plain.close();
+    });
+    const answer = clientOf(Counter, connection).add(withTimeout(background(clock), 5000), { n: 1 });
+    nowMs = 1000;
+    await answer;
+    assert.deepEqual(told, ["4000"]);
+  });
+
   test("options that are not legal are refused, by name", () => {
     assert.throws(() => nats({ servers: [] }), /nats: servers must not be empty/);
     assert.throws(() => nats({ servers: "http://x" }), /nats: address "http:\/\/x" must look like nats:\/\/host:port/);
@@ -172,5 +197,15 @@ describe("hosts and clients", { skip }, () => {
     assert.throws(() => natsClient({ connectTimeoutMs: Number.NaN }), /natsClient: connectTimeoutMs/);
     assert.throws(() => natsClient({ servers: ["nats://x/y"] }), /natsClient: address/);
     assert.throws(() => natsClient().connect("grpc://x:1"), /natsClient: address/);
+    // What the environment does not say is no name, and what timers cannot wait for no time.
+    const missing = undefined as unknown as string;
+    assert.throws(() => natsClient({ prefix: missing }), /natsClient: prefix must be tokens .*, got undefined/);
+    assert.throws(() => jetstream({ stream: "orders", group: missing }), /jetstream: group must be letters/);
+    for (const name of ["connectTimeoutMs", "pingIntervalMs", "maxReconnectMs"]) {
+      assert.throws(() => natsClient({ [name]: Infinity }), new RegExp(`natsClient: ${name} .* at most 2147483647`));
+    }
+    for (const name of ["ackWaitMs", "backoffMs", "maxBackoffMs"]) {
+      assert.throws(() => jetstream({ stream: "orders", [name]: Infinity }), new RegExp(`jetstream: ${name}`));
+    }
   });
 });

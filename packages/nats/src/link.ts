@@ -49,6 +49,7 @@ export class Link {
   #sentBytes = 0;
   #takenBytes = 0;
   #confirming = false;
+  readonly #relieved: (() => void)[] = [];
   #kept: Kept[] = [];
   #keptBytes = 0;
 
@@ -148,7 +149,7 @@ export class Link {
   #lose(): void {
     if (!this.#up) return;
     this.#up = false;
-    this.#takenBytes = this.#sentBytes;
+    this.#taken(this.#sentBytes);
     this.#user.lost();
   }
 
@@ -165,8 +166,8 @@ export class Link {
           ? { headers: headers.forPublish }
           : { reply, headers: headers.forPublish };
     connection.publish(subject, payload, options);
-    this.#sentBytes += payload.length + OVERHEAD_BYTES;
-    if (this.#sentBytes - this.#takenBytes > CONFIRM_EVERY_BYTES && !this.#confirming) void this.#confirm();
+    this.#sentBytes += payload.length + (headers?.size ?? 0) + OVERHEAD_BYTES;
+    if (this.pendingBytes > CONFIRM_EVERY_BYTES && !this.#confirming) void this.#confirm();
   }
 
   /**
@@ -193,15 +194,30 @@ export class Link {
 
   async #confirm(): Promise<void> {
     this.#confirming = true;
-    const sent = this.#sentBytes;
     try {
-      await this.#connection!.flush();
-      this.#takenBytes = Math.max(this.#takenBytes, sent);
+      while (this.#up && this.pendingBytes > CONFIRM_EVERY_BYTES) {
+        const sent = this.#sentBytes;
+        await this.#connection!.flush();
+        this.#taken(sent);
+      }
     } catch {
       // The connection broke: that is told by its status, and nothing is pending any more.
     } finally {
       this.#confirming = false;
     }
+  }
+
+  #taken(bytes: number): void {
+    this.#takenBytes = Math.max(this.#takenBytes, bytes);
+    if (this.congested) return;
+    for (const resolve of this.#relieved.splice(0)) resolve();
+  }
+
+  /** Settles when the broker has taken enough of what it left untaken, or is lost. */
+  relief(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#relieved.push(resolve);
+    });
   }
 
   /** Whether the broker leaves too much untaken. */
@@ -231,6 +247,7 @@ export class Link {
     const connection = this.#connection;
     this.#up = false;
     this.#connection = undefined;
+    this.#taken(this.#sentBytes);
     this.#kept = [];
     await connection?.close();
   }

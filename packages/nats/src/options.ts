@@ -17,11 +17,11 @@ export interface NatsCommonOptions extends WireOptions {
   readonly windowBytes?: number;
   /** Bytes that the broker may leave untaken before further calls are refused as `unavailable`. Above 2 MiB. Default 32 MiB. */
   readonly maxPendingBytes?: number;
-  /** How long opening a connection may take, milliseconds, above 0. Default 5000. */
+  /** How long opening a connection may take, milliseconds, above 0, at most 2147483647. Default 5000. */
   readonly connectTimeoutMs?: number;
-  /** How often the broker is asked whether it is there, milliseconds, above 0; two that go unanswered end the connection. Default 10000. */
+  /** How often the broker is asked whether it is there, milliseconds, above 0, at most 2147483647; two that go unanswered end the connection. Default 10000. */
   readonly pingIntervalMs?: number;
-  /** The longest wait between attempts to reach the broker again, milliseconds, above 0. They begin with 50. Default 2000. */
+  /** The longest wait between attempts to reach the broker again, milliseconds, above 0, at most 2147483647. They begin with 50. Default 2000. */
   readonly maxReconnectMs?: number;
 }
 
@@ -33,6 +33,8 @@ export interface NatsSettings extends Required<Omit<NatsCommonOptions, keyof Wir
 export const MAX_WINDOW_BYTES = 16 * 1024 * 1024;
 export const MIN_BEAT_MS = 10;
 export const MAX_BEAT_MS = 600_000;
+/** Node's timers run at once beyond that. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 const defaults = {
   broker: {},
@@ -53,7 +55,7 @@ export function settle(who: string, options: NatsCommonOptions): NatsSettings {
   // Handlers run in the context of the socket: there is no caller's AsyncLocalStorage to be kept from them.
   const wire: WireSettings = { ...settleWire("nats", options), apart: false };
   const { broker, prefix, windowBytes, maxPendingBytes, connectTimeoutMs, pingIntervalMs, maxReconnectMs } = all;
-  positive(who, { connectTimeoutMs, pingIntervalMs, maxReconnectMs });
+  checkTimes(who, { connectTimeoutMs, pingIntervalMs, maxReconnectMs });
   checkTokens(who, "prefix", prefix);
   if (!(windowBytes >= 1 && windowBytes <= MAX_WINDOW_BYTES)) {
     throw new TypeError(`${who}: windowBytes must be a number from 1 to ${MAX_WINDOW_BYTES}, got ${windowBytes}`);
@@ -74,16 +76,18 @@ export function settle(who: string, options: NatsCommonOptions): NatsSettings {
   };
 }
 
-/** @throws TypeError for the first that is not above 0, naming it. */
-export function positive(who: string, numbers: Readonly<Record<string, number>>): void {
-  for (const [name, value] of Object.entries(numbers)) {
-    if (!(value > 0)) throw new TypeError(`${who}: ${name} must be a number above 0, got ${value}`);
+/** @throws TypeError for the first that is no time of more than 0 ms for which a timer can wait, naming it. */
+export function checkTimes(who: string, times: Readonly<Record<string, number>>): void {
+  for (const [name, value] of Object.entries(times)) {
+    if (!(value > 0 && value <= MAX_TIMER_MS)) {
+      throw new TypeError(`${who}: ${name} must be a number above 0, at most ${MAX_TIMER_MS}, got ${value}`);
+    }
   }
 }
 
 /** @throws TypeError when the text cannot stand in a subject. */
 export function checkTokens(who: string, name: string, text: string): void {
-  if (!TOKENS.test(text)) {
+  if (typeof text !== "string" || !TOKENS.test(text)) {
     throw new TypeError(
       `${who}: ${name} must be tokens joined by dots, without spaces and wildcards, got ${JSON.stringify(text)}`,
     );

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, type TestContext, test } from "node:test";
+import { jetstreamManager } from "@nats-io/jetstream";
 import { Svcm } from "@nats-io/services";
 import { headers, type NatsConnection } from "@nats-io/transport-node";
 import { background, withTimeout, withValue } from "flotilla/context";
@@ -120,6 +121,23 @@ describe("peers that are not ours", { skip }, () => {
     });
     plain.publish("flotilla.calc.v1.Calculator.sum", "{}");
     await seen.open;
+  });
+
+  test("no answer goes to the broker's own subjects: who may call a service may not have it delete a stream", async (t) => {
+    const handled: unknown[] = [];
+    const { plain } = await serve(t, {
+      sum(_ctx, request) {
+        handled.push(request);
+        return {} as { v: number };
+      },
+    });
+    const manager = await jetstreamManager(plain);
+    await manager.streams.add({ name: "precious", subjects: ["precious"] });
+    plain.publish("flotilla.calc.v1.Calculator.sum", "{}", { reply: "$JS.API.STREAM.DELETE.precious" });
+    await until("it is handled", () => handled.length === 1);
+    // Behind it on the same way.
+    await plain.request("flotilla.calc.v1.Calculator.sum", "{}", { timeout: 5000 });
+    assert.equal((await manager.streams.info("precious")).config.name, "precious");
   });
 
   test("a stream cannot be asked for as a unary call, which says so", async (t) => {
@@ -271,6 +289,44 @@ describe("peers that are not ours", { skip }, () => {
     );
   });
 
+  test("what the broker forbids later on is reported", async (t) => {
+    const changing = await TestNats.start();
+    const reported: ServiceError[] = [];
+    const root = withValue(background(), errorReporterKey, (error) => reported.push(error));
+    const listener = nats({ servers: changing.address, maxReconnectMs: 100 });
+    const listening = await listener.listen([implement(Calculator, calculator)], root);
+    t.after(async () => {
+      await listening.close();
+      await changing.stop();
+    });
+    await changing.kill();
+    const permissions = 'subscribe: { deny: "flotilla.calc.v1.Calculator.sum" }';
+    await changing.up(
+      `authorization { users = [ { user: "u", password: "p", permissions: { ${permissions} } } ] }\nno_auth_user: u`,
+    );
+    await until("it is reported", () => reported.length === 1);
+    assert.match(reported[0]!.message, /forbids to listen to flotilla\.calc\.v1\.Calculator\.sum/);
+  });
+
+  test("a description that the broker would not take ends nothing", async (t) => {
+    const small = await TestNats.start("max_payload: 300");
+    const listening = await nats({ servers: small.address }).listen([implement(Calculator, calculator)], background());
+    const plain = await small.client();
+    const connection = natsClient().connect(small.address);
+    t.after(async () => {
+      await connection.close();
+      await plain.close();
+      await listening.close();
+      await small.stop();
+    });
+    const answer = await plain.request("$SRV.INFO", "", { timeout: 5000 });
+    assert.equal(answer.headers?.get("Nats-Service-Error-Code"), "429");
+    assert.match(answer.json<{ message: string }>().message, /^\$SRV\.INFO: \d+ bytes/);
+    assert.deepEqual(await clientOf(Calculator, connection).sum(withTimeout(background(), 5000), { a: 1, b: 2 }), {
+      v: 3,
+    });
+  });
+
   test("an answer that the broker forbids is reported", async (t) => {
     const guarded = await TestNats.start(
       'authorization { users = [ { user: "u", password: "p" }, { user: "s", password: "p", permissions: { publish: { deny: "_INBOX.>" } } } ] }',
@@ -308,7 +364,7 @@ describe("peers that are not ours", { skip }, () => {
     });
     await serve(t, hanging("one"));
     await serve(t, hanging("two"));
-    const { calls } = await ours(t);
+    const { calls, plain } = await ours(t);
     const kept = calls.sum(background(), { a: 1, b: 1 }).catch(() => {});
     await until("the first has begun", () => begun.length === 1);
     const call = withTimeout(background(), 60_000);
@@ -318,6 +374,12 @@ describe("peers that are not ours", { skip }, () => {
     assert.equal((await failure).code, "canceled");
     await until("its handler is cancelled", () => canceled.length === 1);
     assert.deepEqual(canceled, [begun[1]]);
+    const counted: string[] = [];
+    for await (const answer of await plain.requestMany("$SRV.STATS.calc-v1-Calculator", "", { maxMessages: 2 })) {
+      const { endpoints } = answer.json<{ endpoints: { num_requests: number; last_error: string }[] }>();
+      counted.push(`${endpoints[0]!.num_requests} ${endpoints[0]!.last_error}`);
+    }
+    assert.deepEqual(counted.toSorted(), ["0 ", "1 canceled: the client went away"]);
     void kept;
   });
 });

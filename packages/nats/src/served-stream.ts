@@ -104,8 +104,9 @@ export class ServedStream implements Caller {
       // What a client has broken is no failure of the server's.
       const error = new ServiceError(code === "internal" ? "invalid_argument" : code, message);
       // A handler that reads the requests is told; any other is cancelled.
-      if (this.#requests === undefined) this.#call?.abandoned();
-      else this.#requests.fail(error);
+      if (this.#requests !== undefined) return this.#requests.fail(error);
+      this.abandon(error);
+      this.#call?.abandoned();
     }
   }
 
@@ -135,7 +136,13 @@ export class ServedStream implements Caller {
     if (this.#over) return false;
     const bytes = bytesOf(wire);
     this.#end.send(FRAME.data, bytes);
-    return this.#outflow.sent(bytes.length);
+    const more = this.#outflow.sent(bytes.length);
+    return this.#calls.link.congested ? this.#relieved(more) : more;
+  }
+
+  async #relieved(more: boolean | Promise<boolean>): Promise<boolean> {
+    await this.#calls.link.relief();
+    return more;
   }
 
   end(error: string | undefined, trailers: MetadataRecord): void {

@@ -1,6 +1,6 @@
-import type { ServiceError } from "flotilla/errors";
+import { ServiceError } from "flotilla/errors";
 import type { MetadataRecord } from "flotilla/metadata";
-import type { Caller, Wire } from "flotilla/wire";
+import type { Accepted, Caller, Wire } from "flotilla/wire";
 import { EncodedHeaders, headerLines, trailerLines } from "./headers.ts";
 import { bytesOf } from "./incoming.ts";
 import type { MethodCount } from "./method-count.ts";
@@ -8,12 +8,13 @@ import { errorText, type ServerSide, sendError } from "./server-side.ts";
 import { tooLarge } from "./too-large.ts";
 
 /** What hears of one request how it ended. */
-export class ServedUnary implements Caller {
+export class ServedUnary implements Caller, Accepted {
   readonly #calls: ServerSide;
   readonly #count: MethodCount;
   /** Empty: nobody wants an answer. */
   readonly #reply: string;
   readonly #startedMs: number;
+  #call: Accepted | undefined;
   #headers: MetadataRecord | undefined;
   #wire: Wire | undefined;
   #over = false;
@@ -23,6 +24,11 @@ export class ServedUnary implements Caller {
     this.#count = count;
     this.#reply = reply;
     this.#startedMs = calls.clock.now();
+  }
+
+  /** Begins the call. @throws ServiceError when it is refused. */
+  begin(headers: MetadataRecord, request: Wire): void {
+    this.#call = this.#calls.serving.accept(this.#count.info, headers, request, this);
   }
 
   head(headers: MetadataRecord): void {
@@ -53,6 +59,13 @@ export class ServedUnary implements Caller {
     const text = errorText(error);
     this.#close(text);
     sendError(this.#calls, this.#reply, text, "");
+  }
+
+  /** The client has given the call up. */
+  abandoned(): void {
+    if (this.#over) return;
+    this.#close(errorText(new ServiceError("canceled", "the client went away")));
+    this.#call?.abandoned();
   }
 
   #close(error: string | undefined): void {

@@ -9,7 +9,8 @@ import type { MethodCount } from "./method-count.ts";
 import type { NatsSettings } from "./options.ts";
 import { readOpening, ServedStream } from "./served-stream.ts";
 import { ServedUnary } from "./served-unary.ts";
-import { type ServerSide, sendError, unprocessedError } from "./server-side.ts";
+import { errorText, type ServerSide, sendError, unprocessedError } from "./server-side.ts";
+import { tooLarge } from "./too-large.ts";
 
 /** Longest reply subject that is answered. */
 const MAX_REPLY_CHARS = 512;
@@ -46,7 +47,7 @@ export class ServerCalls implements ServerSide {
 
   /** Takes a request. Never throws: what is wrong is answered. */
   request(count: MethodCount, msg: Msg): void {
-    const reply = msg.reply ?? "";
+    const reply = replyOf(msg);
     let opened: ServedStream | undefined;
     try {
       if (reply.length > MAX_REPLY_CHARS) return;
@@ -65,7 +66,8 @@ export class ServerCalls implements ServerSide {
       this.#check(count, headers, opening?.kind ?? "unary");
       if (opened !== undefined) return opened.begin(headers, msg.data);
       const wire = wireOf(msg.data, headers["content-type"] === PROTO_TYPE);
-      const call = this.serving.accept(count.info, headers, wire, new ServedUnary(this, count, reply));
+      const call = new ServedUnary(this, count, reply);
+      call.begin(headers, wire);
       if (reply !== "") this.#calls.set(reply, call);
     } catch (error) {
       if (opened !== undefined) return opened.refuse(error);
@@ -92,6 +94,16 @@ export class ServerCalls implements ServerSide {
         `content-type must be ${JSON_TYPE} or ${PROTO_TYPE}, got ${JSON.stringify(String(type).slice(0, 64))}`,
       );
     }
+  }
+
+  /** Answers what the tools of NATS ask: of a service with many methods that may be more than the broker takes. */
+  tell(question: Msg, text: string): void {
+    const reply = replyOf(question);
+    if (reply === "") return;
+    const payload = Buffer.from(text);
+    const { maxPayload } = this.link;
+    if (payload.length <= maxPayload) this.link.send(reply, payload, undefined, undefined);
+    else sendError(this, reply, errorText(tooLarge(question.subject, payload.length, maxPayload)), "");
   }
 
   /** Takes what belongs to a stream. Never throws. */
@@ -123,4 +135,9 @@ export class ServerCalls implements ServerSide {
       stream.lost(new ServiceError("unavailable", "the connection to the broker was lost"));
     }
   }
+}
+
+/** Where an answer goes; empty where nobody waits for one. What begins with `$` is the broker's own: an answer there would ask it for something in our name. */
+function replyOf({ reply = "" }: Msg): string {
+  return reply.startsWith("$") ? "" : reply;
 }

@@ -26,8 +26,19 @@ export function errorText(error: ServiceError): string {
   return JSON.stringify(toConnectError(error));
 }
 
-/** Answers with an error: whole in the body, in short in the headers that ADR-32 asks for. */
-export function sendError(calls: ServerSide, reply: string, text: string, lines: string, untouched = false): void {
+/**
+ * Answers with an error: whole in the body, in short in the headers that ADR-32 asks for.
+ *
+ * @param most - characters of the message that are kept when the broker does not take all of it.
+ */
+export function sendError(
+  calls: ServerSide,
+  reply: string,
+  text: string,
+  lines: string,
+  untouched = false,
+  most = MAX_HEADER_MESSAGE,
+): void {
   if (reply === "") return;
   const { code, message = "" } = JSON.parse(text) as { code: unknown; message?: string };
   const known = isCode(code) ? code : "unknown";
@@ -40,8 +51,11 @@ export function sendError(calls: ServerSide, reply: string, text: string, lines:
   const payload = Buffer.from(text);
   const { link } = calls;
   if (payload.length + head.size <= link.maxPayload) link.answer(reply, payload, head);
-  // Without its details, then; what is left is short.
-  else sendError(calls, reply, JSON.stringify({ code: known, message: message.slice(0, MAX_HEADER_MESSAGE) }), "");
+  // Without its details, then, and with ever less of its message.
+  else if (most > 0) {
+    const short = JSON.stringify({ code: known, message: message.slice(0, most) });
+    sendError(calls, reply, short, "", untouched, most >> 1);
+  }
 }
 
 /** The refusal of a request that reached no handler. */

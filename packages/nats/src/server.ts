@@ -68,7 +68,9 @@ class Server implements Listening, LinkUser {
   readonly #words: ServiceWords;
   readonly #root: Context;
   readonly #prefix: string;
-  readonly #forbidden: string[] = [];
+  /** What may not be listened to. */
+  readonly #unheard: string[] = [];
+  #listening = false;
   #requests: Subscription[] = [];
   #drained: Promise<void> | undefined;
   #closed: Promise<void> | undefined;
@@ -113,9 +115,11 @@ class Server implements Listening, LinkUser {
       const why = error instanceof Error ? error.message : String(error);
       throw new Error(`nats: cannot serve at ${this.address}: ${why}`, { cause: error });
     }
-    if (this.#forbidden.length === 0) return;
-    await this.#link.close(this.#root.clock);
-    throw new Error(`nats: the broker at ${this.address} forbids to listen to ${this.#forbidden.join(", ")}`);
+    if (this.#unheard.length > 0) {
+      await this.#link.close(this.#root.clock);
+      throw new Error(`nats: the broker at ${this.address} forbids to listen to ${this.#unheard.join(", ")}`);
+    }
+    this.#listening = true;
   }
 
   opened(connection: NatsConnection): void {
@@ -124,8 +128,9 @@ class Server implements Listening, LinkUser {
       connection.subscribe(subject, {
         ...(queue !== undefined && { queue }),
         callback: (error, msg) => {
-          if (error !== null) this.#forbidden.push(subject);
-          else this.#guarded(handle, msg);
+          if (error === null) this.#guarded(handle, msg);
+          else if (this.#listening) this.#forbids(`listen to ${subject}`);
+          else this.#unheard.push(subject);
         },
       });
     for (const { name, methods, observed } of this.#services) {
@@ -137,7 +142,10 @@ class Server implements Listening, LinkUser {
       listen(cancelSubjectOf(this.#prefix, name), (msg) => calls.cancel(msg));
       // What comes with a middleware is nobody's concern.
       if (observed !== false) {
-        new ServiceAnswers(name, queue, this.#words, counts, this.#root.clock).subscribe(connection);
+        const answers = new ServiceAnswers(name, queue, this.#words, counts, this.#root.clock);
+        answers.subscribe(connection, (question, answer) =>
+          this.#guarded((msg) => calls.tell(msg, JSON.stringify(answer)), question),
+        );
       }
     }
     listen(calls.streamSubjects, (msg) => calls.frame(msg));
@@ -154,10 +162,11 @@ class Server implements Listening, LinkUser {
 
   /** An answer that never comes is all that its caller notices. */
   forbidden(subject: string): void {
-    const error = new ServiceError(
-      "permission_denied",
-      `nats: the broker at ${this.address} forbids to send to ${subject}`,
-    );
+    this.#forbids(`send to ${subject}`);
+  }
+
+  #forbids(what: string): void {
+    const error = new ServiceError("permission_denied", `nats: the broker at ${this.address} forbids to ${what}`);
     reportError(this.#root, error);
   }
 

@@ -1,4 +1,4 @@
-import type { NatsConnection } from "@nats-io/nats-core";
+import type { Msg, NatsConnection } from "@nats-io/nats-core";
 import { nuid } from "@nats-io/transport-node";
 import type { Clock } from "flotilla/clock";
 import type { MethodCount } from "./method-count.ts";
@@ -38,15 +38,14 @@ export class ServiceAnswers {
     this.#started = new Date(clock.epoch()).toISOString();
   }
 
-  subscribe(connection: NatsConnection): void {
+  /** @param tell - answers a question. */
+  subscribe(connection: NatsConnection, tell: (question: Msg, answer: object) => void): void {
     const verbs = { PING: () => this.#ping(), INFO: () => this.#info(), STATS: () => this.#stats() };
     for (const [verb, answer] of Object.entries(verbs)) {
       for (const subject of [`$SRV.${verb}`, `$SRV.${verb}.${this.name}`, `$SRV.${verb}.${this.name}.${this.id}`]) {
         connection.subscribe(subject, {
           callback: (error, msg) => {
-            if (error === null && msg.reply !== undefined && msg.reply !== "" && !connection.isClosed()) {
-              connection.publish(msg.reply, JSON.stringify(answer()));
-            }
+            if (error === null) tell(msg, answer());
           },
         });
       }

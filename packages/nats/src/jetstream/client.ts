@@ -23,10 +23,13 @@ import { hostOf } from "../options.ts";
 import { subjectOf } from "../subjects.ts";
 import { checkOneWay } from "./one-way.ts";
 import { type JetStreamClientOptions, settleEvents } from "./options.ts";
+import { readAnswer } from "./stream-answer.ts";
 
 const NO_RESPONDERS = 503;
 const IDEMPOTENCY_KEY = "idempotency-key";
-const FULL = /maximum (messages|bytes)|insufficient/i;
+/** What a message must leave free of the broker's limit: the headers that it is given as a dead letter. */
+const DEAD_HEAD_BYTES = 5 * 1024;
+const FULL = /maximum|exceed|insufficient/i;
 
 /**
  * Publishes to JetStream: one-way commands and events. A call resolves once the stream has stored the message; what becomes of it then is the
@@ -117,8 +120,8 @@ class Publishing implements ClientEntry {
   }
 
   start(reply: string): void {
-    const lines = requestLines(this.#headers) + headerLine("Nats-Msg-Id", this.#id);
-    sendRequest(this.#calls.link, this.subject, bytesOf(this.#request), reply, lines);
+    const lines = requestLines(this.#headers, 0) + headerLine("Nats-Msg-Id", this.#id);
+    sendRequest(this.#calls.link, this.subject, bytesOf(this.#request), reply, lines, DEAD_HEAD_BYTES);
     this.reply = reply;
   }
 
@@ -164,25 +167,4 @@ class Publishing implements ClientEntry {
     this.#over = true;
     this.#calls.forget(this, this.reply);
   }
-}
-
-interface Answer {
-  readonly error?: { readonly code?: number; readonly description?: string };
-  readonly stream: string;
-  readonly seq: number;
-  readonly duplicate?: boolean;
-}
-
-/** @throws ServiceError when whoever answered is no stream. */
-function readAnswer(msg: Msg, subject: string): Answer {
-  let answer: Partial<Answer> | null = null;
-  try {
-    answer = msg.json<Partial<Answer> | null>();
-  } catch {
-    // Told below.
-  }
-  if (typeof answer?.error === "object" || (typeof answer?.stream === "string" && typeof answer.seq === "number")) {
-    return answer as Answer;
-  }
-  throw new ServiceError("failed_precondition", `${subject}: who answered is no stream: is a service listening there?`);
 }

@@ -29,6 +29,8 @@ export interface Place {
   /** How often it has been delivered, this time included. */
   readonly deliveries: number;
   readonly sequence: number;
+  /** When it was stored, as the broker says it: nanoseconds. */
+  readonly storedAt: string;
 }
 
 /** Reads the subject of acknowledgements; undefined when it is none. Two forms: with the account's hash and domain, and without. */
@@ -39,7 +41,7 @@ export function placeOf(reply: string | undefined): Place | undefined {
   const deliveries = Number(tokens[at]);
   const sequence = Number(tokens[at + 1]);
   const legal = at > 0 && Number.isInteger(deliveries) && deliveries > 0 && Number.isInteger(sequence);
-  return legal ? { deliveries, sequence } : undefined;
+  return legal ? { deliveries, sequence, storedAt: tokens[at + 3]! } : undefined;
 }
 
 /** What a listener does with messages that failed. */
@@ -158,7 +160,10 @@ function isRefusal(error: ServiceError): boolean {
   return PASSING.has(error.code) && findDetail<ErrorInfo>(error, detailTypes.errorInfo)?.domain === FLOTILLA_DOMAIN;
 }
 
-/** A message that no handler may have any more: it was delivered too often, without a word of how that ended. */
+/** A message that no handler may have any more: it was delivered too often, and each time nobody has said that it was done, or put it away. */
 export function neverEnded(deliveries: number): ServiceError {
-  return new ServiceError("aborted", `delivered ${deliveries} times, and never ended: its process was gone each time`);
+  return new ServiceError(
+    "aborted",
+    `delivered ${deliveries} times, and never ended: its process was gone, or it was given back`,
+  );
 }

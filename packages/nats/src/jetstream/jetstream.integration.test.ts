@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { after, before, describe, type TestContext, test } from "node:test";
-import { type JetStreamManager, jetstreamManager } from "@nats-io/jetstream";
+import { type JetStreamManager, jetstreamManager, RetentionPolicy } from "@nats-io/jetstream";
 import { headers, type NatsConnection } from "@nats-io/transport-node";
 import { systemClock } from "flotilla/clock";
-import { background, type Context, withTimeout } from "flotilla/context";
+import { background, type Context, withTimeout, withValue } from "flotilla/context";
 import { contract, type Implementation, type Schema, serverStream, unary } from "flotilla/contract";
-import type { Middleware } from "flotilla/endpoint";
+import { errorReporterKey, type Middleware } from "flotilla/endpoint";
 import { errorInfo, FLOTILLA_DOMAIN, ServiceError } from "flotilla/errors";
 import { serverCall, withHeaders, withResponseObserver } from "flotilla/metadata";
 import { host, implement } from "flotilla/service";
@@ -18,6 +18,7 @@ import { TestNats } from "../test-fixtures/nats-server.ts";
 import { jetstreamClient } from "./client.ts";
 import type { JetStreamOptions } from "./options.ts";
 import { jetstream } from "./server.ts";
+import { durableOf } from "./streams.ts";
 
 const skip = await skipWithout("nats-server");
 
@@ -83,7 +84,7 @@ describe("JetStream", { skip }, () => {
         return listening;
       },
       async left(group = "workers") {
-        const info = await manager.consumers.info(stream, `${group}-${Orders.name.replaceAll(".", "-")}`);
+        const info = await manager.consumers.info(stream, durableOf(group, Orders.name));
         return { waiting: info.num_pending, inHand: info.num_ack_pending };
       },
       async dead() {
@@ -364,11 +365,14 @@ describe("JetStream", { skip }, () => {
     await (await consume({}, { create: { max_msgs: 1 } })).close();
     const large = await failureOf(publish(ctx, { id: "x".repeat(66_000) }));
     assert.equal(large.code, "resource_exhausted");
-    await manager.consumers.delete(stream, `workers-${Orders.name.replaceAll(".", "-")}`);
+    await manager.consumers.delete(stream, durableOf("workers", Orders.name));
     await publish(ctx, { id: "fits" });
     const full = await failureOf(publish(ctx, { id: "x" }));
     assert.equal(full.code, "resource_exhausted");
     assert.match(full.message, /maximum messages exceeded/);
+    await manager.streams.update(stream, { max_msgs: -1, max_msg_size: 100 });
+    const oversized = await failureOf(publish(ctx, { id: "x".repeat(200) }));
+    assert.equal(oversized.code, "resource_exhausted", oversized.message);
   });
 
   test("what may not be made must be there", async (t) => {
@@ -439,7 +443,7 @@ describe("JetStream", { skip }, () => {
     const { Orders, stream, consume, publish, manager, left, dead } = await bed(t);
     await (await consume({})).close();
     await publish(ctx, { id: "poison" });
-    const durable = `workers-${Orders.name.replaceAll(".", "-")}`;
+    const durable = durableOf("workers", Orders.name);
     const consumer = await manager.jetstream().consumers.get(stream, durable);
     for (let delivery = 1; delivery <= 6; delivery++) {
       const msg = await consumer.next({ expires: 5000 });
@@ -477,6 +481,113 @@ describe("JetStream", { skip }, () => {
     assert.equal(letter!.header.get("Flotilla-Dead-Group"), "workers");
     assert.equal(letter!.header.get("Flotilla-Dead-Sequence"), "1");
     await settled(left);
+  });
+
+  test("dead letters stay where nobody reads them, whatever the stream does with its messages", async (t) => {
+    const { consume, publish, left, dead } = await bed(t);
+    const refuse = { placed: () => Promise.reject(new ServiceError("invalid_argument", "no such order")) };
+    await consume(refuse, { create: { retention: RetentionPolicy.Interest, max_msgs_per_subject: 1 } });
+    await publish(ctx, { id: "o-1" });
+    await settled(left);
+    await publish(ctx, { id: "o-2" });
+    await settled(left);
+    assert.deepEqual(
+      (await dead()).map(({ id }) => id),
+      ['{"id":"o-1"}', '{"id":"o-2"}'],
+    );
+  });
+
+  test("a dead letter is one only when a stream has said so, and who hears of errors hears of it", async (t) => {
+    const { Orders, stream, publish, manager, plain, left } = await bed(t);
+    const reported: ServiceError[] = [];
+    const root = withValue(ctx, errorReporterKey, (error: ServiceError) => void reported.push(error));
+    const placed = (): never => {
+      throw new ServiceError("invalid_argument", "no such order");
+    };
+    const listener = jetstream({ servers: broker.address, stream, backoffMs: 20, maxBackoffMs: 50 });
+    const listening = await listener.listen([implement(Orders, { placed, paid: () => ({}) })], root);
+    t.after(() => listening.close());
+    await manager.streams.delete(`${stream}-dead`);
+    plain.subscribe(`dead.${stream}.>`, { callback: (_error, msg) => void msg.respond("{}") });
+    await plain.flush();
+    await publish(ctx, { id: "o-1" });
+    await until("it is reported", () => reported.length > 0);
+    assert.match(
+      reported[0]!.message,
+      /message 1 of \S+ cannot be put among the dead letters: .*who answered is no stream/,
+    );
+    const { waiting, inHand } = await left();
+    assert.equal(waiting + inHand, 1);
+  });
+
+  test("what may be published may be a dead letter", async (t) => {
+    const { consume, publish, left, dead } = await bed(t);
+    await consume({ placed: () => Promise.reject(new ServiceError("invalid_argument", "é".repeat(2000))) });
+    let id = "x".repeat(65_536);
+    for (let fits = false; !fits; id = id.slice(100))
+      fits = await publish(ctx, { id }).then(
+        () => true,
+        () => false,
+      );
+    await settled(left);
+    assert.equal((await dead()).length, 1);
+  });
+
+  test("a consumer that was taken away is made anew", async (t) => {
+    const { stream, consume, publish, manager, left, dead } = await bed(t);
+    let handled = 0;
+    await consume({
+      placed(_ctx, { id }) {
+        handled++;
+        throw new ServiceError("invalid_argument", id);
+      },
+    });
+    await publish(ctx, { id: "before" });
+    await until("it is handled", () => handled === 1);
+    await settled(left);
+    await manager.streams.delete(stream);
+    await untilAsync("it is stored", () =>
+      publish(ctx, { id: "after" }).then(
+        () => true,
+        () => false,
+      ),
+    );
+    await until("it is handled", () => handled === 2);
+    await settled(left);
+    // Both were the first of their stream.
+    assert.deepEqual(
+      (await dead()).map(({ reason }) => reason),
+      ["invalid_argument: before", "invalid_argument: after"],
+    );
+  });
+
+  test("inboxes begin as the broker allows; what it forbids to hear is told at the start", async (t) => {
+    const permissions = 'subscribe: { allow: ["_OWN.>"] }';
+    const guarded = await TestNats.start(
+      `authorization { users = [ { user: "u", password: "p", permissions: { ${permissions} } } ] }`,
+    );
+    t.after(() => guarded.stop());
+    const Orders = orders();
+    let handled = 0;
+    const placed = (): object => {
+      handled++;
+      return {};
+    };
+    const other = { servers: guarded.address, stream: "orders", broker: { user: "u", pass: "p" } };
+    await assert.rejects(
+      jetstream(other).listen([implement(Orders, { placed, paid: () => ({}) })], ctx),
+      /jetstream: cannot handle .*_INBOX/,
+    );
+    const broker = { user: "u", pass: "p", inboxPrefix: "_OWN" };
+    const listening = await jetstream({ servers: guarded.address, stream: "orders", broker }).listen(
+      [implement(Orders, { placed, paid: () => ({}) })],
+      ctx,
+    );
+    t.after(() => listening.close());
+    const connection = jetstreamClient({ broker }).connect(guarded.address);
+    t.after(() => connection.close());
+    await clientOf(Orders, connection).placed(ctx, { id: "o-1" });
+    await until("it is handled", () => handled === 1);
   });
 
   test("a broker that has lost its disk is given new streams, and messages go on", async (t) => {
@@ -526,8 +637,50 @@ describe("JetStream", { skip }, () => {
     await consume(methods, { ackWaitMs: 7000, maxAckPending: 20 });
     await until("it is handled", () => handled === 1);
     await settled(left);
-    const { config } = await manager.consumers.info(stream, `workers-${Orders.name.replaceAll(".", "-")}`);
+    const { config } = await manager.consumers.info(stream, durableOf("workers", Orders.name));
     assert.deepEqual([config.ack_wait, config.max_ack_pending, config.max_deliver], [7e9, 20, -1]);
+  });
+
+  test("so it does with servers from 2.10 on, which tell making a consumer from changing one", async (t) => {
+    // No such server need be there for the test: this one answers by the same rules.
+    const brokers = await TestNats.cluster();
+    const plain = await brokers[0].client();
+    t.after(async () => {
+      await plain.close();
+      for (const each of brokers) await each.stop();
+    });
+    const made: { ack_wait?: number }[] = [];
+    const refused = { error: { code: 400, err_code: 10148, description: "consumer already exists" } };
+    const asked = (verb: string, { action, config }: { action?: string; config?: { ack_wait?: number } }): object => {
+      if (verb === "STREAM.INFO") return { config: { subjects: [">"] }, state: {} };
+      if (verb === "CONSUMER.INFO") return { config: made[0] };
+      if (!verb.startsWith("CONSUMER.")) return {};
+      const other = made.length > 0 && config?.ack_wait !== made[0]?.ack_wait;
+      if (action === "create" && other) return refused;
+      made.unshift(config!);
+      return { config };
+    };
+    plain.subscribe("$JS.API.>", {
+      callback(_error, msg) {
+        const verb = msg.subject.split(".").slice(2, 4).join(".");
+        if (verb === "CONSUMER.MSG") return;
+        msg.respond(JSON.stringify({ type: verb, ...asked(verb, msg.data.length === 0 ? {} : msg.json()) }));
+      },
+    });
+    await plain.flush();
+    const Orders = orders();
+    for (const ackWaitMs of [5000, 5000, 7000]) {
+      const listener = jetstream({ servers: brokers[0].address, stream: "orders", ackWaitMs });
+      const listening = await listener.listen(
+        [implement(Orders, { placed: () => ({}), paid: () => ({}) })],
+        background(),
+      );
+      await listening.close();
+    }
+    assert.deepEqual(
+      made.map(({ ack_wait }) => ack_wait),
+      [7e9, 5e9, 5e9],
+    );
   });
 
   test("a plain client publishes, and reads what was published", async (t) => {

@@ -1,5 +1,5 @@
 import type { StreamConfig } from "@nats-io/jetstream";
-import { checkTokens, type NatsCommonOptions, type NatsSettings, positive, settle } from "../options.ts";
+import { checkTimes, checkTokens, type NatsCommonOptions, type NatsSettings, settle } from "../options.ts";
 
 /** What both ends of a stream can be told. `maxConcurrentCalls` of a client counts the messages whose acknowledgement is awaited. */
 export interface JetStreamCommonOptions extends NatsCommonOptions {
@@ -9,7 +9,7 @@ export interface JetStreamCommonOptions extends NatsCommonOptions {
 
 /** Options of {@link jetstreamClient}. */
 export interface JetStreamClientOptions extends JetStreamCommonOptions {
-  /** Further servers of the same cluster, for when the one of the address is down. Default none. */
+  /** Further servers of the same cluster: one of all is taken by chance, another when it is down. Default none. */
   readonly servers?: readonly string[];
 }
 
@@ -26,19 +26,20 @@ export interface JetStreamOptions
   readonly group?: string;
   /**
    * How the stream is made when it is not there: `subjects` are those of the services. `false`: it must be there. Default: on disk, for a week, full
-   * streams refuse (`discard: new`).
+   * streams refuse (`discard: new`). Of all this the one for dead letters has where and how long it keeps them, and no limits beside.
    */
   readonly create?: Partial<Omit<StreamConfig, "name" | "subjects">> | false;
   /** Messages of a service that this process handles at once, 1 or more. Default 64. */
   readonly maxInFlight?: number;
   /** The same over all processes of the group, 1 or more. Default 1024. */
   readonly maxAckPending?: number;
-  /** What is neither acknowledged nor said to be worked on for so long goes to another process, milliseconds, 1000 or more. Default 30000. */
+  /** What is neither acknowledged nor said to be worked on for so long goes to another process, milliseconds, 1000 to 2147483647. Default 30000. */
   readonly ackWaitMs?: number;
   /** How often a message is delivered before it is given up, 1 or more. Default 5. */
   readonly maxDeliveries?: number;
-  /** How long a message that failed waits for its next delivery: doubled each time, milliseconds, above 0. Default 1000, at most 60000. */
+  /** How long a message that failed waits for its next delivery: doubled each time, milliseconds, above 0, at most 2147483647. Default 1000. */
   readonly backoffMs?: number;
+  /** The longest of these waits, milliseconds, above 0, at most 2147483647. Default 60000. */
   readonly maxBackoffMs?: number;
   /** The stream that takes what was given up, made when it is not there. Default: the name of `stream` and `-dead`. */
   readonly deadLetters?: string;
@@ -81,11 +82,11 @@ export function settleJetStream(options: JetStreamOptions): JetStreamSettings {
   const { stream, deadLetters = `${stream}-dead`, ...rest } = { ...defaults, ...options };
   const { group, create, maxInFlight, maxAckPending, ackWaitMs, maxDeliveries, backoffMs, maxBackoffMs } = rest;
   for (const [name, text] of Object.entries({ stream, group, deadLetters })) {
-    if (!NAME.test(text)) {
+    if (typeof text !== "string" || !NAME.test(text)) {
       throw new TypeError(`jetstream: ${name} must be letters, digits, "-" and "_", got ${JSON.stringify(text)}`);
     }
   }
-  positive("jetstream", { backoffMs, maxBackoffMs });
+  checkTimes("jetstream", { ackWaitMs, backoffMs, maxBackoffMs });
   for (const [name, count] of Object.entries({ maxInFlight, maxAckPending, maxDeliveries })) {
     if (!(Number.isInteger(count) && count >= 1)) {
       throw new TypeError(`jetstream: ${name} must be a whole number of 1 or more, got ${count}`);

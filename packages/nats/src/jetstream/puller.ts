@@ -1,7 +1,9 @@
 import { createInbox, type Msg, type NatsConnection, nanos, type Subscription } from "@nats-io/transport-node";
 import type { Clock, Timer } from "flotilla/clock";
+import type { Head } from "../headers.ts";
 import { headOf } from "../incoming.ts";
 import type { Link } from "../link.ts";
+import type { JetStreamSettings } from "./options.ts";
 
 /** How long a request for messages stands at the broker. */
 const EXPIRES_MS = 30_000;
@@ -10,6 +12,8 @@ const LATE_MS = 2000;
 /** Before asking again a broker that refused. */
 const AGAIN_MS = 500;
 const REQUEST_TIMEOUT = 408;
+const NO_RESPONDERS = 503;
+const GONE = /consumer (deleted|not found)/i;
 
 /** What a {@link Puller} hands messages to. */
 export interface PulledUser {
@@ -17,6 +21,10 @@ export interface PulledUser {
   pulled(msg: Msg): void;
   /** A message that came when no more were wanted. */
   unwanted(msg: Msg): void;
+  /** There is no such consumer. Nothing is asked for until `resume`. */
+  gone(): void;
+  /** The broker lets nothing be heard. */
+  deaf(error: Error): void;
 }
 
 /**
@@ -36,35 +44,37 @@ export class Puller {
   #asked = 0;
   #request = 0;
   #timer: Timer | undefined;
+  #paused = false;
   #stopped = false;
 
-  /** @param slots - messages that may be in hand at once. */
-  constructor(stream: string, durable: string, slots: number, link: Link, clock: Clock, user: PulledUser) {
-    this.#subject = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${durable}`;
-    this.#slots = slots;
+  constructor(settings: JetStreamSettings, durable: string, link: Link, clock: Clock, user: PulledUser) {
+    this.#subject = `$JS.API.CONSUMER.MSG.NEXT.${settings.stream}.${durable}`;
+    this.#slots = settings.maxInFlight;
     this.#link = link;
     this.#clock = clock;
     this.#user = user;
-    this.#inbox = createInbox();
+    this.#inbox = createInbox(settings.broker.inboxPrefix);
   }
 
   start(connection: NatsConnection): void {
     this.#subscription = connection.subscribe(`${this.#inbox}.*`, {
       callback: (error, msg) => {
         if (error === null) this.#received(msg);
+        else this.#user.deaf(error);
       },
     });
     this.#pull();
   }
 
-  /** Asks anew, when what was asked before is lost with its connection. */
-  restart(): void {
-    this.#end();
+  /** Asks anew, after a pause. */
+  resume(): void {
+    this.#paused = false;
     this.#pull();
   }
 
-  /** The connection is lost. */
+  /** What was asked is lost; nothing is asked for now. */
   pause(): void {
+    this.#paused = true;
     this.#end();
   }
 
@@ -90,16 +100,27 @@ export class Puller {
 
   #pull(): void {
     const free = this.#slots - this.#taken;
-    if (this.#stopped || !this.#link.up || this.#asked > 0 || this.#timer !== undefined || free <= 0) return;
+    if (this.#stopped || this.#paused || !this.#link.up || this.#asked > 0 || this.#timer !== undefined || free <= 0)
+      return;
     this.#asked = free;
     const wanted = JSON.stringify({ batch: free, expires: nanos(EXPIRES_MS) });
     this.#link.send(this.#subject, Buffer.from(wanted), `${this.#inbox}.${++this.#request}`, undefined);
-    this.#again(EXPIRES_MS + LATE_MS);
+    // Nobody has answered.
+    this.#wait(EXPIRES_MS + LATE_MS, () => this.#gone());
   }
 
-  #again(ms: number): void {
-    this.#timer?.cancel();
-    this.#timer = this.#clock.schedule(ms, () => this.restart());
+  #again(): void {
+    this.#end();
+    this.#pull();
+  }
+
+  #gone(): void {
+    this.pause();
+    this.#user.gone();
+  }
+
+  #wait(ms: number, then: () => void): void {
+    this.#timer = this.#clock.schedule(ms, then);
     this.#timer.unref();
   }
 
@@ -115,16 +136,17 @@ export class Puller {
   /** The broker says how a request ended. */
   #status(msg: Msg): void {
     if (this.#stopped || !msg.subject.endsWith(`.${this.#request}`)) return;
-    let status = 0;
+    let head: Head | undefined;
     try {
-      status = headOf(msg)?.status ?? 0;
+      head = headOf(msg);
     } catch {
       // Not the broker's own words; the request ends by its time.
     }
     // Below 200 it only says that it is still there.
-    if (status < 200) return;
+    if (head === undefined || head.status < 200) return;
     this.#end();
-    if (status === REQUEST_TIMEOUT) this.#pull();
-    else this.#again(AGAIN_MS);
+    if (head.status === REQUEST_TIMEOUT) this.#pull();
+    else if (head.status === NO_RESPONDERS || GONE.test(head.words)) this.#gone();
+    else this.#wait(AGAIN_MS, () => this.#again());
   }
 }

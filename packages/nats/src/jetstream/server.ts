@@ -1,21 +1,20 @@
-import type { Msg, NatsConnection } from "@nats-io/nats-core";
+import type { Msg } from "@nats-io/nats-core";
 import { type Clock, type Random, systemRandom, type Timer } from "flotilla/clock";
 import type { Context } from "flotilla/context";
 import { type Listener, type Listening, reportError, type Service } from "flotilla/endpoint";
 import { ServiceError } from "flotilla/errors";
 import { JSON_TYPE, newRecord, PROTO_TYPE, Serving } from "flotilla/wire";
-import { EncodedHeaders, headerLine, headerLines } from "../headers.ts";
 import { headOf, wireOf } from "../incoming.ts";
 import { Link, type LinkUser } from "../link.ts";
 import { checkServers, hostOf } from "../options.ts";
 import { subjectOf } from "../subjects.ts";
+import { bury } from "./dead-letters.ts";
 import { Delivery, type DeliveryOwner, neverEnded, type Place, placeOf } from "./delivery.ts";
 import { checkOneWay } from "./one-way.ts";
-import { DEAD_PREFIX, type JetStreamOptions, type JetStreamSettings, settleJetStream } from "./options.ts";
+import { type JetStreamOptions, type JetStreamSettings, settleJetStream } from "./options.ts";
 import { Puller } from "./puller.ts";
 import { durableOf, prepare } from "./streams.ts";
 
-const BURY_TIMEOUT_MS = 5000;
 const PREPARE_AGAIN_MS = 2000;
 
 /**
@@ -108,17 +107,20 @@ class Consuming implements Listening, LinkUser, DeliveryOwner {
 
   /** @throws Error when the broker cannot be reached, or JetStream refuses what is needed. */
   async open(): Promise<void> {
-    const { stream, group, maxInFlight } = this.#settings;
+    const { stream, group } = this.#settings;
     try {
       const connection = await this.link.open();
       await prepare(connection, this.#settings, this.#services);
       for (const service of this.#services) {
-        const puller: Puller = new Puller(stream, durableOf(group, service), maxInFlight, this.link, this.#root.clock, {
+        const puller: Puller = new Puller(this.#settings, durableOf(group, service), this.link, this.clock, {
           pulled: (msg) => this.#pulled(msg, puller),
           unwanted: (msg) => {
             const place = placeOf(msg.reply);
             if (place !== undefined) new Delivery(msg, place, this).giveBack();
           },
+          // Somebody has taken away what was made.
+          gone: () => this.#prepareSoon(),
+          deaf: (error) => this.#report(`the messages of ${stream} may not be heard`, error),
         });
         this.#pullers.push(puller);
         puller.start(connection);
@@ -152,18 +154,20 @@ class Consuming implements Listening, LinkUser, DeliveryOwner {
   }
 
   async #prepareAgain(): Promise<void> {
+    this.#preparing = undefined;
     try {
       await prepare(await this.link.open(), this.#settings, this.#services);
-      for (const puller of this.#pullers) puller.restart();
+      for (const puller of this.#pullers) puller.resume();
     } catch (error) {
       if (this.closing || !this.link.up) return;
-      const cause = error instanceof Error ? error : new Error(String(error));
-      reportError(
-        this.#root,
-        new ServiceError("unavailable", `jetstream: ${this.address}: ${cause.message}`, { cause }),
-      );
-      this.#preparing = this.#root.clock.schedule(PREPARE_AGAIN_MS, () => void this.#prepareAgain());
+      this.#report(`the messages of ${this.#settings.stream} cannot be handled`, error);
+      this.#prepareSoon();
     }
+  }
+
+  #prepareSoon(): void {
+    if (this.closing) return;
+    this.#preparing ??= this.clock.schedule(PREPARE_AGAIN_MS, () => void this.#prepareAgain());
   }
 
   #pulled(msg: Msg, puller: Puller): void {
@@ -205,23 +209,22 @@ class Consuming implements Listening, LinkUser, DeliveryOwner {
     return Math.min(maxBackoffMs, backoffMs * 2 ** (deliveries - 1)) * (1 - this.#random.next() / 4);
   }
 
-  async bury(msg: Msg, { deliveries, sequence }: Place, error: ServiceError): Promise<void> {
-    const { stream, group } = this.#settings;
-    const lines =
-      headerLine("Nats-Msg-Id", `${stream}:${group}:${sequence}`) +
-      headerLine("Flotilla-Dead-Reason", `${error.code}: ${error.message}`.slice(0, 1024)) +
-      headerLine("Flotilla-Dead-Stream", stream) +
-      headerLine("Flotilla-Dead-Group", group) +
-      headerLine("Flotilla-Dead-Sequence", String(sequence)) +
-      headerLine("Flotilla-Dead-Deliveries", String(deliveries)) +
-      linesOf(msg);
-    const connection: NatsConnection = await this.link.open();
-    const answer = await connection.request(`${DEAD_PREFIX}.${stream}.${msg.subject}`, msg.data, {
-      timeout: BURY_TIMEOUT_MS,
-      headers: new EncodedHeaders(lines).forPublish,
-    });
-    const { error: refused } = answer.json<{ error?: { description: string } }>();
-    if (refused !== undefined) throw new Error(refused.description);
+  async bury(msg: Msg, place: Place, error: ServiceError): Promise<void> {
+    try {
+      await bury(this.link, this.#settings, msg, place, error);
+    } catch (thrown) {
+      this.#report(
+        `message ${place.sequence} of ${this.#settings.stream} cannot be put among the dead letters`,
+        thrown,
+      );
+      throw thrown;
+    }
+  }
+
+  #report(what: string, thrown: unknown): void {
+    const cause = thrown instanceof Error ? thrown : new Error(String(thrown));
+    const message = `jetstream: ${this.address}: ${what}: ${cause.message}`;
+    reportError(this.#root, new ServiceError("unavailable", message, { cause }));
   }
 
   settled(delivery: Delivery): void {
@@ -284,14 +287,4 @@ function handledOf(services: readonly Service[], wanted: readonly string[] | und
     if (found === undefined) throw new TypeError(`jetstream: services names ${name}, which the host does not serve`);
     return found;
   });
-}
-
-/** The headers of a message as they came, if they can be read. */
-function linesOf(msg: Msg): string {
-  try {
-    const head = headOf(msg);
-    return head === undefined ? "" : headerLines(head.headers);
-  } catch {
-    return headerLine("Flotilla-Dead-Headers", "unreadable");
-  }
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { placeOf } from "./delivery.ts";
-import { covers } from "./streams.ts";
+import { covers, durableOf } from "./streams.ts";
 
 test("whether a stream takes all of a subject already", () => {
   for (const [wide, narrow, wanted] of [
@@ -23,12 +23,24 @@ test("whether a stream takes all of a subject already", () => {
   }
 });
 
+test("no two groups and services share a consumer", () => {
+  const names = [
+    ["billing", "shop.v1.Orders"],
+    ["billing-shop", "v1.Orders"],
+    ["billing-", "shop.v1.Orders"],
+    ["billing--shop", "v1.Orders"],
+    ["billing-shop-v1", "Orders"],
+  ].map(([group, service]) => durableOf(group!, service!));
+  assert.equal(new Set(names).size, names.length, names.join(", "));
+});
+
 test("where a message stands is read in either form, and from nothing else", () => {
   const old = "$JS.ACK.orders.billing-x.3.17.5.1700000000000000000.9";
-  assert.deepEqual(placeOf(old), { deliveries: 3, sequence: 17 });
+  assert.deepEqual(placeOf(old), { deliveries: 3, sequence: 17, storedAt: "1700000000000000000" });
   assert.deepEqual(placeOf("$JS.ACK.hub.acchash.orders.billing-x.2.18.5.1700000000000000000.9.abc"), {
     deliveries: 2,
     sequence: 18,
+    storedAt: "1700000000000000000",
   });
   for (const none of [
     undefined,

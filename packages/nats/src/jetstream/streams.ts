@@ -1,5 +1,6 @@
 import {
   AckPolicy,
+  type ConsumerConfig,
   DiscardPolicy,
   JetStreamApiError,
   type JetStreamManager,
@@ -13,10 +14,11 @@ import { DEAD_PREFIX, type JetStreamSettings } from "./options.ts";
 const WEEK_MS = 7 * 24 * 3600 * 1000;
 const STREAM_NOT_FOUND = 10059;
 const NAME_IN_USE = 10058;
+const CONSUMER_EXISTS = 10148;
 
-/** The durable consumer that a group has for a service. */
+/** The durable consumer that a group has for a service. Groups may have dashes, but no service has two in a row, so no two of them meet. */
 export function durableOf(group: string, service: string): string {
-  return `${group}-${dashed(service)}`;
+  return `${group}--${dashed(service)}`;
 }
 
 /**
@@ -35,9 +37,14 @@ export async function prepare(
   const subjects = services.map((service) => `${prefix}.${service}.*`);
   const shape = { discard: DiscardPolicy.New, max_age: nanos(WEEK_MS), ...create };
   await ensureStream(manager, stream, subjects, create === false ? undefined : shape);
-  await ensureStream(manager, deadLetters, [`${DEAD_PREFIX}.${stream}.>`], create === false ? undefined : shape);
+  await ensureStream(
+    manager,
+    deadLetters,
+    [`${DEAD_PREFIX}.${stream}.>`],
+    create === false ? undefined : deadShape(shape),
+  );
   for (const service of services) {
-    await manager.consumers.add(stream, {
+    await ensureConsumer(manager, stream, {
       durable_name: durableOf(group, service),
       filter_subject: `${prefix}.${service}.*`,
       ack_policy: AckPolicy.Explicit,
@@ -47,6 +54,26 @@ export async function prepare(
       max_deliver: -1,
     });
   }
+}
+
+async function ensureConsumer(
+  manager: JetStreamManager,
+  stream: string,
+  config: Partial<ConsumerConfig> & { durable_name: string },
+): Promise<void> {
+  try {
+    await manager.consumers.add(stream, config);
+  } catch (error) {
+    // From 2.10 on the client library's `add` changes nothing about one that is there with other options.
+    if (!(error instanceof JetStreamApiError) || error.code !== CONSUMER_EXISTS) throw error;
+    await manager.consumers.update(stream, config.durable_name, config);
+  }
+}
+
+/** Dead letters lie where and as long as the messages do; what else is said of those (retention, limits, sources) would lose or double letters. */
+function deadShape(shape: Partial<StreamConfig>): Partial<StreamConfig> {
+  const kept = ["compression", "discard", "max_age", "num_replicas", "placement", "storage"] as const;
+  return Object.fromEntries(kept.filter((name) => shape[name] !== undefined).map((name) => [name, shape[name]]));
 }
 
 async function ensureStream(

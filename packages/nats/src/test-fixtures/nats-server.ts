@@ -50,9 +50,10 @@ export class TestNats {
     return this.#server!.pid;
   }
 
-  async up(): Promise<void> {
+  /** @param config - further lines of its configuration, if they are others now. */
+  async up(config = this.#config): Promise<void> {
     const stored = this.#jetstream ? `jetstream { store_dir: "${this.#store}" }` : "";
-    const text = `listen: "127.0.0.1:${this.port}"\n${stored}\n${this.#config}`;
+    const text = `listen: "127.0.0.1:${this.port}"\n${stored}\n${config}`;
     this.#server = await startServer({
       command: await serverPath("nats-server"),
       args: (folder) => ["-c", join(folder, "nats.conf")],
