@@ -464,7 +464,7 @@ describe("what is not as it should be", { skip }, () => {
           { "Nats-Service-Error-Code": "429", "Nats-Service-Error": "slow down" },
           "resource_exhausted: slow down",
         ],
-        ["no JSON", {}, "invalid_argument: "],
+        ["no JSON", {}, "internal: the answer of test.v1.Notes/one cannot be read"],
       ];
       let next = 0;
       const subscription = plain.subscribe(`${SUBJECT}.one`, {

@@ -204,7 +204,7 @@ describe("hosts and clients", { skip }, () => {
     for (const name of ["connectTimeoutMs", "pingIntervalMs", "maxReconnectMs"]) {
       assert.throws(() => natsClient({ [name]: Infinity }), new RegExp(`natsClient: ${name} .* at most 2147483647`));
     }
-    for (const name of ["ackWaitMs", "backoffMs", "maxBackoffMs"]) {
+    for (const name of ["ackWaitMs", "retryDelayMs", "maxRetryDelayMs"]) {
       assert.throws(() => jetstream({ stream: "orders", [name]: Infinity }), new RegExp(`jetstream: ${name}`));
     }
   });

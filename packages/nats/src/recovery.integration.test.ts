@@ -281,8 +281,8 @@ describe("a broker that is killed", { skip, timeout: 60_000 }, () => {
         servers: broker.address,
         stream: "jobs",
         ackWaitMs: 1000,
-        backoffMs: 20,
-        maxBackoffMs: 100,
+        retryDelayMs: 20,
+        maxRetryDelayMs: 100,
         ...quick,
       }).listen(
         [

@@ -2,6 +2,7 @@ import { fromConnectError } from "../codec/connect-error.ts";
 import type { Context } from "../context/context.ts";
 import { afterFunc } from "../context/with.ts";
 import type { MethodInfo } from "../endpoint/method-info.ts";
+import { unreadableAnswer } from "../endpoint/unreadable-answer.ts";
 import { ServiceError } from "../errors/service-error.ts";
 import { responseObserver } from "../metadata/call.ts";
 import { Metadata, type MetadataRecord } from "../metadata/metadata.ts";
@@ -68,7 +69,11 @@ export abstract class ClientCall implements Caller, Listed {
   protected abstract failed(error: unknown): void;
 
   protected read(wire: Wire): unknown {
-    return readMessage(this.#method.output, wire, this.#maxMessageBytes);
+    try {
+      return readMessage(this.#method.output, wire, this.#maxMessageBytes);
+    } catch (error) {
+      throw unreadableAnswer(this.#method.procedure, error);
+    }
   }
 
   /** Reports what came beside the message. @throws ServiceError the one the call ended with, if any. */

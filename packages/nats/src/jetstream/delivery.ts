@@ -50,7 +50,7 @@ export interface DeliveryOwner {
   readonly clock: Clock;
   readonly maxDeliveries: number;
   /** How long the next delivery is to wait, milliseconds. */
-  backoffMs(deliveries: number): number;
+  retryDelayMs(deliveries: number): number;
   /** Whether it is about to go: others shall have the message at once. */
   readonly closing: boolean;
   /** Hands the message to its handler. Never throws. */
@@ -112,7 +112,7 @@ export class Delivery implements Caller {
     else if (owner.closing) this.giveBack();
     else if (isRefusal(error)) this.#postpone(error);
     else if (deliveries >= owner.maxDeliveries) void this.#bury(error);
-    else this.giveBack(Math.max(error.retry?.afterMs ?? 0, owner.backoffMs(deliveries)));
+    else this.giveBack(Math.max(error.retry?.afterMs ?? 0, owner.retryDelayMs(deliveries)));
   }
 
   /**
@@ -121,7 +121,7 @@ export class Delivery implements Caller {
    */
   #postpone(error: ServiceError): void {
     const owner = this.#owner;
-    const delayMs = Math.max(error.retry?.afterMs ?? 0, owner.backoffMs(++this.#refusals));
+    const delayMs = Math.max(error.retry?.afterMs ?? 0, owner.retryDelayMs(++this.#refusals));
     this.#later = owner.clock.schedule(delayMs, () => {
       this.#later = undefined;
       owner.handle(this);
@@ -143,7 +143,7 @@ export class Delivery implements Caller {
       this.#say(TERM);
     } catch {
       // It stays where it is until it can be put there.
-      this.giveBack(this.#owner.backoffMs(this.place.deliveries));
+      this.giveBack(this.#owner.retryDelayMs(this.place.deliveries));
     }
   }
 

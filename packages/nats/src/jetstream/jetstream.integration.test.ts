@@ -78,7 +78,13 @@ describe("JetStream", { skip }, () => {
       publish: (ctx, order) => client.placed(ctx, order),
       async consume(methods, options = {}) {
         const all: Implementation<Orders> = { placed: () => ({}), paid: () => ({}), ...methods };
-        const listener = jetstream({ servers: broker.address, stream, backoffMs: 20, maxBackoffMs: 50, ...options });
+        const listener = jetstream({
+          servers: broker.address,
+          stream,
+          retryDelayMs: 20,
+          maxRetryDelayMs: 50,
+          ...options,
+        });
         const listening = await listener.listen([implement(Orders, all)], background());
         closing.unshift(() => listening.close());
         return listening;
@@ -415,7 +421,7 @@ describe("JetStream", { skip }, () => {
       },
       paid: () => ({}),
     };
-    const options = { servers: broker.address, stream, backoffMs: 5, maxBackoffMs: 10, maxDeliveries: 2 };
+    const options = { servers: broker.address, stream, retryDelayMs: 5, maxRetryDelayMs: 10, maxDeliveries: 2 };
     const listening = await jetstream(options).listen([implement(Orders, methods, { use: [refusing] })], ctx);
     t.after(() => listening.close());
     await publish(ctx, { id: "patient" });
@@ -425,7 +431,7 @@ describe("JetStream", { skip }, () => {
 
     // One that waits is given back at once when the listener goes.
     await listening.close();
-    const slow = await jetstream({ ...options, backoffMs: 600_000, maxBackoffMs: 600_000 }).listen(
+    const slow = await jetstream({ ...options, retryDelayMs: 600_000, maxRetryDelayMs: 600_000 }).listen(
       [implement(Orders, methods, { use: [refusing] })],
       ctx,
     );
@@ -504,7 +510,7 @@ describe("JetStream", { skip }, () => {
     const placed = (): never => {
       throw new ServiceError("invalid_argument", "no such order");
     };
-    const listener = jetstream({ servers: broker.address, stream, backoffMs: 20, maxBackoffMs: 50 });
+    const listener = jetstream({ servers: broker.address, stream, retryDelayMs: 20, maxRetryDelayMs: 50 });
     const listening = await listener.listen([implement(Orders, { placed, paid: () => ({}) })], root);
     t.after(() => listening.close());
     await manager.streams.delete(`${stream}-dead`);
@@ -752,7 +758,7 @@ describe("JetStream", { skip }, () => {
     assert.throws(() => jetstream({ stream, group: "" }), /jetstream: group/);
     assert.throws(() => jetstream({ stream, maxDeliveries: 0 }), /jetstream: maxDeliveries/);
     assert.throws(() => jetstream({ stream, ackWaitMs: 10 }), /jetstream: ackWaitMs/);
-    assert.throws(() => jetstream({ stream, backoffMs: -1 }), /jetstream: backoffMs/);
+    assert.throws(() => jetstream({ stream, retryDelayMs: -1 }), /jetstream: retryDelayMs/);
     assert.throws(() => jetstreamClient({ prefix: "a b" }), /jetstreamClient: prefix/);
     await connection.close();
   });

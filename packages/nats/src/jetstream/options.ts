@@ -38,9 +38,9 @@ export interface JetStreamOptions
   /** How often a message is delivered before it is given up, 1 or more. Default 5. */
   readonly maxDeliveries?: number;
   /** How long a message that failed waits for its next delivery: doubled each time, milliseconds, above 0, at most 2147483647. Default 1000. */
-  readonly backoffMs?: number;
+  readonly retryDelayMs?: number;
   /** The longest of these waits, milliseconds, above 0, at most 2147483647. Default 60000. */
-  readonly maxBackoffMs?: number;
+  readonly maxRetryDelayMs?: number;
   /** The stream that takes what was given up, made when it is not there. Default: the name of `stream` and `-dead`. */
   readonly deadLetters?: string;
 }
@@ -56,8 +56,8 @@ export interface JetStreamSettings extends NatsSettings {
   readonly maxAckPending: number;
   readonly ackWaitMs: number;
   readonly maxDeliveries: number;
-  readonly backoffMs: number;
-  readonly maxBackoffMs: number;
+  readonly retryDelayMs: number;
+  readonly maxRetryDelayMs: number;
   readonly deadLetters: string;
 }
 
@@ -73,20 +73,20 @@ const defaults = {
   maxAckPending: 1024,
   ackWaitMs: 30_000,
   maxDeliveries: 5,
-  backoffMs: 1000,
-  maxBackoffMs: 60_000,
+  retryDelayMs: 1000,
+  maxRetryDelayMs: 60_000,
 } as const;
 
 /** @throws TypeError naming the option that is not legal. */
 export function settleJetStream(options: JetStreamOptions): JetStreamSettings {
   const { stream, deadLetters = `${stream}-dead`, ...rest } = { ...defaults, ...options };
-  const { group, create, maxInFlight, maxAckPending, ackWaitMs, maxDeliveries, backoffMs, maxBackoffMs } = rest;
+  const { group, create, maxInFlight, maxAckPending, ackWaitMs, maxDeliveries, retryDelayMs, maxRetryDelayMs } = rest;
   for (const [name, text] of Object.entries({ stream, group, deadLetters })) {
     if (typeof text !== "string" || !NAME.test(text)) {
       throw new TypeError(`jetstream: ${name} must be letters, digits, "-" and "_", got ${JSON.stringify(text)}`);
     }
   }
-  checkTimes("jetstream", { ackWaitMs, backoffMs, maxBackoffMs });
+  checkTimes("jetstream", { ackWaitMs, retryDelayMs, maxRetryDelayMs });
   for (const [name, count] of Object.entries({ maxInFlight, maxAckPending, maxDeliveries })) {
     if (!(Number.isInteger(count) && count >= 1)) {
       throw new TypeError(`jetstream: ${name} must be a whole number of 1 or more, got ${count}`);
@@ -105,8 +105,8 @@ export function settleJetStream(options: JetStreamOptions): JetStreamSettings {
     maxAckPending,
     ackWaitMs,
     maxDeliveries,
-    backoffMs,
-    maxBackoffMs,
+    retryDelayMs,
+    maxRetryDelayMs,
   };
   return { ...common, wire, ...own, deadLetters };
 }

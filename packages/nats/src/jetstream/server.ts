@@ -49,6 +49,7 @@ export function jetstream(options: JetStreamOptions, random: Random = systemRand
 
 class Consuming implements Listening, LinkUser, DeliveryOwner {
   readonly protocol = "nats";
+  readonly discoverable = false;
   readonly address: string;
   readonly link: Link;
   closing = false;
@@ -204,9 +205,9 @@ class Consuming implements Listening, LinkUser, DeliveryOwner {
     this.#serving.accept(method, headers, wireOf(msg.data, type === PROTO_TYPE), delivery);
   }
 
-  backoffMs(deliveries: number): number {
-    const { backoffMs, maxBackoffMs } = this.#settings;
-    return Math.min(maxBackoffMs, backoffMs * 2 ** (deliveries - 1)) * (1 - this.#random.next() / 4);
+  retryDelayMs(deliveries: number): number {
+    const { retryDelayMs, maxRetryDelayMs } = this.#settings;
+    return Math.min(maxRetryDelayMs, retryDelayMs * 2 ** (deliveries - 1)) * (1 - this.#random.next() / 4);
   }
 
   async bury(msg: Msg, place: Place, error: ServiceError): Promise<void> {

@@ -2,7 +2,7 @@ import { formatTimeout } from "../../codec/grpc-timeout.ts";
 import type { Context } from "../../context/context.ts";
 import { remainingMs } from "../../context/with.ts";
 import type { MethodInfo } from "../../endpoint/method-info.ts";
-import { ServiceError } from "../../errors/service-error.ts";
+import { unreadableAnswer } from "../../endpoint/unreadable-answer.ts";
 import { baggageHeader } from "../../metadata/baggage.ts";
 import { outgoingHeaders } from "../../metadata/call.ts";
 import { PRIORITY_HEADER, priorityHeader } from "../../metadata/priority.ts";
@@ -75,7 +75,6 @@ export class ClientMethod {
   }
 }
 
-/** What a server sends that cannot be read is its fault, not the caller's. */
 function blaming(codec: MessageCodec, procedure: string): MessageCodec {
   return {
     frame: codec.frame,
@@ -83,9 +82,7 @@ function blaming(codec: MessageCodec, procedure: string): MessageCodec {
       try {
         return codec.decode(data);
       } catch (error) {
-        if (!(error instanceof ServiceError) || error.code !== "invalid_argument") throw error;
-        const message = `the answer of ${procedure} cannot be read: ${error.message}`;
-        throw new ServiceError("internal", message, { cause: error });
+        throw unreadableAnswer(procedure, error);
       }
     },
   };

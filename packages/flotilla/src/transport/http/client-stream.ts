@@ -4,6 +4,7 @@ import { COMPRESSED, decodeEnvelopes, END_STREAM, encodeEnvelope, encodeTextEnve
 import type { Context } from "../../context/context.ts";
 import type { Endpoint } from "../../endpoint/endpoint.ts";
 import type { MethodInfo } from "../../endpoint/method-info.ts";
+import { unreadableAnswer } from "../../endpoint/unreadable-answer.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { responseObserver } from "../../metadata/call.ts";
 import { Metadata, type MetadataRecord } from "../../metadata/metadata.ts";
@@ -86,7 +87,13 @@ class StreamCodec {
         endOfStream(ctx, answer.headers, plain);
         return;
       }
-      yield this.#binary ? output.binary!.decode(plain) : output.fromJson(Buffer.from(plain).toString("utf8"));
+      let message: unknown;
+      try {
+        message = this.#binary ? output.binary!.decode(plain) : output.fromJson(Buffer.from(plain).toString("utf8"));
+      } catch (error) {
+        throw unreadableAnswer(procedure, error);
+      }
+      yield message;
     }
     throw new ServiceError("internal", `${procedure}: the stream ended without its end-of-stream message`);
   }

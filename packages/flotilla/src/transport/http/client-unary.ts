@@ -4,6 +4,7 @@ import type { Context } from "../../context/context.ts";
 import { afterFunc } from "../../context/with.ts";
 import type { Endpoint } from "../../endpoint/endpoint.ts";
 import type { MethodInfo } from "../../endpoint/method-info.ts";
+import { unreadableAnswer } from "../../endpoint/unreadable-answer.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { responseObserver } from "../../metadata/call.ts";
 import { Metadata, type MetadataRecord } from "../../metadata/metadata.ts";
@@ -50,7 +51,11 @@ export function unaryEndpoint(method: MethodInfo, settings: HttpClientSettings, 
         `${method.procedure} answered with content-type ${JSON.stringify(received)} instead of ${type}`,
       );
     }
-    return binary === undefined ? output.fromJson(plain.toString("utf8")) : output.binary!.decode(plain);
+    try {
+      return binary === undefined ? output.fromJson(plain.toString("utf8")) : output.binary!.decode(plain);
+    } catch (error) {
+      throw unreadableAnswer(method.procedure, error);
+    }
   }
 
   if (settings.get && method.safe) {

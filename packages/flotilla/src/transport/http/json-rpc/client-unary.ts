@@ -1,5 +1,6 @@
 import { parseJson } from "../../../codec/json.ts";
 import type { Context } from "../../../context/context.ts";
+import { unreadableAnswer } from "../../../endpoint/unreadable-answer.ts";
 import { ServiceError } from "../../../errors/service-error.ts";
 import { responseObserver } from "../../../metadata/call.ts";
 import type { UnaryForm } from "../client.ts";
@@ -39,7 +40,11 @@ export function rpcForm({ path, methodName }: JsonRpcClientSettings): UnaryForm 
       if (response?.id !== id || response.jsonrpc !== "2.0" || response.result === undefined) {
         throw new ServiceError("internal", `${name} was answered with what is no response of JSON-RPC 2.0 to its id`);
       }
-      return output.fromJsonValue(response.result);
+      try {
+        return output.fromJsonValue(response.result);
+      } catch (error) {
+        throw unreadableAnswer(name, error);
+      }
     }
 
     return async function jsonRpc(ctx, request) {
