@@ -53,6 +53,19 @@ function publishing(t: TestContext, options: Partial<PublisherOptions> = {}): Pu
 
 const ctx = background();
 
+/** Whether the broker has such a queue. Asked on a channel of its own, which the broker closes when it has not. */
+async function exists(t: TestContext, queue: string): Promise<boolean> {
+  const { connection, channel } = await foreign(t, rabbit.url);
+  channel.on("error", () => {});
+  return channel
+    .checkQueue(queue)
+    .then(
+      () => true,
+      () => false,
+    )
+    .finally(() => connection.close());
+}
+
 describe("messages", { skip, timeout: 60_000 }, () => {
   test("reach their handler with headers, trace, priority and an id, and are acknowledged", async (t) => {
     const seen: unknown[] = [];
@@ -224,6 +237,59 @@ describe("messages", { skip, timeout: 60_000 }, () => {
     assert.ok(deaths >= 20 && deaths < 30, `after ${deaths} deaths`);
     const [dead] = await takeAll(channel, `${group}.dead`);
     assert.equal(dead!.properties.headers!["x-death"]![0]!.reason, "delivery_limit");
+  });
+
+  test("a dead letter of the broker that is handled again may fail again", async (t) => {
+    let handled = 0;
+    const { group } = await consuming(
+      t,
+      {
+        booked(_ctx, cargo) {
+          if (++handled === 1) throw new ServiceError("unavailable", "not now");
+          return cargo;
+        },
+      },
+      { retryDelayMs: 50 },
+    );
+    const { channel } = await foreign(t, rabbit.url);
+    const death = { queue: group, reason: "delivery_limit", count: 1, exchange: "", "routing-keys": [group] };
+    const options = { type: "cargo.v1.CargoEvents/booked", persistent: true, headers: { "x-death": [death] } };
+    channel.sendToQueue(group, Buffer.from('{"n":1}'), options);
+    await until("it is handled again", () => handled === 2);
+  });
+
+  test("one that fails goes to its own next queue only, wherever its sender would have copies of it", async (t) => {
+    const { channel } = await foreign(t, rabbit.url);
+    const { queue } = await channel.assertQueue("", { exclusive: true });
+    const { group, reported } = await consuming(t, {
+      booked() {
+        throw new ServiceError("invalid_argument", "never");
+      },
+    });
+    channel.publish(CargoEvents.name, "booked", Buffer.from('{"n":1}'), { headers: { CC: [queue], BCC: [queue] } });
+    await until("it has failed", () => reported.length === 1);
+    await hasMessages(channel, `${group}.dead`, 1);
+    assert.equal((await channel.checkQueue(queue)).messageCount, 0);
+  });
+
+  test("one that cannot be moved stays in hand, its handler not called again, until the other queue is back", async (t) => {
+    let handled = 0;
+    const { group, reported } = await consuming(t, {
+      booked() {
+        handled++;
+        throw new ServiceError("invalid_argument", "never");
+      },
+    });
+    const { channel } = await foreign(t, rabbit.url);
+    await channel.deleteQueue(`${group}.dead`);
+    await publishing(t).booked(ctx, { n: 1 });
+    await until("it has failed", () => reported.length === 1);
+    for (let tries = 0; !(await exists(t, `${group}.dead`)); tries++) {
+      assert.ok(tries < 500, "it is not declared again");
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    await hasMessages(channel, `${group}.dead`, 1);
+    assert.equal(handled, 1);
   });
 
   test("what cannot be written once more is moved by the broker, as it is", async (t) => {
