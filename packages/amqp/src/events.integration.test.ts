@@ -387,6 +387,39 @@ describe("the connection", { skip, timeout: 60_000 }, () => {
     assert.equal(new Set(ids).size, 4);
   });
 
+  test("while the broker is short of memory messages wait, and those who give up are told why", async (t) => {
+    await consuming(t, {});
+    const events = publishing(t);
+    await events.booked(ctx, { n: 1 });
+    t.after(() => rabbit.control("set_vm_memory_high_watermark", "0.4"));
+    await rabbit.control("set_vm_memory_high_watermark", "absolute", "1");
+    const waiting = events.booked(withTimeout(ctx, 60_000), { n: 2 });
+    const error = await events.booked(withTimeout(ctx, 1000), { n: 3 }).catch((thrown: unknown) => thrown);
+    assert.match(String(error), /has not confirmed the message: it takes none while it is short of memory or disk$/);
+    await rabbit.control("set_vm_memory_high_watermark", "0.4");
+    await waiting;
+    await events.booked(ctx, { n: 4 });
+  });
+
+  test("what is on the wire takes up room for as long as it is there, whoever has given up", async (t) => {
+    const proxy = await faultProxy({ to: `127.0.0.1:${rabbit.port}` });
+    t.after(() => proxy.close());
+    const url = `amqp://127.0.0.1:${proxy.port}`;
+    const events = publishing(t, { url, mandatory: false, maxWaitingBytes: 1000, maxReconnectMs: 20 });
+    await events.booked(ctx, { n: 1 });
+    const hole = proxy.inject({ direction: "toClient", blackhole: true, connections: "open" });
+    const long = { n: 2, text: "x".repeat(600) };
+    const codes: unknown[] = [];
+    for (let i = 0; i < 2; i++) {
+      codes.push(await events.booked(withTimeout(ctx, 50), long).catch((error: ServiceError) => error.code));
+    }
+    assert.deepEqual(codes, ["deadline_exceeded", "resource_exhausted"]);
+    await proxy.inject({ reset: true, connections: "open" }).heal();
+    await hole.heal();
+    await until("it is connected again", () => proxy.counts.accepted === 2);
+    await events.booked(ctx, { n: 3, text: "x".repeat(900) });
+  });
+
   test("amqps: with TLS, whose certificates are checked", async (t) => {
     const secret = await certificate();
     const secure = createServer(secret, (socket) => {

@@ -48,6 +48,11 @@ export class Link {
     return this.#connection !== undefined;
   }
 
+  /** Why there is no connection, if there is none and an attempt has failed. */
+  get trouble(): string | undefined {
+    return this.#connection === undefined && this.#why !== undefined ? this.#unreachable().message : undefined;
+  }
+
   /**
    * Resolves when there is a connection, on which everything is declared.
    *
@@ -181,6 +186,12 @@ function closeChannel(channel: Channel): Promise<void> {
     channel.once("close", resolve);
     channel.close().then(resolve, () => resolve());
   });
+}
+
+/** Tells whether the broker takes what is published on a connection: it does not while it is short of memory or disk. */
+export function watchBlocked(connection: ChannelModel, told: (blocked: boolean) => void): void {
+  connection.on("blocked", () => told(true));
+  connection.on("unblocked", () => told(false));
 }
 
 /** Closes a connection politely, as long as that does not take too long. Never rejects. */
