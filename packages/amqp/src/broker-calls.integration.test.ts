@@ -502,6 +502,41 @@ describe("the broker is lost", { skip, timeout: 120_000 }, () => {
     assert.match(reported[0]!.message, /^lost the broker at amqp:/);
   });
 
+  test("a queue that is deleted while others are still declared is noticed", async (t) => {
+    const services = Array.from({ length: 200 }, (_, n) =>
+      implement(contract(`cargo.v1.Early${n}`, { find: Tracking.spec.find }), { find: (_ctx, cargo) => cargo }),
+    );
+    const queue = services[0]!.name;
+    const listening = amqp({ url: rabbit.url, connectTimeoutMs: 30_000 }).listen(services, withCancel(ctx));
+    const started = listening.then(
+      (one) => {
+        t.after(() => one.close());
+        return true;
+      },
+      () => false,
+    );
+    const { connection } = await foreign(t, rabbit.url);
+    for (let consumers = 0; consumers === 0; ) {
+      const channel = await connection.createChannel();
+      // A queue that is not there yet closes the channel.
+      channel.on("error", () => {});
+      consumers = await channel.checkQueue(queue).then(
+        ({ consumerCount }) => consumerCount,
+        () => 0,
+      );
+      if (consumers > 0) await channel.deleteQueue(queue);
+    }
+    if (await started) {
+      // It was deleted a little too late: everything is declared once more.
+      const channel = await connection.createChannel();
+      await channel.assertQueue(queue, { durable: true, autoDelete: true, expires: 60_000 });
+      for (let tries = 0; (await channel.checkQueue(queue)).consumerCount === 0; tries++) {
+        assert.ok(tries < 200, "nobody serves it");
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    }
+  });
+
   test("short of memory, it takes no calls: they fail at once, and nothing was done", async (t) => {
     await serving(t);
     const { call } = calling(t);

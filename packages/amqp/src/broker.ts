@@ -101,6 +101,15 @@ export function settleBroker(who: string, url: string, options: BrokerOptions): 
   };
 }
 
+/** The broker takes no others, and no larger ones everywhere. @throws TypeError for the first that is none from 1 to 2^32 - 1, naming it. */
+export function whole(who: string, numbers: Readonly<Record<string, number>>): void {
+  for (const [name, value] of Object.entries(numbers)) {
+    if (!(Number.isInteger(value) && value >= 1 && value < 2 ** 32)) {
+      throw new TypeError(`${who}: ${name} must be a whole number from 1 to ${2 ** 32 - 1}, got ${value}`);
+    }
+  }
+}
+
 /** @throws TypeError for the first that is not above 0, naming it. */
 export function positive(who: string, numbers: Readonly<Record<string, number>>): void {
   for (const [name, value] of Object.entries(numbers)) {

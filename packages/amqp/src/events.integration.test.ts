@@ -466,6 +466,21 @@ describe("queues", { skip, timeout: 60_000 }, () => {
     await until("the next is handled", () => got.length >= 2);
   });
 
+  test("one that is declared by somebody else, and otherwise, before its consumer can: it says why, once", async (t) => {
+    const { group, reported, listening } = await consuming(t, {}, { maxReconnectMs: 300, random: { next: () => 0.99 } });
+    const { channel } = await foreign(t, rabbit.url);
+    const deleted = channel.deleteQueue(group);
+    await channel.assertQueue(group, { durable: true });
+    await deleted;
+    await until("it is told", () => reported.length === 2);
+    assert.match(reported[0]!.message, /trying again: the queue \S+ was deleted$/);
+    assert.match(reported[1]!.message, /^cannot use the broker at .*406 \(PRECONDITION-FAILED\)/);
+    assert.equal(listening.connections, 0);
+    await channel.deleteQueue(group);
+    await until("it consumes again", () => listening.connections === 1);
+    assert.equal(reported.length, 2);
+  });
+
   test("one that is there already and is other than ours keeps a consumer from starting, and it says why", async (t) => {
     const { group } = await consuming(t, {});
     await assert.rejects(

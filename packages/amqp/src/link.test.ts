@@ -217,6 +217,8 @@ describe("options", () => {
       () => consumer({ url, group: "g", serve: [events], maxDeliveries: 0 }),
     ],
     [/^consumer: retryDelayMs must be/, () => consumer({ url, group: "g", serve: [events], retryDelayMs: 0 })],
+    [/^consumer: retryDelayMs must be a whole/, () => consumer({ url, group: "g", serve: [events], retryDelayMs: 1.5 })],
+    [/^consumer: maxQueueMessages must be a whole/, () => consumer({ url, group: "g", serve: [events], maxQueueMessages: 2 ** 40 })],
   ];
   for (const [message, make] of bad) {
     test(`${make.toString().slice(6, 90)} is refused`, () => {

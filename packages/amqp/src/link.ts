@@ -15,6 +15,8 @@ export interface LinkUser {
   opened(connection: ChannelModel): Promise<void>;
   /** The connection `opened` was called with is gone, and all channels with it. Not called when it was closed by `close`. */
   lost(error: Error): void;
+  /** There is no other yet, for a reason that was not told before. Not called before there was a first. */
+  failed?(error: ServiceError): void;
 }
 
 /** A connection to the broker that, once it is wanted, is opened again whenever it is lost, until it is closed. */
@@ -30,6 +32,8 @@ export class Link {
   #pause: Timer | undefined;
   #failures = 0;
   #why: unknown;
+  /** The reason that was told last; undefined until a connection was lost. */
+  #told: string | undefined;
   /** Whether the last attempt that failed did reach the broker. */
   #reached = false;
   #openedMs = 0;
@@ -100,7 +104,12 @@ export class Link {
       this.#reached = connection !== undefined;
       this.#failures++;
       this.#tryAgain();
-      throw this.#unreachable();
+      const failure = this.#unreachable();
+      if (this.#told !== undefined && this.#told !== failure.message && !this.#closed) {
+        this.#told = failure.message;
+        this.#user.failed?.(failure);
+      }
+      throw failure;
     } finally {
       late?.cancel();
       this.#abort = undefined;
@@ -114,6 +123,7 @@ export class Link {
     this.#connection = undefined;
     const error = this.#fault ?? told;
     this.#why = error;
+    this.#told = "";
     this.#reached = false;
     const lasted = this.#settings.clock.now() - this.#openedMs;
     this.#failures = lasted < GOOD_AFTER_MS ? this.#failures + 1 : 0;
