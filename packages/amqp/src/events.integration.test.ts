@@ -467,7 +467,11 @@ describe("queues", { skip, timeout: 60_000 }, () => {
   });
 
   test("one that is declared by somebody else, and otherwise, before its consumer can: it says why, once", async (t) => {
-    const { group, reported, listening } = await consuming(t, {}, { maxReconnectMs: 300, random: { next: () => 0.99 } });
+    const { group, reported, listening } = await consuming(
+      t,
+      {},
+      { maxReconnectMs: 300, random: { next: () => 0.99 } },
+    );
     const { channel } = await foreign(t, rabbit.url);
     const deleted = channel.deleteQueue(group);
     await channel.assertQueue(group, { durable: true });

@@ -199,7 +199,11 @@ describe("options", () => {
   const bad: readonly (readonly [RegExp, () => unknown])[] = [
     [/^amqp: the address of the broker must look like/, () => amqp({ url: "http://user:secret@localhost" })],
     [/^amqp: the address of the broker must look like/, () => amqp({ url: "amqp://localhost/a/b" })],
+    [/^amqp: the address of the broker must look like/, () => amqp({ url: "amqp://localhost?heartbeat=60" })],
+    [/^amqp: the address of the broker must look like/, () => amqp({ url: "amqp://user:1234#secret@localhost" })],
+    [/^amqp: the address of the broker must look like/, () => amqp({ url: "amqp://user:sec%ret@localhost" })],
     [/^amqp: heartbeatMs must be 1000 or more/, () => amqp({ url, heartbeatMs: 10 })],
+    [/^amqp: heartbeatMs must be 1000 or more/, () => amqp({ url, heartbeatMs: Number.POSITIVE_INFINITY })],
     [/^amqp: connectTimeoutMs must be a number above 0/, () => amqp({ url, connectTimeoutMs: 0 })],
     [/^amqp: maxReconnectMs must be a number above 0/, () => amqp({ url, maxReconnectMs: Number.NaN })],
     [/^amqp: name must be/, () => amqp({ url, name: "a b" })],
@@ -217,8 +221,14 @@ describe("options", () => {
       () => consumer({ url, group: "g", serve: [events], maxDeliveries: 0 }),
     ],
     [/^consumer: retryDelayMs must be/, () => consumer({ url, group: "g", serve: [events], retryDelayMs: 0 })],
-    [/^consumer: retryDelayMs must be a whole/, () => consumer({ url, group: "g", serve: [events], retryDelayMs: 1.5 })],
-    [/^consumer: maxQueueMessages must be a whole/, () => consumer({ url, group: "g", serve: [events], maxQueueMessages: 2 ** 40 })],
+    [
+      /^consumer: retryDelayMs must be a whole/,
+      () => consumer({ url, group: "g", serve: [events], retryDelayMs: 1.5 }),
+    ],
+    [
+      /^consumer: maxQueueMessages must be a whole/,
+      () => consumer({ url, group: "g", serve: [events], maxQueueMessages: 2 ** 40 }),
+    ],
   ];
   for (const [message, make] of bad) {
     test(`${make.toString().slice(6, 90)} is refused`, () => {

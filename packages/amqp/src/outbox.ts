@@ -85,7 +85,8 @@ export class Outbox implements LinkUser {
     const { err } = ctx;
     if (err !== undefined) return Promise.reject(err);
     const { maxWaiting, maxWaitingBytes, maxUnconfirmed } = this.#limits;
-    if (this.#draining !== undefined) return Promise.reject(refusal(`the publisher to ${this.#link.address} is closed`));
+    if (this.#draining !== undefined)
+      return Promise.reject(refusal(`the publisher to ${this.#link.address} is closed`));
     if (this.#waiting.length >= maxWaiting || this.#bytes + content.length > maxWaitingBytes) {
       const waiting = `${this.#waiting.length} messages wait for the broker at ${this.#link.address}`;
       const what = `${waiting}, and ${this.#bytes} bytes wait or are on the wire: that is the limit`;
