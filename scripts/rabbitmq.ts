@@ -70,11 +70,10 @@ export async function startRabbit(): Promise<TestRabbit> {
     },
     output: () => server.output(),
     async control(...args) {
-      await promisify(execFile)("/usr/bin/env", [
-        ...environment(folder, port, distribution, names),
-        join(programs, "rabbitmqctl"),
-        ...args,
-      ]);
+      const variables = environment(folder, port, distribution, names);
+      await promisify(execFile)("/usr/bin/env", [...variables, join(programs, "rabbitmqctl"), ...args], {
+        cwd: folder,
+      });
     },
     async kill() {
       server.signal("SIGKILL");

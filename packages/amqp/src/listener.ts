@@ -248,8 +248,8 @@ class RequestListening implements Listening, LinkUser, RequestOwner {
     const refusing: string[] = [];
     try {
       if (channel !== undefined) {
-        // What waits is for the others; where there are none, and only then, it is refused here and goes elsewhere at once: with its last consumer
-        // the queue would be gone, and what waits in it.
+        // What waits is for the others; where there are none, or none that may take more, it is refused here and tried again at once: with its last
+        // consumer the queue would be gone, and what waits in it.
         for (const service of this.#services) {
           const turnAway = (message: ConsumeMessage | null): void => {
             if (message !== null) refuse(channel, message, leaving(service), this.anyReplyQueue);
