@@ -209,7 +209,7 @@ class Consuming implements Listening, LinkUser {
     const headers = readHeaders(properties.headers);
     delete headers["connect-timeout-ms"];
     const id = textProperty(properties.messageId);
-    // By it, atMostOnce knows a message that comes again.
+    // By it, handlers know a message that comes again.
     if (id !== undefined) headers["idempotency-key"] ??= id;
     const type = typeOf(properties);
     headers["content-type"] = type;
