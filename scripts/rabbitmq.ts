@@ -1,10 +1,12 @@
 // A RabbitMQ of its own for tests and benchmarks: on loopback, in a temporary folder, under a name of its own, beside whatever else the
 // machine may run. It can be killed and started again on what it had on its disk.
+import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { promisify } from "node:util";
 import { freePort, type RunningServer, serverPath, startServer } from "./servers.ts";
 
 export interface TestRabbit {
@@ -15,6 +17,8 @@ export interface TestRabbit {
   readonly pid: number;
   /** What it has printed since it was started last. */
   output(): string;
+  /** Has `rabbitmqctl` do something. @throws Error when that fails. */
+  control(...args: string[]): Promise<void>;
   /** Ends it as a power cut would (SIGKILL), and resolves when it has. */
   kill(): Promise<void>;
   /** Starts it again on the same port, with what is on its disk. */
@@ -25,13 +29,13 @@ export interface TestRabbit {
 
 /** Erlang takes its time to start. */
 const START_TIMEOUT_MS = 60_000;
-/** What Debian has on PATH changes the user and the folder first; this is what it runs then. */
-const UNWRAPPED = "/usr/lib/rabbitmq/bin/rabbitmq-server";
+/** Where Debian has the programs themselves: those on PATH change the user and the folder first. */
+const UNWRAPPED = "/usr/lib/rabbitmq/bin";
 
 /** Starts a broker. @throws Error when it cannot be had or does not start. */
 export async function startRabbit(): Promise<TestRabbit> {
   const found = await serverPath("rabbitmq-server");
-  const program = existsSync(UNWRAPPED) ? UNWRAPPED : found;
+  const programs = existsSync(join(UNWRAPPED, "rabbitmq-server")) ? UNWRAPPED : dirname(found);
   const folder = await mkdtemp(join(tmpdir(), "flotilla-rabbitmq-"));
   const [port, distribution, names] = [await freePort(), await freePort(), await freePort()];
   // Erlang's daemon of names would otherwise be started by itself, and stay.
@@ -43,7 +47,7 @@ export async function startRabbit(): Promise<TestRabbit> {
   const start = (): Promise<RunningServer> =>
     startServer({
       command: "/usr/bin/env",
-      args: () => [...environment(folder, port, distribution, names), program],
+      args: () => [...environment(folder, port, distribution, names), join(programs, "rabbitmq-server")],
       ready: () => answers(port, "AMQP\0\0\u0009\u0001"),
       timeoutMs: START_TIMEOUT_MS,
     });
@@ -65,6 +69,12 @@ export async function startRabbit(): Promise<TestRabbit> {
       return server.pid;
     },
     output: () => server.output(),
+    async control(...args) {
+      const variables = environment(folder, port, distribution, names);
+      await promisify(execFile)("/usr/bin/env", [...variables, join(programs, "rabbitmqctl"), ...args], {
+        cwd: folder,
+      });
+    },
     async kill() {
       server.signal("SIGKILL");
       await server.stop();

@@ -410,6 +410,23 @@ describe("bad input", { skip, timeout: 60_000 }, () => {
     await hasMessages(channel, Tracking.name, 0);
   });
 
+  test("whoever sees one call cannot tell by what name the next is answered, or ended", async (t) => {
+    const { channel } = await foreign(t, rabbit.url);
+    await channel.assertQueue(Tracking.name, { durable: true, autoDelete: true, expires: 60_000 });
+    const ids: string[] = [];
+    const take = ({ properties, content }: ConsumeMessage): void => {
+      ids.push(properties.correlationId as string);
+      channel.sendToQueue(properties.replyTo as string, content, { correlationId: properties.correlationId as string });
+    };
+    await channel.consume(Tracking.name, (message) => take(message!), { noAck: true });
+    const { call } = calling(t);
+    for (const n of [1, 2]) await call("find", { n });
+    const [first, second] = ids as [string, string];
+    let same = 0;
+    while (first[same] === second[same]) same++;
+    assert.ok(same < 8, ids.join(" and "));
+  });
+
   test("answers that nobody asked for are counted, those that cannot be read fail their call", async (t) => {
     const { channel } = await foreign(t, rabbit.url);
     await channel.assertQueue(Tracking.name, { durable: true, autoDelete: true, expires: 60_000 });
@@ -483,6 +500,62 @@ describe("the broker is lost", { skip, timeout: 120_000 }, () => {
     assert.deepEqual(answer, { n: 2 });
     assert.ok(reported.length >= 1);
     assert.match(reported[0]!.message, /^lost the broker at amqp:/);
+  });
+
+  test("a queue that is deleted while others are still declared is noticed", async (t) => {
+    const services = Array.from({ length: 200 }, (_, n) =>
+      implement(contract(`cargo.v1.Early${n}`, { find: Tracking.spec.find }), { find: (_ctx, cargo) => cargo }),
+    );
+    const queue = services[0]!.name;
+    const listening = amqp({ url: rabbit.url, connectTimeoutMs: 30_000 }).listen(services, withCancel(ctx));
+    const started = listening.then(
+      (one) => {
+        t.after(() => one.close());
+        return true;
+      },
+      () => false,
+    );
+    const { connection } = await foreign(t, rabbit.url);
+    for (let consumers = 0; consumers === 0; ) {
+      const channel = await connection.createChannel();
+      // A queue that is not there yet closes the channel.
+      channel.on("error", () => {});
+      consumers = await channel.checkQueue(queue).then(
+        ({ consumerCount }) => consumerCount,
+        () => 0,
+      );
+      if (consumers > 0) await channel.deleteQueue(queue);
+    }
+    if (await started) {
+      // It was deleted a little too late: everything is declared once more.
+      const channel = await connection.createChannel();
+      await channel.assertQueue(queue, { durable: true, autoDelete: true, expires: 60_000 });
+      for (let tries = 0; (await channel.checkQueue(queue)).consumerCount === 0; tries++) {
+        assert.ok(tries < 200, "nobody serves it");
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    }
+  });
+
+  test("short of memory, it takes no calls: they fail at once, and nothing was done", async (t) => {
+    await serving(t);
+    const { call } = calling(t);
+    await call("find", { n: 1 });
+    t.after(() => rabbit.control("set_vm_memory_high_watermark", "0.4"));
+    await rabbit.control("set_vm_memory_high_watermark", "absolute", "1");
+    // By this one the broker notices that we would have it take something.
+    assert.equal((await failure(call("find", { n: 2 }, withTimeout(ctx, 1000)))).code, "deadline_exceeded");
+    const error = await failure(call("book", { n: 3 }, withTimeout(ctx, 60_000)));
+    assert.equal(error.code, "unavailable");
+    assert.match(error.message, /takes no calls while it is short of memory or disk$/);
+    assert.equal(error.retry?.unprocessed, true);
+    await rabbit.control("set_vm_memory_high_watermark", "0.4");
+    for (let tries = 0; ; tries++) {
+      const answer = await call("find", { n: 4 }).catch(() => undefined);
+      if (answer !== undefined) break;
+      assert.ok(tries < 500, "it never takes calls again");
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
   });
 
   test("a connection on which nothing arrives any more is given up and replaced", async (t) => {

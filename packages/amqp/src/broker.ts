@@ -11,7 +11,7 @@ export interface BrokerOptions {
   readonly tls?: ConnectionOptions;
   /** Under which the broker lists the connection, and handlers know their peer. Default `flotilla`. */
   readonly name?: string;
-  /** A broker that is silent for twice as long is gone, milliseconds, 1000 or more. Default 10000. */
+  /** A broker that is silent for twice as long is gone, milliseconds, from 1000 to 65535000, whole seconds. Default 10000. */
   readonly heartbeatMs?: number;
   /** How long opening a connection may take, with all that is declared on it, milliseconds, above 0. Default 5000. */
   readonly connectTimeoutMs?: number;
@@ -48,6 +48,8 @@ const defaults = {
 };
 
 const PORTS: Readonly<Record<string, number>> = { "amqp:": 5672, "amqps:": 5671 };
+/** What fits into the frame that agrees on it. */
+const MAX_HEARTBEAT_MS = 65_535_000;
 /** RabbitMQ's own choice. A frame that claims to be longer ends the connection, before it is read. */
 const FRAME_BYTES = 128 * 1024;
 
@@ -58,36 +60,39 @@ const FRAME_BYTES = 128 * 1024;
 export function settleBroker(who: string, url: string, options: BrokerOptions): BrokerSettings {
   const { name, heartbeatMs, connectTimeoutMs, maxReconnectMs, clock, random } = { ...defaults, ...options };
   positive(who, { connectTimeoutMs, maxReconnectMs });
-  if (!(heartbeatMs >= 1000)) {
-    throw new TypeError(`${who}: heartbeatMs must be 1000 or more milliseconds, got ${heartbeatMs}`);
+  if (!(heartbeatMs >= 1000 && heartbeatMs <= MAX_HEARTBEAT_MS)) {
+    throw new TypeError(
+      `${who}: heartbeatMs must be 1000 or more milliseconds, to ${MAX_HEARTBEAT_MS}, got ${heartbeatMs}`,
+    );
   }
   if (!/^[\x21-\x7e]{1,100}$/.test(name)) {
     throw new TypeError(`${who}: name must be 1 to 100 visible ASCII characters, got ${JSON.stringify(name)}`);
   }
-  const parts = URL.parse(url);
-  const port = parts === null ? undefined : PORTS[parts.protocol];
+  const parts = partsOf(url);
   // Not the text itself: it may hold a password.
-  if (parts === null || port === undefined || parts.hostname === "" || parts.pathname.lastIndexOf("/") > 0) {
-    throw new TypeError(`${who}: the address of the broker must look like amqp://host:port/vhost or amqps://…`);
+  if (parts === undefined) {
+    const like =
+      "amqp://host:port/vhost or amqps://…, with nothing behind it, and %23 for a # and the like in a password";
+    throw new TypeError(`${who}: the address of the broker must look like ${like}`);
   }
-  const own = parts.port === "" ? port : Number(parts.port);
-  const username = options.username ?? decodeURIComponent(parts.username);
-  const password = options.password ?? decodeURIComponent(parts.password);
+  const { protocol, hostname, port, pathname } = parts;
+  const username = options.username ?? parts.username;
+  const password = options.password ?? parts.password;
   return {
-    address: `${parts.protocol}//${parts.hostname}:${own}${parts.pathname === "/" ? "" : parts.pathname}`,
+    address: `${protocol}//${hostname}:${port}${pathname === "/" ? "" : pathname}`,
     name,
     connectTimeoutMs,
     maxReconnectMs,
     clock,
     random,
     connect: {
-      protocol: parts.protocol.slice(0, -1),
-      hostname: parts.hostname.replace(/^\[|\]$/g, ""),
-      port: own,
+      protocol: protocol.slice(0, -1),
+      hostname: hostname.replace(/^\[|\]$/g, ""),
+      port,
       username: username === "" ? "guest" : username,
       password: username === "" && password === "" ? "guest" : password,
       // As the client library takes it: still in its percent form.
-      ...(parts.pathname.length > 1 && { vhost: parts.pathname.slice(1) }),
+      ...(pathname.length > 1 && { vhost: pathname.slice(1) }),
       heartbeat: Math.round(heartbeatMs / 1000),
       frameMax: FRAME_BYTES,
       maxFrameSize: FRAME_BYTES,
@@ -99,6 +104,42 @@ export function settleBroker(who: string, url: string, options: BrokerOptions): 
       clientProperties: { connection_name: name },
     },
   };
+}
+
+interface Parts {
+  readonly protocol: string;
+  readonly hostname: string;
+  readonly port: number;
+  readonly pathname: string;
+  readonly username: string;
+  readonly password: string;
+}
+
+function partsOf(url: string): Parts | undefined {
+  const parts = URL.parse(url);
+  if (parts === null) return undefined;
+  const { protocol, hostname, pathname } = parts;
+  const port = parts.port === "" ? PORTS[protocol] : Number(parts.port);
+  if (!(protocol in PORTS) || port === undefined || hostname === "" || pathname.lastIndexOf("/") > 0) {
+    return undefined;
+  }
+  // A "#" or "?" may be one of a password, and what stands before it is no host then.
+  if (parts.search !== "" || parts.hash !== "") return undefined;
+  try {
+    const username = decodeURIComponent(parts.username);
+    return { protocol, hostname, port, pathname, username, password: decodeURIComponent(parts.password) };
+  } catch {
+    return undefined;
+  }
+}
+
+/** The broker takes no others, and no larger ones everywhere. @throws TypeError for the first that is none from 1 to 2^32 - 1, naming it. */
+export function whole(who: string, numbers: Readonly<Record<string, number>>): void {
+  for (const [name, value] of Object.entries(numbers)) {
+    if (!(Number.isInteger(value) && value >= 1 && value < 2 ** 32)) {
+      throw new TypeError(`${who}: ${name} must be a whole number from 1 to ${2 ** 32 - 1}, got ${value}`);
+    }
+  }
 }
 
 /** @throws TypeError for the first that is not above 0, naming it. */

@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { type Channel, type ChannelModel, IllegalOperationError, type Message } from "amqplib";
 import { remainingMs, withTimeout } from "flotilla/context";
 import type { Connection, Connector, Endpoint, MethodInfo } from "flotilla/endpoint";
@@ -18,7 +18,7 @@ import {
 } from "flotilla/wire";
 import { Batch } from "./batch.ts";
 import { type BrokerOptions, type BrokerSettings, settleBroker } from "./broker.ts";
-import { Link, type LinkUser, watch } from "./link.ts";
+import { Link, type LinkUser, watch, watchBlocked } from "./link.ts";
 import { textProperty, unsendable, writeBody } from "./message.ts";
 import { CANCEL_EXCHANGE, REPLY_QUEUE } from "./names.ts";
 import { SentCall } from "./sent-call.ts";
@@ -72,12 +72,10 @@ class AmqpConnection implements Connection, LinkUser, Way, Acceptor {
   readonly #name: string;
   readonly #counts: { unmatched: number };
   readonly #calling: Calling;
-  /** Before the number of a call: nobody else's calls have the same. */
-  readonly #prefix = `${randomBytes(9).toString("base64url")}.`;
   readonly #calls = new Map<string, SentCall>();
   #channel: Channel | undefined;
   #batch: Batch | undefined;
-  #made = 0;
+  #blocked = false;
   #waiting = 0;
 
   constructor(broker: BrokerSettings, wire: WireSettings, counts: { unmatched: number }) {
@@ -115,7 +113,12 @@ class AmqpConnection implements Connection, LinkUser, Way, Acceptor {
     if (this.#calls.size >= this.#wire.maxConcurrentCalls) {
       throw unsent(`${this.#calls.size} calls are in flight to ${this.#link.address}: that is the limit`);
     }
-    const id = this.#prefix + this.#made++;
+    // They would pile up here, and be made long after their callers have gone.
+    if (this.#blocked) {
+      throw unsent(`the broker at ${this.#link.address} takes no calls while it is short of memory or disk`);
+    }
+    // Whoever served one call must not be able to answer, or end, the next.
+    const id = randomUUID();
     const call = new SentCall(id, method, caller, this.#wire.maxMessageBytes, this);
     if (this.#channel !== undefined) this.#send(call, headers, request as Wire);
     else void this.#sendLater(call, headers, request as Wire);
@@ -181,6 +184,10 @@ class AmqpConnection implements Connection, LinkUser, Way, Acceptor {
     const channel = await connection.createChannel();
     watch(channel, (error) => channel === this.#channel && this.#link.fail(error));
     channel.on("return", (message) => this.#returned(message));
+    this.#blocked = false;
+    watchBlocked(connection, (blocked) => {
+      this.#blocked = blocked;
+    });
     await channel.assertExchange(CANCEL_EXCHANGE, "direct", { durable: true });
     await channel.consume(REPLY_QUEUE, (message) => message !== null && this.#answered(message), { noAck: true });
     this.#channel = channel;
@@ -189,6 +196,7 @@ class AmqpConnection implements Connection, LinkUser, Way, Acceptor {
 
   lost(error: Error): void {
     this.#channel = undefined;
+    this.#blocked = false;
     for (const call of this.#calls.values()) {
       if (call.sent) {
         call.fail(new ServiceError("unavailable", `lost the broker at ${this.#link.address}`, { cause: error }));

@@ -5,7 +5,7 @@ import { type Listener, type Listening, type MethodInfo, reportError, type Servi
 import { ServiceError } from "flotilla/errors";
 import { Serving, type WireOptions, type WireSettings } from "flotilla/wire";
 import { Batch } from "./batch.ts";
-import { type BrokerOptions, type BrokerSettings, positive, settleBroker } from "./broker.ts";
+import { type BrokerOptions, type BrokerSettings, settleBroker, whole } from "./broker.ts";
 import { Delivery } from "./delivery.ts";
 import { Link, type LinkUser, watch } from "./link.ts";
 import { settleServer } from "./listener.ts";
@@ -26,9 +26,9 @@ export interface ConsumerOptions extends BrokerOptions, Pick<WireOptions, "maxMe
   readonly timeoutMs?: number;
   /** How often a message is handled at most, the first time included, before it goes to the dead letters. 1 to 50. Default 5. */
   readonly maxDeliveries?: number;
-  /** How long a message whose handler failed waits before it comes again, milliseconds; twice as long each time. Default 1000. */
+  /** How long a message whose handler failed waits before it comes again, whole milliseconds; twice as long each time. Default 1000. */
   readonly retryDelayMs?: number;
-  /** The longest such wait, milliseconds. Default 60000. */
+  /** The longest such wait, whole milliseconds. Default 60000. */
   readonly maxRetryDelayMs?: number;
   /** Messages in each queue of the group, dead letters included; when full, publishers are refused. Default 1000000. */
   readonly maxQueueMessages?: number;
@@ -54,7 +54,7 @@ const CLOSE_TIMEOUT_MS = 2000;
 export function consumer(options: ConsumerOptions): Listener {
   const { group, serve } = options;
   const { maxDeliveries, retryDelayMs, maxRetryDelayMs, maxQueueMessages } = { ...defaults, ...options };
-  positive("consumer", { retryDelayMs, maxRetryDelayMs, maxQueueMessages });
+  whole("consumer", { retryDelayMs, maxRetryDelayMs, maxQueueMessages });
   if (!(Number.isInteger(maxDeliveries) && maxDeliveries >= 1 && maxDeliveries <= 50)) {
     throw new TypeError(`consumer: maxDeliveries must be a whole number from 1 to 50, got ${maxDeliveries}`);
   }
@@ -158,10 +158,13 @@ class Consuming implements Listening, LinkUser {
     }
     this.#batch = new Batch(connection);
     if (this.isDraining) return;
+    let deleted: Error | undefined;
     const { consumerTag } = await channel.consume(queue, (message) => {
-      if (message === null) this.#link.fail(new Error(`the queue ${queue} was deleted`));
-      else this.#take(message, channel);
+      if (message !== null) return this.#take(message, channel);
+      deleted = new Error(`the queue ${queue} was deleted`);
+      this.#link.fail(deleted);
     });
+    if (deleted !== undefined) throw deleted;
     this.#tag = consumerTag;
     this.#channel = channel;
     // It may have begun to drain meanwhile, and could not cancel what was not there.
@@ -177,6 +180,10 @@ class Consuming implements Listening, LinkUser {
     if (this.isDraining) return;
     const message = `lost the broker at ${this.address}, trying again: ${error.message}`;
     reportError(this.#root, new ServiceError("unavailable", message));
+  }
+
+  failed(error: ServiceError): void {
+    if (!this.isDraining) reportError(this.#root, error);
   }
 
   #take(message: ConsumeMessage, channel: ConfirmChannel): void {
@@ -202,7 +209,7 @@ class Consuming implements Listening, LinkUser {
     const headers = readHeaders(properties.headers);
     delete headers["connect-timeout-ms"];
     const id = textProperty(properties.messageId);
-    // By it, atMostOnce knows a message that comes again.
+    // By it, handlers know a message that comes again.
     if (id !== undefined) headers["idempotency-key"] ??= id;
     const type = typeOf(properties);
     headers["content-type"] = type;

@@ -4,12 +4,13 @@ import type { MethodInfo } from "flotilla/endpoint";
 import { ServiceError } from "flotilla/errors";
 import { type Accepted, type Caller, fromConnectError } from "flotilla/wire";
 import { textProperty } from "./message.ts";
-import type { Topology } from "./topology.ts";
+import { declare, type Topology } from "./topology.ts";
 
 /** Where deliveries come from. */
 export interface DeliveryOwner {
   readonly topology: Topology;
   readonly clock: Clock;
+  readonly isDraining: boolean;
   readonly closing: boolean;
   settled(delivery: Delivery): void;
   report(error: ServiceError, method: MethodInfo | undefined): void;
@@ -104,7 +105,8 @@ export class Delivery implements Caller {
       type: this.procedure,
       persistent: true,
       mandatory: true,
-      headers: { ...properties.headers, ...more },
+      // By `x-death` the broker drops what comes to a queue where it died already; by `CC` it would have our copies go wherever the sender likes.
+      headers: { ...properties.headers, "x-death": undefined, CC: undefined, BCC: undefined, ...more },
       // Checked by the broker against who we are: whoever published it first was somebody else.
       userId: undefined as never,
       expiration: undefined as never,
@@ -112,7 +114,7 @@ export class Delivery implements Caller {
     try {
       this.#channel.publish("", queue, content, options, (error: Error | null) => {
         if (error === null && !this.#cameBack) this.#settle("ack");
-        else this.#tryLater();
+        else this.#tryLater(queue, more);
       });
     } catch (error) {
       // What cannot be written once more, the broker moves as it is. Unless the connection is being lost, and with it the delivery.
@@ -125,10 +127,20 @@ export class Delivery implements Caller {
     if (messageId === this.#id) this.#cameBack = true;
   }
 
-  /** The other queue is full or gone: nothing is lost by waiting. */
-  #tryLater(): void {
+  /** The other queue is full or gone: nothing is lost by waiting. Not given back, since its handler has ended already. */
+  #tryLater(queue: string, more: Readonly<Record<string, unknown>>): void {
     if (this.#over) return;
-    this.#owner.clock.schedule(PATIENCE_MS, () => this.giveBack()).unref();
+    this.#owner.clock.schedule(PATIENCE_MS, () => void this.#tryAgain(queue, more)).unref();
+  }
+
+  async #tryAgain(queue: string, more: Readonly<Record<string, unknown>>): Promise<void> {
+    if (this.#owner.isDraining) return this.giveBack();
+    if (this.#cameBack && !this.#over) {
+      this.#cameBack = false;
+      // What keeps the broker from declaring it closes the channel, and the message is the broker's again.
+      await declare(this.#channel, this.#owner.topology).catch(() => {});
+    }
+    this.#move(queue, more);
   }
 
   #settle(how: "ack" | "requeue" | "reject"): void {

@@ -53,6 +53,16 @@ function publishing(t: TestContext, options: Partial<PublisherOptions> = {}): Pu
 
 const ctx = background();
 
+/** Whether the broker has such a queue. Asked on a channel of its own, which the broker closes when it has not. */
+async function exists(t: TestContext, queue: string): Promise<boolean> {
+  const { channel } = await foreign(t, rabbit.url);
+  channel.on("error", () => {});
+  return channel.checkQueue(queue).then(
+    () => true,
+    () => false,
+  );
+}
+
 describe("messages", { skip, timeout: 60_000 }, () => {
   test("reach their handler with headers, trace, priority and an id, and are acknowledged", async (t) => {
     const seen: unknown[] = [];
@@ -226,6 +236,59 @@ describe("messages", { skip, timeout: 60_000 }, () => {
     assert.equal(dead!.properties.headers!["x-death"]![0]!.reason, "delivery_limit");
   });
 
+  test("a dead letter of the broker that is handled again may fail again", async (t) => {
+    let handled = 0;
+    const { group } = await consuming(
+      t,
+      {
+        booked(_ctx, cargo) {
+          if (++handled === 1) throw new ServiceError("unavailable", "not now");
+          return cargo;
+        },
+      },
+      { retryDelayMs: 50 },
+    );
+    const { channel } = await foreign(t, rabbit.url);
+    const death = { queue: group, reason: "delivery_limit", count: 1, exchange: "", "routing-keys": [group] };
+    const options = { type: "cargo.v1.CargoEvents/booked", persistent: true, headers: { "x-death": [death] } };
+    channel.sendToQueue(group, Buffer.from('{"n":1}'), options);
+    await until("it is handled again", () => handled === 2);
+  });
+
+  test("one that fails goes to its own next queue only, wherever its sender would have copies of it", async (t) => {
+    const { channel } = await foreign(t, rabbit.url);
+    const { queue } = await channel.assertQueue("", { exclusive: true });
+    const { group, reported } = await consuming(t, {
+      booked() {
+        throw new ServiceError("invalid_argument", "never");
+      },
+    });
+    channel.publish(CargoEvents.name, "booked", Buffer.from('{"n":1}'), { headers: { CC: [queue], BCC: [queue] } });
+    await until("it has failed", () => reported.length === 1);
+    await hasMessages(channel, `${group}.dead`, 1);
+    assert.equal((await channel.checkQueue(queue)).messageCount, 0);
+  });
+
+  test("one that cannot be moved stays in hand, its handler not called again, until the other queue is back", async (t) => {
+    let handled = 0;
+    const { group, reported } = await consuming(t, {
+      booked() {
+        handled++;
+        throw new ServiceError("invalid_argument", "never");
+      },
+    });
+    const { channel } = await foreign(t, rabbit.url);
+    await channel.deleteQueue(`${group}.dead`);
+    await publishing(t).booked(ctx, { n: 1 });
+    await until("it has failed", () => reported.length === 1);
+    for (let tries = 0; !(await exists(t, `${group}.dead`)); tries++) {
+      assert.ok(tries < 500, "it is not declared again");
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    await hasMessages(channel, `${group}.dead`, 1);
+    assert.equal(handled, 1);
+  });
+
   test("what cannot be written once more is moved by the broker, as it is", async (t) => {
     const { group, reported } = await consuming(t, {});
     const { channel } = await foreign(t, rabbit.url);
@@ -321,6 +384,41 @@ describe("the connection", { skip, timeout: 60_000 }, () => {
     assert.equal(new Set(ids).size, 4);
   });
 
+  test("while the broker is short of memory messages wait, and those who give up are told why", async (t) => {
+    await consuming(t, {});
+    const events = publishing(t);
+    await events.booked(ctx, { n: 1 });
+    t.after(() => rabbit.control("set_vm_memory_high_watermark", "0.4"));
+    await rabbit.control("set_vm_memory_high_watermark", "absolute", "1");
+    const waiting = events.booked(withTimeout(ctx, 60_000), { n: 2 });
+    const error = await events.booked(withTimeout(ctx, 1000), { n: 3 }).catch((thrown: unknown) => thrown);
+    assert.match(String(error), /has not confirmed the message: it takes none while it is short of memory or disk$/);
+    await rabbit.control("set_vm_memory_high_watermark", "0.4");
+    await waiting;
+    await events.booked(ctx, { n: 4 });
+  });
+
+  test("what is on the wire takes up room for as long as it is there, whoever has given up", async (t) => {
+    const proxy = await faultProxy({ to: `127.0.0.1:${rabbit.port}` });
+    t.after(() => proxy.close());
+    const url = `amqp://127.0.0.1:${proxy.port}`;
+    const events = publishing(t, { url, mandatory: false, maxWaitingBytes: 1000, maxReconnectMs: 20 });
+    await events.booked(ctx, { n: 1 });
+    const hole = proxy.inject({ direction: "toClient", blackhole: true, connections: "open" });
+    const long = { n: 2, text: "x".repeat(600) };
+    const codes: unknown[] = [];
+    for (let i = 0; i < 2; i++) {
+      codes.push(
+        await events.booked(withTimeout(ctx, 50), long).catch((error: unknown) => ServiceError.from(error).code),
+      );
+    }
+    assert.deepEqual(codes, ["deadline_exceeded", "resource_exhausted"]);
+    await proxy.inject({ reset: true, connections: "open" }).heal();
+    await hole.heal();
+    await until("it is connected again", () => proxy.counts.accepted === 2);
+    await events.booked(ctx, { n: 3, text: "x".repeat(900) });
+  });
+
   test("amqps: with TLS, whose certificates are checked", async (t) => {
     const secret = await certificate();
     const secure = createServer(secret, (socket) => {
@@ -365,6 +463,25 @@ describe("queues", { skip, timeout: 60_000 }, () => {
       await events.booked(ctx, { n: 2 }).catch(() => new Promise((resolve) => setTimeout(resolve, 20)));
     }
     await until("the next is handled", () => got.length >= 2);
+  });
+
+  test("one that is declared by somebody else, and otherwise, before its consumer can: it says why, once", async (t) => {
+    const { group, reported, listening } = await consuming(
+      t,
+      {},
+      { maxReconnectMs: 300, random: { next: () => 0.99 } },
+    );
+    const { channel } = await foreign(t, rabbit.url);
+    const deleted = channel.deleteQueue(group);
+    await channel.assertQueue(group, { durable: true });
+    await deleted;
+    await until("it is told", () => reported.length === 2);
+    assert.match(reported[0]!.message, /trying again: the queue \S+ was deleted$/);
+    assert.match(reported[1]!.message, /^cannot use the broker at .*406 \(PRECONDITION-FAILED\)/);
+    assert.equal(listening.connections, 0);
+    await channel.deleteQueue(group);
+    await until("it consumes again", () => listening.connections === 1);
+    assert.equal(reported.length, 2);
   });
 
   test("one that is there already and is other than ours keeps a consumer from starting, and it says why", async (t) => {

@@ -15,6 +15,8 @@ export interface LinkUser {
   opened(connection: ChannelModel): Promise<void>;
   /** The connection `opened` was called with is gone, and all channels with it. Not called when it was closed by `close`. */
   lost(error: Error): void;
+  /** There is no other yet, for a reason that was not told before. Not called before there was a first. */
+  failed?(error: ServiceError): void;
 }
 
 /** A connection to the broker that, once it is wanted, is opened again whenever it is lost, until it is closed. */
@@ -30,6 +32,8 @@ export class Link {
   #pause: Timer | undefined;
   #failures = 0;
   #why: unknown;
+  /** The reason that was told last; undefined until a connection was lost. */
+  #told: string | undefined;
   /** Whether the last attempt that failed did reach the broker. */
   #reached = false;
   #openedMs = 0;
@@ -46,6 +50,11 @@ export class Link {
 
   get up(): boolean {
     return this.#connection !== undefined;
+  }
+
+  /** Why there is no connection, if there is none and an attempt has failed. */
+  get trouble(): string | undefined {
+    return this.#connection === undefined && this.#why !== undefined ? this.#unreachable().message : undefined;
   }
 
   /**
@@ -95,7 +104,12 @@ export class Link {
       this.#reached = connection !== undefined;
       this.#failures++;
       this.#tryAgain();
-      throw this.#unreachable();
+      const failure = this.#unreachable();
+      if (this.#told !== undefined && this.#told !== failure.message && !this.#closed) {
+        this.#told = failure.message;
+        this.#user.failed?.(failure);
+      }
+      throw failure;
     } finally {
       late?.cancel();
       this.#abort = undefined;
@@ -109,6 +123,7 @@ export class Link {
     this.#connection = undefined;
     const error = this.#fault ?? told;
     this.#why = error;
+    this.#told = "";
     this.#reached = false;
     const lasted = this.#settings.clock.now() - this.#openedMs;
     this.#failures = lasted < GOOD_AFTER_MS ? this.#failures + 1 : 0;
@@ -181,6 +196,12 @@ function closeChannel(channel: Channel): Promise<void> {
     channel.once("close", resolve);
     channel.close().then(resolve, () => resolve());
   });
+}
+
+/** Tells whether the broker takes what is published on a connection: it does not while it is short of memory or disk. */
+export function watchBlocked(connection: ChannelModel, told: (blocked: boolean) => void): void {
+  connection.on("blocked", () => told(true));
+  connection.on("unblocked", () => told(false));
 }
 
 /** Closes a connection politely, as long as that does not take too long. Never rejects. */

@@ -139,11 +139,17 @@ class RequestListening implements Listening, LinkUser, RequestOwner {
     await this.#hearOfCancels(channel);
     this.#batch = new Batch(connection);
     const tags: string[] = [];
+    let deleted: Error | undefined;
     for (const service of this.#draining === undefined ? this.#services : []) {
       await channel.assertQueue(service, { durable: true, autoDelete: true, expires: UNUSED_MS });
-      const { consumerTag } = await channel.consume(service, (message) => this.#take(message, service, channel));
+      const { consumerTag } = await channel.consume(service, (message) => {
+        if (message !== null) return this.#take(message, service, channel);
+        deleted = new Error(`the queue ${service} was deleted`);
+        this.#broken(channel, deleted);
+      });
       tags.push(consumerTag);
     }
+    if (deleted !== undefined) throw deleted;
     this.#tags = tags;
     this.#channel = channel;
   }
@@ -173,9 +179,11 @@ class RequestListening implements Listening, LinkUser, RequestOwner {
     reportError(this.#root, new ServiceError("unavailable", message));
   }
 
-  #take(message: ConsumeMessage | null, service: string, channel: Channel): void {
-    // The queue was deleted under us: everything is declared once more.
-    if (message === null) return this.#broken(channel, new Error(`the queue ${service} was deleted`));
+  failed(error: ServiceError): void {
+    if (this.#draining === undefined) reportError(this.#root, error);
+  }
+
+  #take(message: ConsumeMessage, service: string, channel: Channel): void {
     const request = new Request(message, channel, this);
     try {
       this.#begin(message, request, service);
@@ -240,8 +248,8 @@ class RequestListening implements Listening, LinkUser, RequestOwner {
     const refusing: string[] = [];
     try {
       if (channel !== undefined) {
-        // What waits is for the others; where there are none, and only then, it is refused here and goes elsewhere at once: with its last consumer
-        // the queue would be gone, and what waits in it.
+        // What waits is for the others; where there are none, or none that may take more, it is refused here and tried again at once: with its last
+        // consumer the queue would be gone, and what waits in it.
         for (const service of this.#services) {
           const turnAway = (message: ConsumeMessage | null): void => {
             if (message !== null) refuse(channel, message, leaving(service), this.anyReplyQueue);

@@ -3,7 +3,7 @@ import { afterFunc, type Context } from "flotilla/context";
 import { ServiceError } from "flotilla/errors";
 import { Batch } from "./batch.ts";
 import type { BrokerSettings } from "./broker.ts";
-import { Link, type LinkUser, watch } from "./link.ts";
+import { Link, type LinkUser, watch, watchBlocked } from "./link.ts";
 import { unsendable } from "./message.ts";
 
 /** How much may be on its way. */
@@ -24,6 +24,8 @@ class Outgoing {
   resolve!: () => void;
   reject!: (error: unknown) => void;
   stop!: () => boolean;
+  /** Whether it is on the wire, where it takes up room whoever still waits for it. */
+  sent = false;
   /** Whether whoever published it has been told how it ended. */
   over = false;
 
@@ -50,18 +52,20 @@ export class Outbox implements LinkUser {
   readonly #declare: (channel: ConfirmChannel) => Promise<void>;
   #channel: ConfirmChannel | undefined;
   #batch: Batch | undefined;
+  #blocked = false;
   /** On the wire and not confirmed. */
   #unconfirmed = 0;
   /** Not on the wire yet. */
   readonly #waiting: Outgoing[] = [];
   /** Were on the wire when the connection was lost. */
   readonly #lost: Outgoing[] = [];
-  /** Messages whose publishers wait, and their bytes. */
+  /** Messages whose publishers wait. */
   #open = 0;
+  /** Of what waits or is on the wire. */
   #bytes = 0;
   /** Ids of messages that came back: their confirmation, which follows, is none. */
   readonly #returned = new Set<unknown>();
-  #closed = false;
+  #draining: Promise<void> | undefined;
   #onIdle: (() => void) | undefined;
 
   /** @param declare - declares what is needed on each new channel. */
@@ -69,11 +73,6 @@ export class Outbox implements LinkUser {
     this.#link = new Link(broker, this);
     this.#limits = limits;
     this.#declare = declare;
-  }
-
-  /** Messages that are not confirmed yet, on the wire or not. */
-  get pending(): number {
-    return this.#open;
   }
 
   /**
@@ -86,17 +85,19 @@ export class Outbox implements LinkUser {
     const { err } = ctx;
     if (err !== undefined) return Promise.reject(err);
     const { maxWaiting, maxWaitingBytes, maxUnconfirmed } = this.#limits;
-    if (this.#closed) return Promise.reject(refusal(`the publisher to ${this.#link.address} is closed`));
+    if (this.#draining !== undefined)
+      return Promise.reject(refusal(`the publisher to ${this.#link.address} is closed`));
     if (this.#waiting.length >= maxWaiting || this.#bytes + content.length > maxWaitingBytes) {
-      const what = `${this.pending} messages of ${this.#bytes} bytes wait for the broker at ${this.#link.address}`;
-      return Promise.reject(new ServiceError("resource_exhausted", `${what}: that is the limit`));
+      const waiting = `${this.#waiting.length} messages wait for the broker at ${this.#link.address}`;
+      const what = `${waiting}, and ${this.#bytes} bytes wait or are on the wire: that is the limit`;
+      return Promise.reject(new ServiceError("resource_exhausted", what));
     }
     const outgoing = new Outgoing(ctx, exchange, key, content, options);
     this.#open++;
     this.#bytes += content.length;
     outgoing.stop = afterFunc(ctx, () => this.#giveUp(outgoing));
     const channel = this.#channel;
-    if (channel !== undefined && this.#waiting.length === 0 && this.#unconfirmed < maxUnconfirmed) {
+    if (channel !== undefined && !this.#blocked && this.#waiting.length === 0 && this.#unconfirmed < maxUnconfirmed) {
       this.#send(channel, outgoing);
     } else {
       this.#waiting.push(outgoing);
@@ -110,12 +111,14 @@ export class Outbox implements LinkUser {
     const { exchange, key, content, options } = outgoing;
     try {
       this.#unconfirmed++;
+      outgoing.sent = true;
       channel.publish(exchange, key, content, options, (error: Error | null) =>
         this.#settled(channel, outgoing, error),
       );
       this.#batch!.sent();
     } catch (error) {
       this.#unconfirmed--;
+      outgoing.sent = false;
       if (error instanceof IllegalOperationError) this.#lost.push(outgoing);
       else this.#end(outgoing, unsendable(error));
     }
@@ -123,6 +126,8 @@ export class Outbox implements LinkUser {
 
   #settled(channel: ConfirmChannel, outgoing: Outgoing, error: Error | null): void {
     this.#unconfirmed--;
+    outgoing.sent = false;
+    if (outgoing.over) this.#bytes -= outgoing.content.length;
     if (error === null) {
       const returned = this.#returned.size > 0 && this.#returned.delete(outgoing.options.messageId);
       this.#end(outgoing, returned ? refusal(`no queue takes ${outgoing.options.type}`) : undefined);
@@ -140,7 +145,7 @@ export class Outbox implements LinkUser {
     outgoing.over = true;
     outgoing.stop();
     this.#open--;
-    this.#bytes -= outgoing.content.length;
+    if (!outgoing.sent) this.#bytes -= outgoing.content.length;
     if (error === undefined) outgoing.resolve();
     else outgoing.reject(error);
     if (this.#open === 0) this.#onIdle?.();
@@ -153,11 +158,13 @@ export class Outbox implements LinkUser {
       if (index >= 0) list.splice(index, 1);
     }
     const { code } = outgoing.ctx.err!;
-    this.#end(outgoing, new ServiceError(code, `the broker at ${this.#link.address} has not confirmed the message`));
+    const what = `the broker at ${this.#link.address} has not confirmed the message`;
+    const why = this.#blocked ? "it takes none while it is short of memory or disk" : this.#link.trouble;
+    this.#end(outgoing, new ServiceError(code, why === undefined ? what : `${what}: ${why}`));
   }
 
   #sendWaiting(channel: ConfirmChannel): void {
-    while (this.#waiting.length > 0 && this.#unconfirmed < this.#limits.maxUnconfirmed) {
+    while (this.#waiting.length > 0 && !this.#blocked && this.#unconfirmed < this.#limits.maxUnconfirmed) {
       this.#send(channel, this.#waiting.shift()!);
     }
   }
@@ -166,6 +173,11 @@ export class Outbox implements LinkUser {
     const channel = await connection.createConfirmChannel();
     watch(channel, (error) => channel === this.#channel && this.#link.fail(error));
     channel.on("return", ({ properties }) => this.#returned.add(properties.messageId));
+    this.#blocked = false;
+    watchBlocked(connection, (blocked) => {
+      this.#blocked = blocked;
+      if (channel === this.#channel) this.#sendWaiting(channel);
+    });
     await this.#declare(channel);
     this.#returned.clear();
     this.#channel = channel;
@@ -176,11 +188,16 @@ export class Outbox implements LinkUser {
 
   lost(): void {
     this.#channel = undefined;
+    this.#blocked = false;
   }
 
-  /** Takes no more, waits until all is confirmed or given up, and closes. */
-  async drain(): Promise<void> {
-    this.#closed = true;
+  /** Takes no more, waits until all is confirmed or given up, and closes. Idempotent. */
+  drain(): Promise<void> {
+    this.#draining ??= this.#drain();
+    return this.#draining;
+  }
+
+  async #drain(): Promise<void> {
     if (this.#open > 0) {
       await new Promise<void>((resolve) => {
         this.#onIdle = resolve;
