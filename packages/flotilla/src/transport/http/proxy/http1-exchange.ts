@@ -82,6 +82,7 @@ class Http1Exchange implements Dispatcher.DispatchHandler, OpenAnswer {
 
   #abandon(error: ServiceError): void {
     this.#fail(error);
+    this.socket?.destroy();
     this.#controller?.abort(error);
   }
 
@@ -106,10 +107,9 @@ class Http1Exchange implements Dispatcher.DispatchHandler, OpenAnswer {
   }
 
   onRequestUpgrade(controller: Dispatcher.DispatchController, status: number, _headers: unknown, socket: Duplex): void {
-    this.#stop();
-    // From here on nobody else minds what goes wrong with it.
+    // From here on nobody else minds what goes wrong with it, or that nobody takes it: then it ends with the request.
     socket.on("error", () => {});
-    this.#request.stop = () => void socket.destroy();
+    socket.on("close", this.#stop);
     this.head = new AnswerHead(status, texts(controller.rawHeaders), true);
     this.socket = socket;
     this.#resolve(this);

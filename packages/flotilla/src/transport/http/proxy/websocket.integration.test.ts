@@ -2,10 +2,12 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { createServer } from "node:http";
-import type { AddressInfo, Socket } from "node:net";
+import { type AddressInfo, connect, type Socket } from "node:net";
 import { type TestContext, test } from "node:test";
 import { connect as connectTls } from "node:tls";
 import { skipWithout } from "../../../../../../scripts/servers.ts";
+import type { Middleware } from "../../../endpoint/endpoint.ts";
+import { ServiceError } from "../../../errors/service-error.ts";
 import { channel } from "../../../service/channel.ts";
 import { implement } from "../../../service/implement.ts";
 import { nothingEscapes, serve } from "../test-fixtures/bed.ts";
@@ -173,4 +175,37 @@ test("offers to change the protocol do not keep the listener's own services from
     assert.equal((await client.answer())?.body, '{"v":3}');
   }
   client.destroy();
+});
+
+test("whoever was refused and stays is put out", async (t) => {
+  const { address } = await echoing(t);
+  const { port, listening } = await proxied(t, { to: [address] });
+  const client = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
+  client.write(handshake("/no"));
+  const [answer] = (await once(client, "data")) as [Buffer];
+  assert.match(String(answer), /^HTTP\/1\.1 403 /);
+  await until(() => listening.connections === 0);
+  client.destroy();
+});
+
+test("a connection that nobody takes ends with the request", async (t) => {
+  const { address, sockets } = await echoing(t);
+  for (const refuses of [true, false]) {
+    const gone = Promise.withResolvers<void>();
+    const late: Middleware = (next) =>
+      async function answered(ctx, request) {
+        const answer = await next(ctx, request);
+        if (refuses) throw new ServiceError("permission_denied", "on second thoughts");
+        await gone.promise;
+        return answer;
+      };
+    const { port, listening } = await proxied(t, { to: [address], proxy: { use: [late] } });
+    const client = await RawConnection.open(port);
+    client.send(handshake("/"));
+    await until(() => sockets.size > 0);
+    client.socket.resetAndDestroy();
+    await until(() => listening.inFlight === 0);
+    gone.resolve();
+    await until(() => sockets.size === 0);
+  }
 });
