@@ -243,7 +243,7 @@ test("a client that goes cancels the upstream, before the answer and in the midd
   const { address } = await upstream(t, (req, res) => {
     begun.push(req.url!);
     res.on("close", () => ended.push(req.url!));
-    if (req.url === "/late") return;
+    if (req.url!.startsWith("/late")) return;
     res.write("something");
   });
   const { port, address: front, listening } = await proxied(t, { to: [address] });
@@ -255,10 +255,13 @@ test("a client that goes cancels the upstream, before the answer and in the midd
     await until(() => ended.includes(path));
   }
   const session = connect(front);
-  const stream = session.request({ ":path": "/stream" });
-  await until(() => begun.includes("/stream"));
-  stream.close(constants.NGHTTP2_CANCEL);
-  await until(() => ended.includes("/stream"));
+  for (const verb of ["GET", "HEAD"]) {
+    const path = verb === "GET" ? "/stream" : "/late?head";
+    const stream = session.request({ ":method": verb, ":path": path });
+    await until(() => begun.includes(path));
+    stream.close(constants.NGHTTP2_CANCEL);
+    await until(() => ended.includes(path));
+  }
   session.close();
   await until(() => listening.inFlight === 0);
 });
