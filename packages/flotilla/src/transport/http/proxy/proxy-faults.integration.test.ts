@@ -398,6 +398,31 @@ test("an answer before the request has ended reaches the client; the rest of the
   client.destroy();
 });
 
+test("so it is when much of the request is left: the connection goes on, and can be closed", async (t) => {
+  const { address } = await upstream(t, (req, res) => {
+    req.once("data", () => res.end("enough"));
+  });
+  const { port, address: front, listening } = await proxied(t, { to: [address] });
+  const body = "x".repeat(500_000);
+  const client = await RawConnection.open(port);
+  for (let i = 0; i < 2; i++) {
+    client.send(`POST / HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+    assert.equal((await client.answer())?.body, "enough");
+  }
+  client.destroy();
+
+  const session = connect(front);
+  const post = async (): Promise<void> => {
+    const stream = session.request({ ":method": "POST", ":path": "/" });
+    stream.resume();
+    stream.end(body);
+    await once(stream, "close");
+  };
+  await Promise.all(Array.from({ length: 8 }, post));
+  session.close();
+  await until(() => listening.connections === 0);
+});
+
 test("over its limit of requests the proxy refuses; draining, it lets those in flight end", async (t) => {
   let release: (() => void) | undefined;
   const { address } = await upstream(t, (_req, res) => {
