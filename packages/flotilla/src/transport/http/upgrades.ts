@@ -39,7 +39,7 @@ export function onUpgrade(
     socket.on("error", () => {});
     const res = responseFor(req, socket as Socket, clock);
     if (wants(req)) return take(req, res, head);
-    // Before Node 24.9 all offers come here, and the bodies of requests are lost by then.
+    // Where node knows no `shouldUpgradeCallback` (before 24.9) all offers come here, and the bodies of requests are lost by then.
     const { headers } = req;
     if (headers["transfer-encoding"] === undefined && Number(headers["content-length"] ?? 0) === 0)
       return serve(req, res);

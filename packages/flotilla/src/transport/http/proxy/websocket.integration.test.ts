@@ -169,12 +169,15 @@ test("offers to change the protocol do not keep the listener's own services from
   const over = channel({ discover: [address], transport: proxyClient() });
   t.after(() => over.close());
   const { port } = await serve(t, { protocols: [proxy({ over, path: "/ws" })] }, implement(Freight, freight()));
-  const client = await RawConnection.open(port);
+  // Where node cannot be told which offers are wanted, it has lost the body by the time.
+  const asked = "shouldUpgradeCallback" in createServer();
   for (const upgrade of ["h2c", "websocket"]) {
+    const client = await RawConnection.open(port);
     client.send(post("sum", { a: 1, b: 2 }, { connection: "upgrade", upgrade }));
-    assert.equal((await client.answer())?.body, '{"v":3}');
+    const answer = await client.answer();
+    assert.deepEqual([answer?.status, answer?.body], asked ? [200, '{"v":3}'] : [501, ""]);
+    client.destroy();
   }
-  client.destroy();
 });
 
 test("whoever was refused and stays is put out", async (t) => {
