@@ -64,7 +64,8 @@ export function rewriteFields(raw: readonly string[], how: Rewriting): RequestFi
     else if (isHop(lower) || named?.has(lower) === true || lower.startsWith(":")) continue;
     else if (ANEW.has(lower)) continue;
     else if (tellsOrigin(lower)) {
-      if (!how.trusted) continue;
+      // Nor is what no proxy spells so believed: a client has sent it, and the proxy did not know it.
+      if (!how.trusted || lower.includes("_")) continue;
       said ??= new Map();
       const before = said.get(lower);
       said.set(lower, joined(before, value));
