@@ -42,6 +42,12 @@ export class ProxyCall extends ProxiedRequest implements Watchable, OnSocket {
     req.on("error", ignore);
     res.on("error", ignore);
     watchClose(req, res, this);
+    if (admitted.upgrading !== undefined) {
+      // Node has let go of the connection: it does not end it when the client does. Once it is carried, the tunnel does.
+      req.socket.on("end", () => {
+        if (!this.#complete) req.socket.destroy();
+      });
+    }
   }
 
   start(): void {

@@ -16,7 +16,7 @@ import { Freight, freight } from "../test-fixtures/freight.ts";
 import { post, RawConnection } from "../test-fixtures/raw.ts";
 import { proxy } from "./proxy.ts";
 import { proxyClient } from "./proxy-client.ts";
-import { proxied } from "./test-fixtures/proxied.ts";
+import { proxied, rawUpstream } from "./test-fixtures/proxied.ts";
 
 nothingEscapes();
 
@@ -189,6 +189,19 @@ test("whoever was refused and stays is put out", async (t) => {
   assert.match(String(answer), /^HTTP\/1\.1 403 /);
   await until(() => listening.connections === 0);
   client.destroy();
+});
+
+test("a client that leaves before the upstream has answered takes its request with it", async (t) => {
+  const { address, sockets } = await rawUpstream(t, () => {});
+  const { port, listening } = await proxied(t, { to: [address] });
+  for (const early of ["", "early"]) {
+    const client = await RawConnection.open(port);
+    client.send(handshake("/") + early);
+    await until(() => listening.inFlight === 1 && sockets.length > 0);
+    client.socket.end();
+    await until(() => listening.inFlight === 0 && listening.connections === 0);
+  }
+  await until(() => sockets.every(({ destroyed }) => destroyed));
 });
 
 test("a connection that nobody takes ends with the request", async (t) => {
