@@ -423,6 +423,37 @@ test("so it is when much of the request is left: the connection goes on, and can
   await until(() => listening.connections === 0);
 });
 
+test("requests that were given up while they waited for a connection are not many", async (t) => {
+  const seen: string[] = [];
+  const { address, sockets } = await rawUpstream(t, (_socket, received) => void seen.push(received.split(" ")[1]!));
+  const { port, listening } = await proxied(t, {
+    to: [address],
+    client: { maxConnections: 1, maxWaiting: 5 },
+    channel: { throttle: false, ejection: false, retry: false },
+  });
+  const ask = async (path: string): Promise<RawConnection> => {
+    const client = await RawConnection.open(port);
+    t.after(() => client.destroy());
+    client.send(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`);
+    return client;
+  };
+  await ask("/first");
+  await until(() => seen.length > 0);
+  for (let i = 0; i < 5; i++) {
+    const client = await ask("/left");
+    await until(() => listening.inFlight === 2);
+    client.destroy();
+    await until(() => listening.inFlight === 1);
+  }
+  assert.equal((await (await ask("/refused")).answer())?.status, 502);
+  // Once their turn has come there is room again.
+  sockets[0]!.destroy();
+  await until(() => listening.inFlight === 0);
+  await ask("/last");
+  await until(() => seen.length > 1);
+  assert.deepEqual(seen, ["/first", "/last"]);
+});
+
 test("over its limit of requests the proxy refuses; draining, it lets those in flight end", async (t) => {
   let release: (() => void) | undefined;
   const { address } = await upstream(t, (_req, res) => {
