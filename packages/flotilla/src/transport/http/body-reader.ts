@@ -49,7 +49,8 @@ export async function* readBody(
     }
   } finally {
     stop();
-    body.off("readable", notify);
+    // Taking away what is not there would stop a body that somebody lets flow by now.
+    if (body.listenerCount("readable", notify) > 0) body.off("readable", notify);
     body.off("end", onEnd);
     body.off("close", notify);
     // The error listener stays: an error nobody hears would end the process.

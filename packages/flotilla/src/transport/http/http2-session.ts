@@ -5,6 +5,7 @@ import { ServiceError } from "../../errors/service-error.ts";
 import type { MetadataRecord } from "../../metadata/metadata.ts";
 import { connectionError } from "./client-errors.ts";
 import type { HttpClientSettings } from "./client-options.ts";
+import { toRecord } from "./header-record.ts";
 import { cutWhenParted } from "./parting.ts";
 import { SessionWatch } from "./session-watch.ts";
 
@@ -38,13 +39,9 @@ export class Http2Peer {
       throw new ServiceError("unavailable", `the connection to ${this.#address} is closed`, {
         retry: { unprocessed: true },
       });
-    const record: Record<string, string | string[]> = { ":method": verb, ":path": path };
-    for (let i = 0; i < headers.length; i += 2) {
-      const name = headers[i]!;
-      const present = record[name];
-      if (present === undefined) record[name] = headers[i + 1]!;
-      else record[name] = Array.isArray(present) ? [...present, headers[i + 1]!] : [present, headers[i + 1]!];
-    }
+    const record = toRecord(headers);
+    record[":method"] = verb;
+    record[":path"] = path;
     const session = this.#session();
     const stream = session.request(record, endStream === undefined ? undefined : { endStream });
     this.#sessionOf.set(stream, session);

@@ -85,7 +85,7 @@ class HttpListening implements Listening {
         sniff(this.#server, this.#http2, this.#unread, settings.headersTimeoutMs);
       }
     }
-    if (upgrades !== undefined) this.#server.on("upgrade", onUpgrade(upgrades, serve));
+    if (upgrades !== undefined) this.#server.on("upgrade", onUpgrade(upgrades, serve, root.clock));
     if (expecting !== undefined) {
       this.#server.on("checkContinue", expecting);
       this.#http2?.on("checkContinue", expecting as unknown as Http2Handler);

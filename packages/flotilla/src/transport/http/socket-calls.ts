@@ -1,3 +1,4 @@
+import type { Http2ServerResponse } from "node:http2";
 import type { Socket } from "node:net";
 import type { Request, Response } from "./http-message.ts";
 
@@ -16,7 +17,8 @@ type Watched = Socket & { [calls]?: Set<OnSocket> | OnSocket | undefined };
  */
 export function watchClose(req: Request, res: Response, call: OnSocket): void {
   if (req.httpVersionMajor !== 1) {
-    res.on("close", () => call.closed());
+    // node's response to a HEAD does not tell when its stream is reset.
+    (res as unknown as Http2ServerResponse).stream.on("close", () => call.closed());
     return;
   }
   const socket = req.socket as Watched;

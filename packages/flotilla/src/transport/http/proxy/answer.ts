@@ -1,10 +1,11 @@
 import { toConnectError } from "../../../codec/connect-error.ts";
 import { type Code, codeFromHttp, codes } from "../../../errors/code.ts";
 import { ServiceError } from "../../../errors/service-error.ts";
+import { toRecord } from "../header-record.ts";
 import type { Request, Response } from "../http-message.ts";
 import type { RequestHead } from "../request-head.ts";
 import { problemJson } from "../rest-call.ts";
-import { endToEnd, toRecord } from "./field-names.ts";
+import { endToEnd } from "./field-names.ts";
 import type { ProxyState } from "./state.ts";
 import { isBroken } from "./upstream-errors.ts";
 
@@ -125,11 +126,21 @@ export function writeTrailers(res: Response, trailers: readonly string[]): void 
   if (fields.length > 0) res.addTrailers(toRecord(fields));
 }
 
-/** Passes on an interim answer: early hints, which are all that clients make use of. */
-export function sendInterim(res: Response, status: number, raw: readonly string[]): void {
-  if (status !== 103 || res.headersSent) return;
+/** Passes on an interim answer: early hints, which are all that clients make use of. @returns whether it was one that went out. */
+export function sendInterim(req: Request, res: Response, status: number, raw: readonly string[]): boolean {
+  // HTTP/1.0 knows no interim answers (RFC 9110, section 15.2).
+  if (status !== 103 || res.headersSent || req.httpVersion === "1.0") return false;
   const hints = toRecord(endToEnd(raw));
-  if (hints["link"] !== undefined) res.writeEarlyHints(hints);
+  // node takes no lists of links.
+  const link = [hints["link"] ?? []].flat().flatMap((links) => links.split(/\s*,\s*(?=<)/));
+  if (link.length === 0) return false;
+  try {
+    res.writeEarlyHints({ ...hints, link });
+  } catch {
+    // Links that node does not understand: they are hints, and the answer is still to come.
+    return false;
+  }
+  return true;
 }
 
 /** What an answer that was passed on means. */

@@ -7,6 +7,7 @@ import { skipWithout } from "../../../../../../scripts/servers.ts";
 import type { Middleware } from "../../../endpoint/endpoint.ts";
 import { ServiceError } from "../../../errors/service-error.ts";
 import { serverCall } from "../../../metadata/call.ts";
+import { withPriority } from "../../../metadata/priority.ts";
 import { channel } from "../../../service/channel.ts";
 import { nothingEscapes, serve } from "../test-fixtures/bed.ts";
 import { certificate } from "../test-fixtures/certificate.ts";
@@ -130,6 +131,22 @@ test("middlewares stand around requests: they refuse, and add to answers", async
   const allowed = await fetch(front, { method: "PATCH", headers: { authorization: "me" } });
   assert.equal(allowed.status, 200);
   assert.equal(allowed.headers.get("x-method"), "shop/PATCH");
+});
+
+test("a middleware decides how much the priority of strangers counts", async (t) => {
+  const { address } = await mirror(t);
+  const plain: Middleware = (next) =>
+    function levelled(ctx, request) {
+      return next(withPriority(ctx, "default"), request);
+    };
+  const headers = { "x-request-priority": "critical" };
+  for (const [use, expected] of [
+    [[], "critical"],
+    [[plain], undefined],
+  ] as const) {
+    const { address: front } = await proxied(t, { to: [address], proxy: { use } });
+    assert.equal((await seenBy(await fetch(front, { headers })))["x-request-priority"], expected);
+  }
 });
 
 test("with TLS the upstream hears that it was so, whatever the version of HTTP", { skip }, async (t) => {

@@ -48,17 +48,3 @@ export function endToEnd(raw: readonly string[]): string[] {
   }
   return kept;
 }
-
-/** Names and values in turn as a record, for what takes nothing else; several values of a name are kept apart. */
-export function toRecord(flat: readonly string[]): Record<string, string | string[]> {
-  const record = Object.create(null) as Record<string, string | string[]>;
-  for (let i = 0; i < flat.length; i += 2) {
-    const name = flat[i]!.toLowerCase();
-    const value = flat[i + 1]!;
-    const present = record[name];
-    if (present === undefined) record[name] = value;
-    else if (typeof present === "string") record[name] = [present, value];
-    else present.push(value);
-  }
-  return record;
-}

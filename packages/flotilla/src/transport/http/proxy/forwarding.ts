@@ -63,10 +63,11 @@ export function forwarding(connection: object, address: string, open: OpenExchan
 
 /** @throws ServiceError when the answer is one of which nobody can be sure where it ends. */
 function inspect(
-  { head: { raw }, socket }: OpenAnswer,
+  { head: { status, raw }, socket }: OpenAnswer,
   address: string,
   { upgrade }: ForwardedRequest,
 ): { readonly retryAfter: string | undefined } {
+  if (status > 599) throw broken(`${address} sent the status ${status}, which is none`);
   let length: string | undefined;
   let retryAfter: string | undefined;
   for (let i = 0; i < raw.length; i += 2) {

@@ -9,16 +9,27 @@ import { connectionError } from "../client-errors.ts";
 import { AnswerHead, type ForwardedRequest, type OpenAnswer, type OpenExchange } from "./exchange.ts";
 
 /** Exchanges over HTTP/1.1. */
-export function http1Exchange(pool: Pool, address: string, servername: string | undefined): OpenExchange {
+export function http1Exchange(
+  pool: Pool,
+  address: string,
+  maxWaiting: number,
+  servername: string | undefined,
+): OpenExchange {
   const { protocol, hostname } = new URL(address);
   // Else each name that clients give would be another server to undici, and a connection of its own.
   const sni = protocol === "https:" ? (servername ?? (isIP(hostname) === 0 ? hostname : undefined)) : undefined;
   const own = protocol === "https:" && sni === undefined;
+  const queue: Queue = { waiting: 0 };
   return (ctx, request) =>
     new Promise((resolve, reject) => {
+      // undici holds a request until its turn has come, though nobody waits for it any more.
+      if (queue.waiting >= maxWaiting) {
+        const message = `${address} has ${maxWaiting} requests waiting for a connection`;
+        throw new ServiceError("unavailable", message, { retry: { unprocessed: true } });
+      }
       const headers = request.fields(ctx);
       if (request.authority !== undefined && !own) headers.push("host", request.authority);
-      const exchange = new Http1Exchange(ctx, request, address, resolve, reject);
+      const exchange = new Http1Exchange(ctx, request, address, queue, resolve, reject);
       const options = {
         method: request.verb,
         path: request.target,
@@ -27,8 +38,14 @@ export function http1Exchange(pool: Pool, address: string, servername: string | 
         ...(request.upgrade !== undefined && { upgrade: request.upgrade }),
         ...(sni !== undefined && { servername: sni }),
       };
+      queue.waiting++;
       pool.dispatch(options, exchange);
     });
+}
+
+/** Requests that were handed to undici and not begun. */
+interface Queue {
+  waiting: number;
 }
 
 class Http1Exchange implements Dispatcher.DispatchHandler, OpenAnswer {
@@ -38,6 +55,7 @@ class Http1Exchange implements Dispatcher.DispatchHandler, OpenAnswer {
   readonly #ctx: Context;
   readonly #request: ForwardedRequest;
   readonly #address: string;
+  readonly #queue: Queue;
   readonly #resolve: (answer: OpenAnswer) => void;
   readonly #reject: (error: unknown) => void;
   readonly #stop: () => boolean;
@@ -50,12 +68,14 @@ class Http1Exchange implements Dispatcher.DispatchHandler, OpenAnswer {
     ctx: Context,
     request: ForwardedRequest,
     address: string,
+    queue: Queue,
     resolve: (answer: OpenAnswer) => void,
     reject: (error: unknown) => void,
   ) {
     this.#ctx = ctx;
     this.#request = request;
     this.#address = address;
+    this.#queue = queue;
     this.#resolve = resolve;
     this.#reject = reject;
     this.body = new ChunkQueue({
@@ -82,6 +102,7 @@ class Http1Exchange implements Dispatcher.DispatchHandler, OpenAnswer {
 
   #abandon(error: ServiceError): void {
     this.#fail(error);
+    this.socket?.destroy();
     this.#controller?.abort(error);
   }
 
@@ -93,6 +114,7 @@ class Http1Exchange implements Dispatcher.DispatchHandler, OpenAnswer {
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
+    if (this.#controller === undefined) this.#queue.waiting--;
     this.#controller = controller;
     if (this.#ctx.err !== undefined) controller.abort(this.#ctx.err);
   }
@@ -106,10 +128,9 @@ class Http1Exchange implements Dispatcher.DispatchHandler, OpenAnswer {
   }
 
   onRequestUpgrade(controller: Dispatcher.DispatchController, status: number, _headers: unknown, socket: Duplex): void {
-    this.#stop();
-    // From here on nobody else minds what goes wrong with it.
+    // From here on nobody else minds what goes wrong with it, or that nobody takes it: then it ends with the request.
     socket.on("error", () => {});
-    this.#request.stop = () => void socket.destroy();
+    socket.on("close", this.#stop);
     this.head = new AnswerHead(status, texts(controller.rawHeaders), true);
     this.socket = socket;
     this.#resolve(this);
@@ -127,6 +148,7 @@ class Http1Exchange implements Dispatcher.DispatchHandler, OpenAnswer {
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    if (this.#controller === undefined) this.#queue.waiting--;
     if (this.#bodyError !== undefined) return this.#fail(this.#bodyError);
     if ((error as NodeJS.ErrnoException).code === "UND_ERR_INVALID_ARG") {
       return this.#fail(new ServiceError("invalid_argument", `the request cannot be sent on: ${error.message}`));

@@ -17,7 +17,8 @@ export function http2Exchange(peer: Http2Peer): OpenExchange {
       throw new ServiceError("unimplemented", `an upgrade to ${request.upgrade} is not carried over HTTP/2`);
     }
     const headers = request.fields(ctx);
-    if (request.authority !== undefined) headers.push(":authority", request.authority);
+    // An empty one, which HTTP/1.1 allows, is a malformed request here.
+    if (request.authority !== undefined && request.authority !== "") headers.push(":authority", request.authority);
     const stream = peer.request(request.verb, request.target, headers, !request.hasBody);
     return new Promise((resolve, reject) => {
       const exchange = new Http2Exchange(ctx, request, peer, stream, resolve, reject);
@@ -72,11 +73,11 @@ class Http2Exchange implements OpenAnswer {
     stream.on("trailers", (headers: IncomingHttpHeaders) => {
       this.#trailers = flat(headers);
     });
-    stream.on("error", (error: Error) => reject(this.#failure ?? peer.failure(stream, error)));
+    stream.on("error", (error: Error) => reject(this.#failure ?? broke(peer, stream, error)));
     stream.on("close", () => {
       stop();
       request.stop = undefined;
-      reject(this.#failure ?? peer.failure(stream, new Error("the stream was closed before it was answered")));
+      reject(this.#failure ?? broke(peer, stream, new Error("the stream was closed before it was answered")));
     });
   }
 
@@ -104,11 +105,17 @@ class Http2Exchange implements OpenAnswer {
       finished = true;
     } catch (error) {
       const cause = error instanceof ServiceError ? (error.cause ?? error) : error;
-      throw this.#failure ?? ctx.err ?? peer.failure(stream, cause);
+      throw this.#failure ?? ctx.err ?? broke(peer, stream, cause);
     } finally {
       if (!finished) stream.close(constants.NGHTTP2_CANCEL);
     }
   }
+}
+
+/** What a stream that the upstream has ended means. That it calls this a cancellation does not make it the client's. */
+function broke(peer: Http2Peer, stream: ClientHttp2Stream, error: unknown): ServiceError {
+  const failure = peer.failure(stream, error);
+  return failure.code === "canceled" ? new ServiceError("unavailable", failure.message, { cause: error }) : failure;
 }
 
 function flat(headers: IncomingHttpHeaders): string[] {

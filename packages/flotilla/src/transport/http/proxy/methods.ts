@@ -5,7 +5,7 @@ import { ServiceError } from "../../../errors/service-error.ts";
 /** Verbs that change nothing, and those that may be repeated (RFC 9110, section 9.2). */
 const SAFE: readonly string[] = ["GET", "HEAD", "OPTIONS"];
 const IDEMPOTENT: readonly string[] = [...SAFE, "PUT", "DELETE"];
-const VERBS: readonly string[] = [...IDEMPOTENT, "POST", "PATCH"];
+export const VERBS: readonly string[] = [...IDEMPOTENT, "POST", "PATCH"];
 /** The method of requests that change the protocol of their connection. */
 export const UPGRADE = "UPGRADE";
 /** The method of all that have none of their own. */

@@ -15,7 +15,7 @@ import { malformation } from "../malformation.ts";
 import { RequestHead } from "../request-head.ts";
 import { sendError } from "./answer.ts";
 import { isHost, plainAddress } from "./forwarded.ts";
-import { methodsOf, OTHER, UPGRADE } from "./methods.ts";
+import { methodsOf, OTHER, UPGRADE, VERBS } from "./methods.ts";
 import type { ProxyOptions, ProxySettings } from "./options.ts";
 import { ProxyCall } from "./proxy-call.ts";
 import { passes, rewriteFields } from "./request-headers.ts";
@@ -100,13 +100,13 @@ export class MountedProxy implements MountedProtocol {
     const head = new RequestHead(req.rawHeaders);
     const refuse = (status: number, error: ServiceError, extra: readonly string[] = []): void =>
       this.#refuse(req, res, head, status, error, extra);
-    const malformed = malformation(req, head) ?? misframed(req, head) ?? misleading(target, settings.prefix);
+    const malformed = malformation(req, head) ?? misframed(req, head) ?? misleading(target, settings);
     if (malformed !== undefined) {
       const status = malformed === UNSPOKEN ? 501 : 400;
       return refuse(status, new ServiceError("invalid_argument", malformed), CLOSE);
     }
     if (req.method === "TRACE" || req.method === "CONNECT") {
-      return refuse(405, new ServiceError("unimplemented", `${req.method} is not passed on`));
+      return refuse(405, new ServiceError("unimplemented", `${req.method} is not passed on`), ALLOW);
     }
     if (upgrading !== undefined && (req.method !== "GET" || hasBody(req, head))) {
       return refuse(400, new ServiceError("invalid_argument", "an upgrade to websocket is a GET without a body"));
@@ -133,7 +133,7 @@ export class MountedProxy implements MountedProtocol {
       return refuse(508, new ServiceError("failed_precondition", `the request has come round ${MAX_PASSES} times`));
     }
     if (req.method === "OPTIONS" && headers["max-forwards"] === "0") {
-      res.writeHead(204, ["allow", "GET, HEAD, OPTIONS, PUT, DELETE, POST, PATCH"]);
+      res.writeHead(204, [...ALLOW]);
       res.end();
       return;
     }
@@ -174,7 +174,8 @@ export class MountedProxy implements MountedProtocol {
       authority: settings.host === "keep" ? asked : undefined,
       hasBody: hasBody(req, head),
       upgrading,
-      expects: head.expect?.toLowerCase() === "100-continue",
+      // HTTP/1.0 knows no interim answers (RFC 9110, section 10.1.1).
+      expects: head.expect?.toLowerCase() === "100-continue" && req.httpVersion !== "1.0",
       fields,
       timeoutMs,
     };
@@ -192,7 +193,7 @@ export class MountedProxy implements MountedProtocol {
     // Only HTTP/2's request insists on being heard.
     req.on("error", () => {});
     const state = this.#state;
-    const own = req.httpVersionMajor === 1 ? extra : [];
+    const own = extra === CLOSE && req.httpVersionMajor > 1 ? [] : extra;
     const responseBytes = sendError(state, req, res, head, error, status, own);
     const { observers, root } = state;
     observers.get(undefined)?.begin(undefined, root, root.clock.now()).end({
@@ -223,6 +224,8 @@ export class MountedProxy implements MountedProtocol {
 /** What was framed wrongly leaves nothing certain about where the next request begins. */
 const CLOSE = ["connection", "close"];
 
+const ALLOW: readonly string[] = ["allow", VERBS.join(", ")];
+
 const WEBSOCKET = "websocket";
 
 const UNSPOKEN = "only the transfer-encoding chunked is spoken";
@@ -244,9 +247,11 @@ function misframed(req: Request, head: RequestHead): string | undefined {
 }
 
 /** A path that could lead elsewhere than it seems to. */
-function misleading({ path, query }: Target, prefix: string): string | undefined {
+function misleading({ path, query }: Target, { prefix, rewrite }: ProxySettings): string | undefined {
   if (path.includes("#") || query.includes("#")) return "the request target has a fragment";
-  return prefix !== "" && wanders(path) ? "the path has segments . or .., however written" : undefined;
+  return (prefix !== "" || rewrite !== "") && wanders(path)
+    ? "the path has segments . or .., however written"
+    : undefined;
 }
 
 function hasBody(req: Request, head: RequestHead): boolean {

@@ -23,6 +23,7 @@ test("options that are not legal are named", () => {
   ];
   for (const [message, options] of wrong) assert.throws(() => proxy({ over, ...options }), message);
   assert.throws(() => proxyClient({ maxHeaderBytes: 0 }), /proxyClient: maxHeaderBytes must be a number above 0/);
+  assert.throws(() => proxyClient({ maxWaiting: -1 }), /proxyClient: maxWaiting must be a number above 0/);
   assert.throws(() => proxyClient({ maxConnections: 0 }), /proxyClient: maxConnections must be a number above 0/);
   assert.throws(() => proxyClient({ scheme: "HTTP:" }), /proxyClient: scheme must be like/);
   assert.throws(() => proxyClient().connect("http://a/b"), /must look like http:\/\/host:port/);

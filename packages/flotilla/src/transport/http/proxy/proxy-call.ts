@@ -13,6 +13,9 @@ import { type Admitted, ProxiedRequest } from "./proxied-request.ts";
 import type { ProxyState } from "./state.ts";
 import { tunnel } from "./tunnel.ts";
 
+/** Early hints go out at the upstream's pace, however slowly the client reads: further ones are left out. */
+const MAX_HINTS = 16;
+
 /** One request on its way through, and its answer on the way back. */
 export class ProxyCall extends ProxiedRequest implements Watchable, OnSocket {
   newer: Watchable | undefined = undefined;
@@ -22,6 +25,8 @@ export class ProxyCall extends ProxiedRequest implements Watchable, OnSocket {
   readonly #idle: IdleWatch;
   /** The client waits to be told before it sends the body. */
   #awaited: boolean;
+  /** Early hints that were passed on. */
+  #hints = 0;
   /** The head of the answer is on its way. */
   #begun = false;
   #trailing = false;
@@ -37,6 +42,12 @@ export class ProxyCall extends ProxiedRequest implements Watchable, OnSocket {
     req.on("error", ignore);
     res.on("error", ignore);
     watchClose(req, res, this);
+    if (admitted.upgrading !== undefined) {
+      // Node has let go of the connection: it does not end it when the client does. Once it is carried, the tunnel does.
+      req.socket.on("end", () => {
+        if (!this.#complete) req.socket.destroy();
+      });
+    }
   }
 
   start(): void {
@@ -89,7 +100,8 @@ export class ProxyCall extends ProxiedRequest implements Watchable, OnSocket {
   }
 
   interim(status: number, raw: readonly string[]): void {
-    if (!this.#over) sendInterim(this.res, status, raw);
+    if (this.#over || this.#hints >= MAX_HINTS) return;
+    if (sendInterim(this.req, this.res, status, raw)) this.#hints++;
   }
 
   async #relay(parts: AsyncIterable<AnswerPart>): Promise<void> {

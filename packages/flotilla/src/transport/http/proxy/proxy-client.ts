@@ -20,6 +20,11 @@ export interface ProxyClientOptions {
   readonly scheme?: string;
   /** Connections to one instance, HTTP/1.1; further requests wait for one. Default 128. */
   readonly maxConnections?: number;
+  /**
+   * Requests that wait for one, HTTP/1.1, beyond which further ones go to another instance or fail with 502. One that is given up counts until its
+   * turn has come. Default 4096.
+   */
+  readonly maxWaiting?: number;
   /** Largest header section of an answer, bytes; HTTP/1.1. Default 16 KiB. */
   readonly maxHeaderBytes?: number;
   /** Time to open a connection, milliseconds. Default 3000. */
@@ -39,10 +44,10 @@ export interface ProxyClientOptions {
  * @throws TypeError when an option is not legal, naming it.
  */
 export function proxyClient(options: ProxyClientOptions = {}, clock: Clock = systemClock): Connector {
-  const { scheme = "http", maxHeaderBytes = 16 * 1024, ...rest } = options;
+  const { scheme = "http", maxHeaderBytes = 16 * 1024, maxWaiting = 4096, ...rest } = options;
   const settings = settleClient(rest, "proxyClient");
-  if (!(maxHeaderBytes > 0)) {
-    throw new TypeError(`proxyClient: maxHeaderBytes must be a number above 0, got ${maxHeaderBytes}`);
+  for (const [name, value] of Object.entries({ maxHeaderBytes, maxWaiting })) {
+    if (!(value > 0)) throw new TypeError(`proxyClient: ${name} must be a number above 0, got ${value}`);
   }
   if (!/^[a-z][a-z0-9+]*$/.test(scheme)) {
     throw new TypeError(`proxyClient: scheme must be like "http" or "grpc", got ${JSON.stringify(scheme)}`);
@@ -54,7 +59,7 @@ export function proxyClient(options: ProxyClientOptions = {}, clock: Clock = sys
       const url = parseAddress(address, scheme);
       return settings.http2
         ? new Http2Upstream(url, settings, clock)
-        : new Http1Upstream(url, settings, maxHeaderBytes);
+        : new Http1Upstream(url, settings, maxHeaderBytes, maxWaiting);
     },
   };
 }
@@ -73,7 +78,7 @@ class Http1Upstream implements Connection {
   readonly #pool: Pool;
   readonly #endpoint: Endpoint;
 
-  constructor(address: string, settings: HttpClientSettings, maxHeaderSize: number) {
+  constructor(address: string, settings: HttpClientSettings, maxHeaderSize: number, maxWaiting: number) {
     this.#pool = new Pool(address, {
       connections: settings.maxConnections,
       pipelining: 1,
@@ -86,7 +91,11 @@ class Http1Upstream implements Connection {
       headersTimeout: 0,
       bodyTimeout: 0,
     });
-    this.#endpoint = forwarding(this, address, http1Exchange(this.#pool, address, settings.tls?.servername));
+    this.#endpoint = forwarding(
+      this,
+      address,
+      http1Exchange(this.#pool, address, maxWaiting, settings.tls?.servername),
+    );
   }
 
   endpoint(): Endpoint {

@@ -243,7 +243,7 @@ test("a client that goes cancels the upstream, before the answer and in the midd
   const { address } = await upstream(t, (req, res) => {
     begun.push(req.url!);
     res.on("close", () => ended.push(req.url!));
-    if (req.url === "/late") return;
+    if (req.url!.startsWith("/late")) return;
     res.write("something");
   });
   const { port, address: front, listening } = await proxied(t, { to: [address] });
@@ -255,10 +255,13 @@ test("a client that goes cancels the upstream, before the answer and in the midd
     await until(() => ended.includes(path));
   }
   const session = connect(front);
-  const stream = session.request({ ":path": "/stream" });
-  await until(() => begun.includes("/stream"));
-  stream.close(constants.NGHTTP2_CANCEL);
-  await until(() => ended.includes("/stream"));
+  for (const verb of ["GET", "HEAD"]) {
+    const path = verb === "GET" ? "/stream" : "/late?head";
+    const stream = session.request({ ":method": verb, ":path": path });
+    await until(() => begun.includes(path));
+    stream.close(constants.NGHTTP2_CANCEL);
+    await until(() => ended.includes(path));
+  }
   session.close();
   await until(() => listening.inFlight === 0);
 });
@@ -393,6 +396,62 @@ test("an answer before the request has ended reaches the client; the rest of the
   assert.equal(answer?.status, 413);
   assert.equal(answer.body, "too much");
   client.destroy();
+});
+
+test("so it is when much of the request is left: the connection goes on, and can be closed", async (t) => {
+  const { address } = await upstream(t, (req, res) => {
+    req.once("data", () => res.end("enough"));
+  });
+  const { port, address: front, listening } = await proxied(t, { to: [address] });
+  const body = "x".repeat(500_000);
+  const client = await RawConnection.open(port);
+  for (let i = 0; i < 2; i++) {
+    client.send(`POST / HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+    assert.equal((await client.answer())?.body, "enough");
+  }
+  client.destroy();
+
+  const session = connect(front);
+  const post = async (): Promise<void> => {
+    const stream = session.request({ ":method": "POST", ":path": "/" });
+    stream.resume();
+    stream.end(body);
+    await once(stream, "close");
+  };
+  await Promise.all(Array.from({ length: 8 }, post));
+  session.close();
+  await until(() => listening.connections === 0);
+});
+
+test("requests that were given up while they waited for a connection are not many", async (t) => {
+  const seen: string[] = [];
+  const { address, sockets } = await rawUpstream(t, (_socket, received) => void seen.push(received.split(" ")[1]!));
+  const { port, listening } = await proxied(t, {
+    to: [address],
+    client: { maxConnections: 1, maxWaiting: 5 },
+    channel: { throttle: false, ejection: false, retry: false },
+  });
+  const ask = async (path: string): Promise<RawConnection> => {
+    const client = await RawConnection.open(port);
+    t.after(() => client.destroy());
+    client.send(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`);
+    return client;
+  };
+  await ask("/first");
+  await until(() => seen.length > 0);
+  for (let i = 0; i < 5; i++) {
+    const client = await ask("/left");
+    await until(() => listening.inFlight === 2);
+    client.destroy();
+    await until(() => listening.inFlight === 1);
+  }
+  assert.equal((await (await ask("/refused")).answer())?.status, 502);
+  // Once their turn has come there is room again.
+  sockets[0]!.destroy();
+  await until(() => listening.inFlight === 0);
+  await ask("/last");
+  await until(() => seen.length > 1);
+  assert.deepEqual(seen, ["/first", "/last"]);
 });
 
 test("over its limit of requests the proxy refuses; draining, it lets those in flight end", async (t) => {

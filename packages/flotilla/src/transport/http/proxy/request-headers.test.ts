@@ -114,6 +114,8 @@ test("what a trusted proxy says is gone on with", () => {
       "x-forwarded-port": "8080",
       "x-forwarded-prefix": "/outer",
       "x-real-ip": "198.51.100.1",
+      // No proxy writes it so: it comes from behind it.
+      x_forwarded_for: "203.0.113.9",
       via: "1.0 before",
     },
     { trusted: true, origin: { ...how.origin, peer: "2001:db8::7", prefix: "/orders" } },

@@ -51,6 +51,7 @@ export function rewriteFields(raw: readonly string[], how: Rewriting): RequestFi
   let said: Map<string, string> | undefined;
   let via: string | undefined;
   let cookies: string | undefined;
+  let trailers = false;
   let grpc = false;
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i]!;
@@ -58,12 +59,13 @@ export function rewriteFields(raw: readonly string[], how: Rewriting): RequestFi
     const lower = name.toLowerCase();
     if (lower === "te") {
       // The only thing of it that a proxy can keep to.
-      if (hasToken(value, "trailers")) fixed.push("te", "trailers");
+      trailers ||= hasToken(value, "trailers");
     } else if (lower === "via") via = joined(via, value);
     else if (isHop(lower) || named?.has(lower) === true || lower.startsWith(":")) continue;
     else if (ANEW.has(lower)) continue;
     else if (tellsOrigin(lower)) {
-      if (!how.trusted) continue;
+      // Nor is what no proxy spells so believed: a client has sent it, and the proxy did not know it.
+      if (!how.trusted || lower.includes("_")) continue;
       said ??= new Map();
       const before = said.get(lower);
       said.set(lower, joined(before, value));
@@ -77,6 +79,7 @@ export function rewriteFields(raw: readonly string[], how: Rewriting): RequestFi
       fixed.push(name, value);
     }
   }
+  if (trailers) fixed.push("te", "trailers");
   if (cookies !== undefined) fixed.push("cookie", cookies);
   if (how.contentLength !== undefined) fixed.push("content-length", how.contentLength);
   fixed.push("via", joined(via, `${how.version} ${how.via}`));

@@ -239,3 +239,23 @@ test("paths that could lead out of their prefix are refused", async (t) => {
   }
   client.destroy();
 });
+
+test("nor out of what stands in the place of all paths", async (t) => {
+  const seen: string[] = [];
+  const { address } = await upstream(t, (req, res) => {
+    seen.push(req.url!);
+    res.end();
+  });
+  const { port } = await proxied(t, { to: [address], proxy: { rewrite: "/tenant" } });
+  for (const [path, status] of [
+    ["/../secret", 400],
+    ["/a/..;/../secret", 400],
+    ["/a", 200],
+  ] as const) {
+    const client = await RawConnection.open(port);
+    client.send(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`);
+    assert.equal((await client.answer())?.status, status, path);
+    client.destroy();
+  }
+  assert.deepEqual(seen, ["/tenant/a"]);
+});
