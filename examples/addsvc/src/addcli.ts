@@ -19,13 +19,23 @@ function numbers(words: readonly string[]): number[] {
   return words.map((word) => (/^-?\d+$/.test(word) ? Number(word) : fail(`${word} is no whole number\n\n${usage}`, 2)));
 }
 
-const { transport, words, ...places } = readPlaces(process.argv.slice(2));
+function places(): ReturnType<typeof readPlaces> {
+  try {
+    return readPlaces(process.argv.slice(2));
+  } catch (error) {
+    return fail(`${(error as Error).message}\n\n${usage}`, 2);
+  }
+}
+
+const { transport, words, ...where } = places();
 const [method, ...args] = words;
-const way = transports[transport] ?? fail(usage, 2);
+const way = Object.hasOwn(transports, transport)
+  ? transports[transport]!
+  : fail(`there is no transport ${transport}\n\n${usage}`, 2);
 const ctx = withTimeout(background(), 5000);
 
 try {
-  const adder = await way.open(places);
+  const adder = await way.open(where);
   try {
     if (method === "sum" && args.length === 2) {
       const [a, b] = numbers(args);

@@ -10,7 +10,7 @@ export interface Places {
   readonly amqp: string | undefined;
 }
 
-/** What the command line says of it, else the environment, else the default; and what follows. @throws TypeError when an option is unknown. */
+/** What the command line says of it, else the environment, else the default; and what follows. @throws TypeError when an option is unknown, or the port is none. */
 export function readPlaces(args: readonly string[], env = process.env): Places & Rest {
   // Each option has a value, and they come first: what follows may begin with a dash, too, such as a number.
   let end = 0;
@@ -24,8 +24,12 @@ export function readPlaces(args: readonly string[], env = process.env): Places &
       transport: { type: "string", default: "http" },
     },
   });
+  const port = Number(values.port);
+  if (!(Number.isInteger(port) && port >= 0 && port <= 65_535)) {
+    throw new TypeError(`--port must be a whole number from 0 to 65535, got ${values.port}`);
+  }
   return {
-    port: Number(values.port),
+    port,
     nats: values.nats === "" ? undefined : values.nats,
     amqp: values.amqp === "" ? undefined : values.amqp,
     transport: values.transport,
