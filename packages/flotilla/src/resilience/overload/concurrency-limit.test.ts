@@ -245,6 +245,30 @@ describe("the event loop", () => {
   });
 });
 
+test("a bulkhead without a line refuses nobody for a loop that is late, as long as it has room", async () => {
+  const clock = new LoopClock();
+  const ctx = background(clock);
+  const limit = concurrencyLimit({ limit: 3, maxQueued: 0, clock });
+  const started: unknown[] = [];
+  const limited = limit((_ctx, name) => {
+    started.push(name);
+    return new Promise(() => {});
+  }, one);
+  void limited(ctx, "before");
+  clock.loop.turnMs = 50;
+  await clock.virtual.advance(20);
+  void limited(ctx, "a");
+  void limited(ctx, "b");
+  await assert.rejects(
+    limited(ctx, "one too many") as Promise<unknown>,
+    /overloaded: 1 calls are in flight and 2 wait/,
+  );
+  await clock.virtual.advance(50);
+  // The newest first: somebody was refused.
+  assert.deepEqual(started, ["before", "b", "a"]);
+  await assert.rejects(limited(ctx, "later") as Promise<unknown>, /overloaded: 3 calls are in flight and 0 wait/);
+});
+
 describe("refusals before the request is read", () => {
   const asked = (limit: ConcurrencyLimit, ctx: Context, method = one): string | undefined =>
     limit.refuses!(ctx, method)?.message;

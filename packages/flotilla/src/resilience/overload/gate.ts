@@ -115,7 +115,7 @@ export class Gate {
     const nowMs = this.#settings.clock.now();
     if (this.#line.size === 0 && this.#hasRoom(nowMs)) return undefined;
     const rank = priorities.indexOf(priorityOf(ctx));
-    if (!this.#isFull(rank)) return undefined;
+    if (!this.#isFull(rank, nowMs)) return undefined;
     const victim = this.#victim(rank);
     if (victim !== undefined && (victim.rank > rank || !this.#thinning[rank]!.refuses())) return undefined;
     this.#thinning[rank]!.asked();
@@ -143,7 +143,7 @@ export class Gate {
     const nowMs = this.#settings.clock.now();
     this.#thinning[rank]!.asked();
     if (!this.#hasRoom(nowMs) && !this.#isBusy(nowMs)) this.#refuseLate(nowMs);
-    if (this.#isFull(rank)) {
+    if (this.#isFull(rank, nowMs)) {
       const victim = this.#victim(rank);
       if (victim === undefined) return Promise.reject(this.#turnAway(rank, nowMs));
       this.#refuse(victim, nowMs, "others that matter more or came later took its place");
@@ -208,8 +208,10 @@ export class Gate {
 
   readonly #admitNext = (): void => this.#admit(this.#settings.clock.now());
 
-  #isFull(rank: number): boolean {
-    if (this.#line.size >= this.#settings.maxQueued) return true;
+  #isFull(rank: number, nowMs: number): boolean {
+    // Who waits for the loop alone has a place in flight, and takes none of those in the line.
+    const forLoop = this.#isBusy(nowMs) ? Math.min(LONG, this.#limit.current - this.#inFlight) : 0;
+    if (this.#line.size >= Math.max(this.#settings.maxQueued, forLoop)) return true;
     return this.#overloaded && rank !== CRITICAL && this.#others >= LONG;
   }
 
