@@ -259,14 +259,11 @@ test("a bulkhead without a line refuses nobody for a loop that is late, as long 
   await clock.virtual.advance(20);
   void limited(ctx, "a");
   void limited(ctx, "b");
-  await assert.rejects(
-    limited(ctx, "one too many") as Promise<unknown>,
-    /overloaded: 1 calls are in flight and 2 wait/,
-  );
+  await assert.rejects(limited(ctx, "one too many"), /overloaded: 1 calls are in flight and 2 wait/);
   await clock.virtual.advance(50);
   // The newest first: somebody was refused.
   assert.deepEqual(started, ["before", "b", "a"]);
-  await assert.rejects(limited(ctx, "later") as Promise<unknown>, /overloaded: 3 calls are in flight and 0 wait/);
+  await assert.rejects(limited(ctx, "later"), /overloaded: 3 calls are in flight and 0 wait/);
 });
 
 describe("refusals before the request is read", () => {
