@@ -50,13 +50,15 @@ class Child {
 }
 
 const children = new Set<Child>();
-afterEach(async () => {
+async function endChildren(): Promise<void> {
   for (const child of children) {
     child.process.kill("SIGKILL");
     await child.exit;
   }
   children.clear();
-});
+}
+
+afterEach(endChildren);
 
 const ctx = background();
 
@@ -92,6 +94,8 @@ async function withRegistry(body: (dir: string) => Promise<void>): Promise<void>
   try {
     await body(join(dir, "registry"));
   } finally {
+    // Who still lives renews its lease, in the folder that goes.
+    await endChildren();
     await rm(dir, { recursive: true, force: true });
   }
 }
