@@ -114,7 +114,7 @@ function environment(folder: string, port: number, distribution: number, names: 
 }
 
 /** Whether something accepts connections there; and says something, when it is greeted. */
-function answers(port: number, greeting: string | undefined): Promise<boolean> {
+export function answers(port: number, greeting: string | undefined): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(port, "127.0.0.1", () => {
       if (greeting === undefined) end(true);

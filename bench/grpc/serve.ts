@@ -1,5 +1,5 @@
 import { cpuMicros } from "../lib/ready.ts";
-import { answerMeasurements, inFlight, serveCalls } from "../lib/worker.ts";
+import { answerMeasurements, serveCalls, serveLatency } from "../lib/worker.ts";
 
 /** Messages of one stream. */
 export const TICKS = 10_000;
@@ -29,24 +29,5 @@ function serveMessages(stream: () => Promise<void>): void {
       messages += TICKS;
     }
     return { value: messages / ((performance.now() - start) / 1000), cpu: (cpuMicros() - cpu) / messages };
-  });
-}
-
-/** µs from a call's start to its answer, 64 under way. */
-export function serveLatency(call: () => Promise<void>, percentile: number): void {
-  answerMeasurements(async (seconds) => {
-    const cpu = cpuMicros();
-    const end = performance.now() + seconds * 1000;
-    const took: number[] = [];
-    const lane = async (): Promise<void> => {
-      for (let start = performance.now(); start < end; start = performance.now()) {
-        await call();
-        took.push(performance.now() - start);
-      }
-    };
-    await Promise.all(Array.from({ length: inFlight }, lane));
-    took.sort((a, b) => a - b);
-    const value = took[Math.min(took.length - 1, Math.floor((took.length * percentile) / 100))] ?? Number.NaN;
-    return { value: value * 1000, cpu: (cpuMicros() - cpu) / took.length };
   });
 }

@@ -1,7 +1,6 @@
 import { spawn } from "node:child_process";
 import { join } from "node:path";
-import { startRabbit } from "../amqp/broker.ts";
-import { startBroker as startNats } from "../nats/broker.ts";
+import { startBroker } from "./broker.ts";
 import { surveyMachine } from "./machine.ts";
 
 const folder = join(import.meta.dirname, "..", "loops", "soak");
@@ -13,8 +12,8 @@ interface Soak {
   readonly file: string;
   readonly args: readonly string[];
   readonly calls: number;
-  /** Starts what the calls go through. */
-  readonly broker?: () => Promise<{ readonly port: number | string; close(): Promise<void> }>;
+  /** What the calls go through. */
+  readonly broker?: "nats" | "rabbitmq";
 }
 
 const overNetwork = (transport: string, broker?: Soak["broker"]): Soak => ({
@@ -35,15 +34,15 @@ export const soaks: Readonly<Record<string, Soak>> = {
   "soak-grpc": overNetwork("grpc"),
   "soak-http": overNetwork("http"),
   "soak-http2": overNetwork("http2"),
-  "soak-nats": overNetwork("nats", () => startNats(undefined)),
-  "soak-amqp": overNetwork("amqp", () => startRabbit(surveyMachine())),
+  "soak-nats": overNetwork("nats", "nats"),
+  "soak-amqp": overNetwork("amqp", "rabbitmq"),
 };
 
 /** Runs it in a process of its own. @returns 0 when memory stayed flat and nothing was left. */
 export async function runSoak({ file, args, calls, broker }: Soak, quick: boolean): Promise<number> {
-  const through = await broker?.();
+  const through = broker === undefined ? undefined : await startBroker(broker, surveyMachine());
   const command = ["--expose-gc", join(folder, file), ...args, String(ROUNDS), String(quick ? calls / 10 : calls)];
-  if (through !== undefined) command.push(String(through.port));
+  if (through !== undefined) command.push(through.port);
   const child = spawn(process.execPath, command, {
     stdio: ["ignore", "inherit", "inherit"],
     env: { ...process.env, NODE_ENV: "production" },

@@ -68,3 +68,29 @@ export function serveCalls(call: () => Promise<void>): void {
     return { value: calls / ((performance.now() - start) / 1000), cpu: (cpuMicros() - cpu) / calls };
   });
 }
+
+/** µs from a call's start to its answer, 64 under way. */
+export function serveLatency(call: () => Promise<void>, percentile: number): void {
+  answerMeasurements(async (seconds) => {
+    const cpu = cpuMicros();
+    const end = performance.now() + seconds * 1000;
+    const took: number[] = [];
+    const lane = async (): Promise<void> => {
+      for (let start = performance.now(); start < end; start = performance.now()) {
+        await call();
+        took.push(performance.now() - start);
+      }
+    };
+    await Promise.all(Array.from({ length: inFlight }, lane));
+    took.sort((a, b) => a - b);
+    const value = took[Math.min(took.length - 1, Math.floor((took.length * percentile) / 100))] ?? Number.NaN;
+    return { value: value * 1000, cpu: (cpuMicros() - cpu) / took.length };
+  });
+}
+
+/** Serves what the third argument says: calls a second (`rate`), or a percentile of the time of a call. */
+export function serveRateOrLatency(call: () => Promise<void>): void {
+  const kind = process.argv[3];
+  if (kind === "rate") serveCalls(call);
+  else serveLatency(call, Number(kind));
+}

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { startRabbit } from "../amqp/broker.ts";
+import { startBroker } from "../lib/broker.ts";
 import { Child } from "../lib/child.ts";
 import type { Machine } from "../lib/machine.ts";
 import type { Scenario, Subject } from "../lib/scenario.ts";
@@ -44,7 +44,7 @@ function publishing(name: string, summary: string, kind: string, shape: Shape): 
     rounds: 31,
     fine: true,
     async stage(machine) {
-      const broker = await startRabbit(machine);
+      const broker = await startBroker("rabbitmq", machine);
       return {
         open: (row) => pair("sink", `publish-${row}`, kind, machine, broker.port),
         close: () => broker.close(),
@@ -70,7 +70,7 @@ function calling(name: string, summary: string, kind: string, shape: Shape): Sce
     rounds: 31,
     fine: true,
     async stage(machine) {
-      const broker = await startRabbit(machine);
+      const broker = await startBroker("rabbitmq", machine);
       return {
         open: (row) => pair(row === "bare" ? "bare" : "flotilla", row, kind, machine, broker.port),
         close: () => broker.close(),

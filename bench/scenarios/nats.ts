@@ -1,16 +1,16 @@
 import { join } from "node:path";
+import { type Broker, startBroker } from "../lib/broker.ts";
 import { Child } from "../lib/child.ts";
 import type { Machine } from "../lib/machine.ts";
 import type { Scenario, Subject } from "../lib/scenario.ts";
 import { openWorker } from "../lib/worker-stage.ts";
-import { type Broker, startBroker } from "../nats/broker.ts";
 
 const folder = join(import.meta.dirname, "..", "nats");
 
 /** A client process under load from itself, and the process that answers it. */
 async function pair(row: string, kind: string, machine: Machine, broker: Broker): Promise<Subject> {
   const server = row === "bare" ? "bare" : "flotilla";
-  const port = String(broker.port);
+  const { port } = broker;
   const child = new Child(server, machine.loadCpus, join(folder, "servers", `${server}.ts`), [port]);
   try {
     await child.ask(undefined);
@@ -20,7 +20,7 @@ async function pair(row: string, kind: string, machine: Machine, broker: Broker)
       async measure(seconds) {
         const before = await cpuOfServer();
         const { value, cpu } = await calling.measure(seconds);
-        const calls = kind === "sum" ? value * seconds : Number.NaN;
+        const calls = kind === "rate" ? value * seconds : Number.NaN;
         return { value, cpu: Number.isNaN(calls) ? cpu : cpu + ((await cpuOfServer()) - before) / calls };
       },
       async close() {
@@ -49,7 +49,7 @@ function scenario(name: string, summary: string, kind: string, shape: Pick<Scena
     rounds: 31,
     fine: true,
     async stage(machine) {
-      const broker = await startBroker(machine.loadCpus);
+      const broker = await startBroker("nats", machine);
       return { open: (row) => pair(row, kind, machine, broker), close: () => broker.close() };
     },
   };
@@ -57,7 +57,7 @@ function scenario(name: string, summary: string, kind: string, shape: Pick<Scena
 
 /** NATS request and reply, and how long one takes. Processor time is that of both ends, without the broker's. */
 export const natsScenarios: readonly Scenario[] = [
-  scenario("nats", "request and reply over a nats-server, 64 in flight on one connection", "sum", {
+  scenario("nats", "request and reply over a nats-server, 64 in flight on one connection", "rate", {
     unit: "req/s",
     better: "more",
   }),

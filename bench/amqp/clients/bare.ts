@@ -1,5 +1,5 @@
 import { connect } from "amqplib";
-import { serveKind } from "../serve.ts";
+import { serveRateOrLatency } from "../../lib/worker.ts";
 
 const connection = await connect(`amqp://127.0.0.1:${process.argv[2]}`, { noDelay: true });
 const channel = await connection.createChannel();
@@ -15,7 +15,7 @@ await channel.consume(
 );
 let made = 0;
 
-serveKind(async () => {
+serveRateOrLatency(async () => {
   const correlationId = String(made++);
   const answer = await new Promise<string>((resolve) => {
     waiting.set(correlationId, resolve);

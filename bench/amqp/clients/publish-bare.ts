@@ -1,11 +1,11 @@
 import { connect } from "amqplib";
-import { serveKind } from "../serve.ts";
+import { serveRateOrLatency } from "../../lib/worker.ts";
 
 const connection = await connect(`amqp://127.0.0.1:${process.argv[2]}`, { noDelay: true });
 const channel = await connection.createConfirmChannel();
 let made = 0;
 
-serveKind(
+serveRateOrLatency(
   () =>
     new Promise<void>((resolve, reject) => {
       channel.publish(

@@ -8,12 +8,9 @@ import { memory } from "flotilla/memory";
 import { circuitBreaker } from "flotilla/resilience";
 import { channel, client, host, implement } from "flotilla/service";
 import { z } from "zod";
+import { MAX_GROWTH_BYTES, playRounds, resourcesLeft, say } from "./rounds.ts";
 
 const [rounds = 10, calls = 1_000_000] = process.argv.slice(2).map(Number);
-/** Calls in flight. */
-const LANES = 20;
-/** Heap that may be gained between the first round and the last. */
-const MAX_GROWTH_BYTES = 1_000_000;
 
 const message = z.object({ n: z.number() });
 const Work = contract("soak.v1.Work", {
@@ -67,8 +64,6 @@ const service = client(Work, over);
 const root = withCancel(background());
 // Asked for, so that what hangs on it is seen.
 const { signal } = root;
-const outcomes: Record<string, number> = {};
-let made = 0;
 
 async function call(n: number): Promise<void> {
   switch (n % 1000) {
@@ -99,58 +94,27 @@ async function call(n: number): Promise<void> {
   }
 }
 
-async function lane(end: number): Promise<void> {
-  while (made < end) {
-    const n = made++;
-    // Two thousand calls of half a million meet a dead instance.
-    outage = n % 500_000 < 2000;
-    try {
-      await call(n);
-      outcomes["ok"] = (outcomes["ok"] ?? 0) + 1;
-    } catch (error) {
-      const { code } = ServiceError.from(error);
-      outcomes[code] = (outcomes[code] ?? 0) + 1;
-    }
-  }
-}
-
-/** Bytes in use when every call has ended, and all garbage is gone. */
-async function heap(): Promise<number> {
-  // What was cancelled ends.
-  await new Promise((resolve) => setTimeout(resolve, 100));
-  for (let i = 0; i < 3; i++) {
-    globalThis.gc!();
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-  return process.memoryUsage().heapUsed;
-}
-
-const say = (line: string): void => void process.stdout.write(`${line}\n`);
 const listeners = (): number =>
   getEventListeners(signal, "abort").length + ((root as unknown as { listeners?: Set<unknown> }).listeners?.size ?? 0);
 
-say("      calls      µs a call     heap, bytes     listeners");
-let first = 0;
-let last = 0;
-for (let round = 1; round <= rounds; round++) {
-  const cpu = process.cpuUsage();
-  await Promise.all(Array.from({ length: LANES }, () => lane(round * calls)));
-  const { user, system } = process.cpuUsage(cpu);
-  last = await heap();
-  if (round === 1) first = last;
-  const columns = [made.toLocaleString("en-US"), ((user + system) / calls).toFixed(2), last.toLocaleString("en-US")];
-  say(
-    `${columns[0]!.padStart(11)}${columns[1]!.padStart(15)}${columns[2]!.padStart(16)}${String(listeners()).padStart(14)}`,
-  );
-}
+const { gained, outcomes } = await playRounds(
+  rounds,
+  calls,
+  (n) => {
+    // Two thousand calls of half a million meet a dead instance.
+    outage = n % 500_000 < 2000;
+    return call(n);
+  },
+  { title: "listeners", value: listeners },
+);
 const openings = breakers.flatMap((breaker) => breaker.breakers).reduce((sum, state) => sum + state.openings, 0);
 const left = listeners();
 await over.close();
 for (const running of hosts) await running.stop();
 root.cancel();
-const resources = process.getActiveResourcesInfo().filter((type) => !/^(Pipe|TTY|File)/.test(type));
+const resources = resourcesLeft();
 say(`outcomes ${JSON.stringify(outcomes)}, circuits opened ${openings} times`);
 say(
-  `heap gained since the first round: ${(last - first).toLocaleString("en-US")} bytes; listeners ${left}; handles and timers ${resources.length}`,
+  `heap gained since the first round: ${gained.toLocaleString("en-US")} bytes; listeners ${left}; handles and timers ${resources}`,
 );
-process.exitCode = last - first > MAX_GROWTH_BYTES || left > 0 || resources.length > 0 ? 1 : 0;
+process.exitCode = gained > MAX_GROWTH_BYTES || left > 0 || resources > 0 ? 1 : 0;

@@ -5,12 +5,12 @@ import { nats, natsClient } from "@flotilla/nats";
 import { background, withCancel } from "flotilla/context";
 import { contract, serverStream, unary } from "flotilla/contract";
 import type { Connector, Listener } from "flotilla/endpoint";
-import { ServiceError } from "flotilla/errors";
 import { grpc, grpcClient } from "flotilla/grpc";
 import { http, httpClient } from "flotilla/http";
 import { channel, client, host, implement } from "flotilla/service";
 import { faultProxy } from "flotilla/testing";
 import { z } from "zod";
+import { MAX_GROWTH_BYTES, playRounds, resourcesLeft, say } from "./rounds.ts";
 
 /** The two ends of a transport. Those that go through a broker are given where it can be reached: both stand behind the proxy then. */
 interface Ends {
@@ -26,10 +26,7 @@ const transports: Readonly<Record<string, (broker: string) => Ends>> = {
   amqp: (url) => ({ listener: amqp({ url, maxReconnectMs: 10 }), connector: amqpClient({ maxReconnectMs: 10 }) }),
 };
 const [, , name = "grpc", rounds = 10, calls = 100_000, brokerPort] = process.argv;
-const LANES = 20;
 const CALLS_A_CONNECTION = 100;
-/** Heap that may be gained between the first round and the last. */
-const MAX_GROWTH_BYTES = 1_000_000;
 
 const message = z.object({ n: z.number() });
 const Work = contract("soak.v1.Work", {
@@ -61,8 +58,6 @@ const address = broker === undefined ? proxy.address : running.addresses[0]!;
 const over = channel({ discover: [address], transport: connector, ejection: false, use: [] });
 const service = client(Work, over);
 const root = withCancel(background());
-const outcomes: Record<string, number> = {};
-let made = 0;
 let breaks = 0;
 
 async function call(n: number): Promise<void> {
@@ -75,56 +70,24 @@ async function cut(): Promise<void> {
   await proxy.inject({ reset: true, connections: "open" }).heal();
 }
 
-async function lane(end: number): Promise<void> {
-  while (made < end) {
-    const n = ++made;
-    try {
-      if (n % CALLS_A_CONNECTION === 0) await cut();
-      await call(n);
-      outcomes["ok"] = (outcomes["ok"] ?? 0) + 1;
-    } catch (error) {
-      const { code } = ServiceError.from(error);
-      outcomes[code] = (outcomes[code] ?? 0) + 1;
-    }
-  }
-}
-
-/** Bytes in use when every call has ended, and all garbage is gone. */
-async function heap(): Promise<number> {
-  await new Promise((resolve) => setTimeout(resolve, 200));
-  for (let i = 0; i < 3; i++) {
-    globalThis.gc!();
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-  return process.memoryUsage().heapUsed;
-}
-
-const say = (line: string): void => void process.stdout.write(`${line}\n`);
-say("      calls    connections      µs a call     heap, bytes");
-let first = 0;
-let last = 0;
-for (let round = 1; round <= Number(rounds); round++) {
-  const cpu = process.cpuUsage();
-  await Promise.all(Array.from({ length: LANES }, () => lane(round * Number(calls))));
-  const { user, system } = process.cpuUsage(cpu);
-  last = await heap();
-  if (round === 1) first = last;
-  const cost = ((user + system) / Number(calls)).toFixed(1);
-  say(
-    `${made.toLocaleString("en-US").padStart(11)}${proxy.counts.accepted.toLocaleString("en-US").padStart(15)}${cost.padStart(15)}${last.toLocaleString("en-US").padStart(16)}`,
-  );
-}
+const { gained, outcomes } = await playRounds(
+  Number(rounds),
+  Number(calls),
+  async (n) => {
+    if (n % CALLS_A_CONNECTION === 0) await cut();
+    await call(n);
+  },
+  { title: "connections", value: () => proxy.counts.accepted },
+);
 const { accepted } = proxy.counts;
 await over.close();
 await running.stop();
 await proxy.close();
 root.cancel();
 await new Promise((resolve) => setTimeout(resolve, 50));
-const resources = process.getActiveResourcesInfo().filter((type) => !/^(Pipe|TTY|File)/.test(type));
+const resources = resourcesLeft();
 say(`outcomes ${JSON.stringify(outcomes)}, cut ${breaks.toLocaleString("en-US")} times`);
-say(
-  `heap gained since the first round: ${(last - first).toLocaleString("en-US")} bytes; handles and timers ${resources.length}`,
-);
+say(`heap gained since the first round: ${gained.toLocaleString("en-US")} bytes; handles and timers ${resources}`);
 const reconnected = accepted >= breaks * 0.9;
 if (!reconnected) say(`only ${accepted} connections for ${breaks} cuts`);
-process.exitCode = last - first > MAX_GROWTH_BYTES || resources.length > 0 || !reconnected ? 1 : 0;
+process.exitCode = gained > MAX_GROWTH_BYTES || resources > 0 || !reconnected ? 1 : 0;

@@ -2,7 +2,7 @@ import { natsClient } from "@flotilla/nats";
 import { background } from "flotilla/context";
 import { client } from "flotilla/service";
 import { Calculator } from "../../lib/calculator.ts";
-import { serveKind } from "../serve.ts";
+import { serveRateOrLatency } from "../../lib/worker.ts";
 
 // The whole client: balancing and the default stack, a deadline of 10 s among it.
 const calculator = client(Calculator, {
@@ -11,7 +11,7 @@ const calculator = client(Calculator, {
 });
 const root = background();
 
-serveKind(async () => {
+serveRateOrLatency(async () => {
   const { v } = await calculator.sum(root, { a: 1, b: 2 });
   if (v !== 3) throw new Error("a wrong answer");
 });
