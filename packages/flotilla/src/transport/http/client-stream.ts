@@ -7,7 +7,7 @@ import type { MethodInfo } from "../../endpoint/method-info.ts";
 import { unreadableAnswer } from "../../endpoint/unreadable-answer.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { responseObserver } from "../../metadata/call.ts";
-import { Metadata, type MetadataRecord } from "../../metadata/metadata.ts";
+import { Metadata, type MetadataRecord, newRecord } from "../../metadata/metadata.ts";
 import { responseError } from "./client-errors.ts";
 import { callHeaders } from "./client-headers.ts";
 import type { HttpClientSettings } from "./client-options.ts";
@@ -112,7 +112,7 @@ function endOfStream(ctx: Context, headers: MetadataRecord, data: Uint8Array): v
   } catch (error) {
     throw new ServiceError("internal", "the end-of-stream message is not valid JSON", { cause: error });
   }
-  const trailers = Object.create(null) as MetadataRecord;
+  const trailers = newRecord();
   const flat: Record<string, string> = {};
   for (const [name, values] of Object.entries(end.metadata ?? {})) {
     if (!Array.isArray(values)) continue;

@@ -7,7 +7,7 @@ import type { MethodInfo } from "../../endpoint/method-info.ts";
 import { unreadableAnswer } from "../../endpoint/unreadable-answer.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { responseObserver } from "../../metadata/call.ts";
-import { Metadata, type MetadataRecord } from "../../metadata/metadata.ts";
+import { Metadata, type MetadataRecord, newRecord } from "../../metadata/metadata.ts";
 import { connectionError, responseError } from "./client-errors.ts";
 import { callHeaders } from "./client-headers.ts";
 import type { HttpClientSettings } from "./client-options.ts";
@@ -107,8 +107,8 @@ export function plainBody({ headers, body }: Answer, maxBytes: number): Buffer |
 
 /** Trailers of a unary answer come as headers with a prefix (Connect protocol). */
 export function splitTrailers(record: MetadataRecord): [headers: Metadata, trailers: Metadata] {
-  const headers = Object.create(null) as MetadataRecord;
-  const trailers = Object.create(null) as MetadataRecord;
+  const headers = newRecord();
+  const trailers = newRecord();
   for (const [name, value] of Object.entries(record)) {
     if (name.startsWith("trailer-")) trailers[name.slice("trailer-".length)] = value;
     else headers[name] = value;

@@ -109,7 +109,8 @@ function verbOf(req: Request): string {
   return req.method === "HEAD" ? "GET" : req.method!;
 }
 
-function urlOf(req: Request): string {
+/** Path and query of what a request asks for. */
+export function urlOf(req: Request): string {
   return req.url!.startsWith("/") ? req.url! : originForm(req.url!);
 }
 
@@ -117,7 +118,7 @@ function urlOf(req: Request): string {
  * Path and query of a request target that names the server too (`GET http://host/path`), as a client sends it to a proxy and
  * every server must take it (RFC 9112, section 3.2.2). What is no such target is left as it is and found nowhere.
  */
-export function originForm(target: string): string {
+function originForm(target: string): string {
   const url = /^https?:\/\//i.test(target) ? URL.parse(target) : null;
   return url === null ? target : url.pathname + url.search;
 }

@@ -6,6 +6,7 @@ import type { MetadataRecord } from "../../metadata/metadata.ts";
 import { readBody } from "./body-reader.ts";
 import type { OpenStream } from "./client-stream.ts";
 import type { RoundTrip } from "./client-unary.ts";
+import { drained } from "./drained.ts";
 import { type Http2Peer, plainHeaders } from "./http2-session.ts";
 
 interface Head {
@@ -100,18 +101,6 @@ export async function sendBody(stream: ClientHttp2Stream, body: AsyncIterable<Ui
     if (!stream.write(frame)) await drained(stream);
   }
   stream.end();
-}
-
-function drained(stream: ClientHttp2Stream): Promise<void> {
-  return new Promise((resolve) => {
-    const go = (): void => {
-      stream.off("drain", go);
-      stream.off("close", go);
-      resolve();
-    };
-    stream.on("drain", go);
-    stream.on("close", go);
-  });
 }
 
 /** The answer's body; a reader that leaves early resets the stream. */

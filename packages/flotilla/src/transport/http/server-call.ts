@@ -11,7 +11,7 @@ import type { Code } from "../../errors/code.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { type ServerCall, serverCallKey } from "../../metadata/call.ts";
 import { isFraming } from "../../metadata/framing.ts";
-import { Metadata, type MetadataRecord } from "../../metadata/metadata.ts";
+import { Metadata, type MetadataRecord, newRecord } from "../../metadata/metadata.ts";
 import type { Observation } from "../../metadata/observation.ts";
 import type { Cors } from "./cors.ts";
 import type { Request, Response } from "./http-message.ts";
@@ -100,11 +100,11 @@ export abstract class HttpServerCall implements ServerCall, Watchable, OnSocket 
   }
 
   get responseHeaders(): Metadata {
-    return (this.headersOutView ??= new Metadata((this.headersOut ??= Object.create(null) as MetadataRecord)));
+    return (this.headersOutView ??= new Metadata((this.headersOut ??= newRecord())));
   }
 
   get responseTrailers(): Metadata {
-    return (this.trailersOutView ??= new Metadata((this.trailersOut ??= Object.create(null) as MetadataRecord)));
+    return (this.trailersOutView ??= new Metadata((this.trailersOut ??= newRecord())));
   }
 
   get peer(): string {

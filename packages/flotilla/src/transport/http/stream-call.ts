@@ -6,6 +6,7 @@ import type { BoundMethod } from "../../endpoint/service.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { readBody } from "./body-reader.ts";
 import { baseType } from "./connect-unary.ts";
+import { drained } from "./drained.ts";
 import type { Request, Response } from "./http-message.ts";
 import { linger } from "./linger.ts";
 import type { RequestHead } from "./request-head.ts";
@@ -139,21 +140,7 @@ class StreamCall extends HttpServerCall {
     }
     this.writeHead();
     this.responseBytes += frame.byteLength;
-    if (!this.res.write(frame)) await this.drained();
-  }
-
-  /** Waits until the reader has caught up, or the call is over. */
-  private drained(): Promise<void> {
-    const { res } = this;
-    return new Promise((resolve) => {
-      const go = (): void => {
-        res.off("drain", go);
-        res.off("close", go);
-        resolve();
-      };
-      res.on("drain", go);
-      res.on("close", go);
-    });
+    if (!this.res.write(frame)) await drained(this.res);
   }
 
   private writeHead(): void {

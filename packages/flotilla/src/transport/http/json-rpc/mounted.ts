@@ -6,7 +6,7 @@ import { serverObserverKey } from "../../../endpoint/observer.ts";
 import type { Service } from "../../../endpoint/service.ts";
 import { settleWire } from "../../../wire/options.ts";
 import { Serving } from "../../../wire/serving.ts";
-import { originForm } from "../dispatch.ts";
+import { urlOf } from "../dispatch.ts";
 import type { Request, Response } from "../http-message.ts";
 import { Exchange } from "./exchange.ts";
 import type { JsonRpcSettings } from "./options.ts";
@@ -50,7 +50,7 @@ export class MountedJsonRpc implements MountedProtocol {
 
   request(req: Request, res: Response): boolean {
     const { path } = this.#state.settings;
-    const url = req.url!.startsWith("/") ? req.url! : originForm(req.url!);
+    const url = urlOf(req);
     if (!url.startsWith(path) || (url.length > path.length && url[path.length] !== "?")) return false;
     // The listener answers for all that it speaks.
     if (req.method === "OPTIONS" && req.headers["access-control-request-method"] !== undefined) return false;

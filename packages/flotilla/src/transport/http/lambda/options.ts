@@ -38,6 +38,7 @@ export interface LambdaOptions extends ServerOptions {
   readonly flushTimeoutMs?: number;
   /** Told of failures whose cause the caller must not see. Default: the log of `telemetry`, else a JSON line to standard error. */
   readonly onError?: ErrorReporter;
+  /** Default: the system's. */
   readonly clock?: Clock;
 }
 

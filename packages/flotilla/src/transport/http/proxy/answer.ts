@@ -152,16 +152,3 @@ export function codeOf(status: number): "ok" | Code {
 export function flush(res: Response): void {
   if (!res.writableEnded) res.flushHeaders();
 }
-
-/** Resolves when more can be written, or nothing can ever. */
-export function drained(res: Response): Promise<void> {
-  return new Promise((resolve) => {
-    const go = (): void => {
-      res.off("drain", go);
-      res.off("close", go);
-      resolve();
-    };
-    res.on("drain", go);
-    res.on("close", go);
-  });
-}

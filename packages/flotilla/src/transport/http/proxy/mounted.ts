@@ -5,8 +5,7 @@ import { parseConnectTimeout } from "../../../codec/timeout.ts";
 import type { Context } from "../../../context/context.ts";
 import { WatchList } from "../../../context/watch-list.ts";
 import type { HttpListenerParts, MountedProtocol } from "../../../endpoint/http-protocol.ts";
-import type { MethodInfo } from "../../../endpoint/method-info.ts";
-import { type MethodObserver, serverObserverKey } from "../../../endpoint/observer.ts";
+import { observersOf } from "../../../endpoint/observer.ts";
 import { reportError } from "../../../endpoint/report.ts";
 import { type BoundMethod, wrapped } from "../../../endpoint/service.ts";
 import { ServiceError } from "../../../errors/service-error.ts";
@@ -30,22 +29,19 @@ export class MountedProxy implements MountedProtocol {
   readonly continues = true;
   readonly #settings: ProxySettings;
   readonly #state: ProxyState;
-  readonly #methods = new Map<string, BoundMethod>();
+  readonly #methods: ReadonlyMap<string, BoundMethod>;
 
   constructor(settings: ProxySettings, over: ProxyOptions["over"], root: Context, listener: HttpListenerParts) {
     this.#settings = settings;
-    const observer = root.value(serverObserverKey);
-    const observers = new Map<MethodInfo | undefined, MethodObserver>();
-    if (observer !== undefined) observers.set(undefined, observer.method(undefined));
-    for (const info of methodsOf(settings.service)) {
-      this.#methods.set(info.name, wrapped({ info, endpoint: over.endpoint(info) }, settings.around));
-      if (observer !== undefined) observers.set(info, observer.method(info));
-    }
+    const methods = methodsOf(settings.service).map((info) =>
+      wrapped({ info, endpoint: over.endpoint(info) }, settings.around),
+    );
+    this.#methods = new Map(methods.map((method) => [method.info.name, method]));
     this.#state = {
       settings,
       listener,
       root,
-      observers,
+      observers: observersOf([{ name: settings.service, methods }], root),
       young: new WatchList(root.clock),
       inFlight: 0,
       onIdle: undefined,

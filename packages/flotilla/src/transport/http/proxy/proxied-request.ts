@@ -7,6 +7,7 @@ import { Metadata } from "../../../metadata/metadata.ts";
 import type { Observation } from "../../../metadata/observation.ts";
 import type { Request, Response } from "../http-message.ts";
 import type { RequestHead } from "../request-head.ts";
+import { peerOf } from "../server-call.ts";
 import { codeOf } from "./answer.ts";
 import type { ForwardedRequest } from "./exchange.ts";
 import { attemptFields, type RequestFields } from "./request-headers.ts";
@@ -109,8 +110,7 @@ export abstract class ProxiedRequest implements ServerCall, ForwardedRequest {
   }
 
   get peer(): string {
-    const { remoteAddress, remotePort } = this.req.socket;
-    return remoteAddress?.includes(":") ? `[${remoteAddress}]:${remotePort}` : `${remoteAddress}:${remotePort}`;
+    return peerOf(this.req);
   }
 
   /** Headers that middlewares have added to the answer, names and values in turn. */

@@ -1,12 +1,13 @@
-import { constants, type Http2ServerResponse } from "node:http2";
 import { UNWATCHED_MS, type Watchable } from "../../../context/watch-list.ts";
 import { afterFunc } from "../../../context/with.ts";
 import { reportError } from "../../../endpoint/report.ts";
 import { ServiceError } from "../../../errors/service-error.ts";
 import { readBody } from "../body-reader.ts";
+import { drained } from "../drained.ts";
 import type { Request, Response } from "../http-message.ts";
+import { cutResponse } from "../server-call.ts";
 import { type OnSocket, unwatchClose, watchClose } from "../socket-calls.ts";
-import { drained, flush, sendError, sendInterim, statusOf, writeHead, writeSwitch, writeTrailers } from "./answer.ts";
+import { flush, sendError, sendInterim, statusOf, writeHead, writeSwitch, writeTrailers } from "./answer.ts";
 import { AnswerEnd, AnswerHead, type AnswerPart, HeldAnswer, Switched } from "./exchange.ts";
 import { IdleWatch } from "./idle-watch.ts";
 import { type Admitted, ProxiedRequest } from "./proxied-request.ts";
@@ -185,8 +186,7 @@ export class ProxyCall extends ProxiedRequest implements Watchable, OnSocket {
   cut(error: ServiceError): void {
     if (this.#over) return;
     const { socket, httpVersionMajor } = this.req;
-    if (httpVersionMajor > 1)
-      (this.res as unknown as Http2ServerResponse).stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+    if (httpVersionMajor > 1) cutResponse(this.req, this.res);
     else if ("encrypted" in socket) socket.destroy();
     // Where the end of the connection is the end of the answer, only a reset tells.
     else socket.resetAndDestroy();

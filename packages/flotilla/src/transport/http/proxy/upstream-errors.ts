@@ -1,5 +1,5 @@
 import { type Code, codeFromHttp } from "../../../errors/code.ts";
-import { detailTypes, type ErrorInfo, errorInfo, FLOTILLA_DOMAIN, findDetail } from "../../../errors/details.ts";
+import { errorInfo, FLOTILLA_DOMAIN, refusalReason } from "../../../errors/details.ts";
 import { type RetryInfo, ServiceError } from "../../../errors/service-error.ts";
 
 /** The reason in the error detail of what failed between proxy and upstream, rather than at one of the two. */
@@ -14,8 +14,7 @@ export function broken(message: string, cause?: unknown, retry?: RetryInfo, code
 
 /** Whether an error is one of these. */
 export function isBroken(error: ServiceError): boolean {
-  const info = findDetail<ErrorInfo>(error, detailTypes.errorInfo);
-  return info?.domain === FLOTILLA_DOMAIN && info.reason === BROKEN;
+  return refusalReason(error) === BROKEN;
 }
 
 /** The failure that a status tells of, for breakers, throttles and the balance; undefined when the upstream did what it could. */
