@@ -2,9 +2,7 @@ import type { Kind, Limit } from "flotilla/resilience";
 
 /** What a window of calls came to. */
 export interface Window {
-  readonly count: number;
   readonly meanMs: number;
-  readonly minMs: number;
   /** Of the calls in flight that they found. */
   readonly mostFound: number;
   /** Whether one of them ran out of time. */
@@ -31,7 +29,6 @@ export abstract class Windowed implements Limit {
   #until = 0;
   #count = 0;
   #sumMs = 0;
-  #minMs = Infinity;
   #mostFound = 0;
   #dropped = false;
 
@@ -54,15 +51,13 @@ export abstract class Windowed implements Limit {
   ended(nowMs: number, durationMs: number, found: number, _alike: number, _kind: Kind, late: boolean): void {
     this.#count++;
     this.#sumMs += durationMs;
-    this.#minMs = Math.min(this.#minMs, durationMs);
     this.#mostFound = Math.max(this.#mostFound, found);
     this.#dropped ||= late;
     if (nowMs <= this.#until) return;
     this.#until = nowMs + 1000;
     const [count, meanMs] = [this.#count, this.#sumMs / this.#count];
-    const window = { count, meanMs, minMs: this.#minMs, mostFound: this.#mostFound, dropped: this.#dropped };
+    const window = { meanMs, mostFound: this.#mostFound, dropped: this.#dropped };
     this.#count = this.#sumMs = this.#mostFound = 0;
-    this.#minMs = Infinity;
     this.#dropped = false;
     if (count < 10) return;
     this.limit = Math.max(this.min, Math.min(this.max, this.next(window)));

@@ -11,7 +11,7 @@ import type { Peer } from "./peer.ts";
 /** Below this share of instances that are not ejected all are used: better to fail some calls than to drown the few. */
 const PANIC = 0.5;
 /** While those in use have too much to do, one call in so long looks whether one that is out can serve, milliseconds. */
-const PROBE_MS = 1000;
+const TRIAL_MS = 1000;
 
 /** Those a call has tried, and those that are down until it is time to see whether they are back. */
 class Unavailable implements Avoided<Peer> {
@@ -45,8 +45,8 @@ export class Availability {
   /** When one in use last had too much to do. */
   #busyMs = -Infinity;
   /** Out, and serving a call that shows whether it can. */
-  #probed: Peer | undefined;
-  #nextProbeMs = 0;
+  #onTrial: Peer | undefined;
+  #nextTrialMs = 0;
   /** One for all picks: none outlasts its call. */
   readonly #avoided = new Unavailable();
 
@@ -80,16 +80,16 @@ export class Availability {
    * One that is out, for a call that finds out whether it can serve: where the others have too much to do, nothing is worse than
    * leaving out one that was ejected for being slow under the same load. Undefined when it is not the time.
    */
-  probe(): Peer | undefined {
+  trial(): Peer | undefined {
     if (!this.#crowded) return undefined;
     const nowMs = this.#clock.now();
-    if (nowMs < this.#nextProbeMs) return undefined;
+    if (nowMs < this.#nextTrialMs) return undefined;
     for (const peer of this.#ejection!.out) {
-      // What is still busy with calls from before has not recovered, and their ends would be taken for that of the probe.
+      // What is still busy with calls from before has not recovered, and their ends would be taken for that of the trial.
       if (peer.inFlight > 0 || nowMs < peer.avoidUntilMs) continue;
       this.#crowded = false;
-      this.#nextProbeMs = nowMs + PROBE_MS;
-      this.#probed = peer;
+      this.#nextTrialMs = nowMs + TRIAL_MS;
+      this.#onTrial = peer;
       return peer;
     }
     return undefined;
@@ -101,7 +101,7 @@ export class Availability {
     if (this.#down.size === 0) return tried;
     const nowMs = this.#clock.now();
     this.#avoided.nowMs = nowMs;
-    this.#avoided.needed = nowMs - this.#busyMs <= PROBE_MS;
+    this.#avoided.needed = nowMs - this.#busyMs <= TRIAL_MS;
     this.#avoided.tried = tried;
     return this.#avoided;
   }
@@ -134,8 +134,8 @@ export class Availability {
     if (shed || reason === DEADLINE_TOO_NEAR) return;
     const failed = error !== undefined && isFailure(error);
     const changed = ejection.record(peer, failed);
-    const found = peer === this.#probed && !failed;
-    if (peer === this.#probed) this.#probed = undefined;
+    const found = peer === this.#onTrial && !failed;
+    if (peer === this.#onTrial) this.#onTrial = undefined;
     peer.warm = found && ejection.readmit(peer);
     if (changed || peer.warm) this.#rebalance();
     peer.warm = false;

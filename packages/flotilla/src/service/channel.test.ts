@@ -151,9 +151,7 @@ describe("an instance that is dead", () => {
     transport.answer = (_address, _ctx, request) => request;
     assert.deepEqual(await calc.add(ctx, one), one);
   });
-});
 
-describe("discovery", () => {
   test("of none but such each attempt of a call goes to another", async () => {
     const instances = ["fake://a", "fake://b", "fake://c"];
     const retry = { maxAttempts: 3, baseMs: 0.001 };
@@ -171,7 +169,9 @@ describe("discovery", () => {
       assert.deepEqual(asked.toSorted(), instances);
     }
   });
+});
 
+describe("discovery", () => {
   test("survivors keep their connection across updates; who comes back gets a new one", async () => {
     const { calc, ctx, registry, transport, way } = bed({ instances: ["fake://a", "fake://b"] });
     await calc.get(ctx, one);

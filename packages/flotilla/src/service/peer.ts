@@ -98,7 +98,7 @@ export class Peer implements Candidate {
   silent = false;
   warm = false;
   /** False once it has said that it cannot be asked how busy it is. */
-  probed = true;
+  tellsLoad = true;
   #load: Endpoint | undefined;
   readonly #connection: Connection;
   readonly #around: Middleware;

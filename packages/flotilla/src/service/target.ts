@@ -162,7 +162,7 @@ export class Target implements InstanceObserver {
     // Most calls are tried once: only a second attempt needs a set.
     if (attempts !== undefined && attempts.count > 0) attempts.tried ??= new Set([attempts.first]);
     const tried = attempts?.tried as ReadonlySet<Peer> | undefined;
-    const peer = this.#available.probe() ?? this.#pickWilling(ctx, method, tried);
+    const peer = this.#available.trial() ?? this.#pickWilling(ctx, method, tried);
     if (peer === undefined) {
       const why = this.#unusable === undefined ? "no instance is known" : `no instance can be used: ${this.#unusable}`;
       throw new ServiceError("unavailable", `${this.#service}: ${why}`, { retry: { unprocessed: true } });
@@ -242,7 +242,7 @@ export class Target implements InstanceObserver {
 
   /** Whether the instance could be asked how busy it is; what it says reaches the balancer as from any answer. */
   async #probe(peer: Peer): Promise<boolean> {
-    if (!peer.probed) return false;
+    if (!peer.tellsLoad) return false;
     this.#probes++;
     const ctx = withTimeout(this.#background, PROBE_TIMEOUT_MS);
     try {
@@ -250,11 +250,11 @@ export class Target implements InstanceObserver {
       await peer.probe(heard.ctx);
       if (heard.load !== undefined) this.#balancer.report?.(peer, heard.load, this.#deps.clock.now());
     } catch (error) {
-      if (ServiceError.from(error).code === "unimplemented") peer.probed = false;
+      if (ServiceError.from(error).code === "unimplemented") peer.tellsLoad = false;
     } finally {
       ctx.cancel();
     }
-    return peer.probed;
+    return peer.tellsLoad;
   }
 
   /** Waits for the first word of discovery: the first snapshot, or its first failure. */

@@ -37,6 +37,18 @@ describe("Histogram", () => {
     );
   });
 
+  test("quantiles of many values are as right, and add up", () => {
+    const one = new Histogram();
+    const other = new Histogram();
+    for (let i = 1; i <= 10_000; i++) (i % 2 ? one : other).record(i / 10);
+    one.add(other);
+    assert.deepEqual([one.count, one.max], [10_000, 1000]);
+    for (const q of [0.001, 0.5, 0.9, 0.99, 1]) {
+      const told = one.quantile(q);
+      assert.ok(Math.abs(told - q * 1000) <= 0.011 * q * 1000, `${told} is not near ${q * 1000}`);
+    }
+  });
+
   test("nothing recorded is nothing", () => {
     const histogram = new Histogram();
     histogram.add(new Histogram());

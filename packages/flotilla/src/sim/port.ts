@@ -53,7 +53,7 @@ export class Port implements Destination {
 }
 
 /** The calls of one process to one address. */
-export class Line implements Acceptor, Way {
+export class Route implements Acceptor, Way {
   readonly #network: Network;
   readonly #from: End;
   readonly #to: Port;

@@ -16,7 +16,7 @@ import { settleWire } from "../wire/options.ts";
 import { Serving } from "../wire/serving.ts";
 import { Cpu } from "./cpu.ts";
 import type { Network } from "./network.ts";
-import { Line, type Port, type Site } from "./port.ts";
+import { type Port, Route, type Site } from "./port.ts";
 import { type ClockSkew, ProcessClock } from "./process-clock.ts";
 import type { SimRegistry } from "./registry.ts";
 import type { End, Share } from "./remote-call.ts";
@@ -142,7 +142,7 @@ export class Process implements End {
       protocol: PROTOCOL,
       connect: (address) => {
         const { network } = this.#world;
-        return new Calling(address, wire, new Line(network, this, this.#world.port(address)));
+        return new Calling(address, wire, new Route(network, this, this.#world.port(address)));
       },
     };
   }

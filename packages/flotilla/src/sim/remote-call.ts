@@ -51,7 +51,7 @@ export interface CallParts {
 }
 
 /** The server's share of a call. */
-class Serving implements Share {
+class ServerShare implements Share {
   older: Listed | undefined = undefined;
   newer: Listed | undefined = undefined;
   listed = false;
@@ -94,7 +94,7 @@ export class RemoteCall implements Accepted, Caller, Share {
   readonly #parts: CallParts;
   readonly #single: boolean;
   readonly #stream: Stream | undefined;
-  #serving: Serving | undefined;
+  #serving: ServerShare | undefined;
   #server: Accepted | undefined;
   /** The client has gone or knows the end: nothing more is for it. */
   #over = false;
@@ -138,7 +138,7 @@ export class RemoteCall implements Accepted, Caller, Share {
         const server = acceptor.accept(method, headers, received, caller);
         if (!first) return;
         this.#server = server;
-        this.#serving = new Serving(process, this);
+        this.#serving = new ServerShare(process, this);
       } catch (error) {
         if (first) this.end(JSON.stringify(toConnectError(ServiceError.from(error))), newRecord());
       }

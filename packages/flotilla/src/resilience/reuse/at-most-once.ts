@@ -104,7 +104,8 @@ interface Made {
  * retries, as far as these come to the same process: what it knows is in its memory.
  *
  * A failure is kept as well, since what it has done already is not known; but for one that reached no handler further down
- * (`retry.unprocessed`). A key that comes with another request, or from another caller, is refused as `invalid_argument`.
+ * (`retry.unprocessed`). A key that comes with another request, or from another caller, is refused as `invalid_argument`,
+ * and so is one of more than 256 characters.
  *
  * Put it innermost into `use` of `implement`: what is refused outside of it has not been made. Headers that handlers set are
  * not kept.
