@@ -120,3 +120,16 @@ test("looking ends when nothing wants it, and begins anew; without a loop it nev
   assert.equal(without.pending, 0);
   assert.equal(none.limit, Infinity);
 });
+
+test("what was before a rest tells nothing of after: once may be chance", async () => {
+  const { clock, lag, pass, state } = bed();
+  clock.loop.turnMs = 200;
+  for (let i = 0; i < 3; i++) {
+    state.wanted = true;
+    lag.start(clock.now());
+    await pass(150, 150, 100);
+    state.wanted = false;
+    await clock.virtual.advance(1000);
+    assert.equal(lag.limit, Infinity, `too busy once, for the ${i + 1}. time`);
+  }
+});

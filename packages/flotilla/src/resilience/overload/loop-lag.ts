@@ -63,9 +63,8 @@ export class LoopLag {
   /** Looks from now on. Harmless when it does already. */
   start(nowMs: number): void {
     if (this.#dueMs < Infinity || this.#loop === undefined) return;
-    this.#idleMs = this.#loop.idleMs();
-    this.#windowMs = 0;
-    this.#squares = 0;
+    this.#wasBusy = false;
+    this.#open(this.#loop.idleMs());
     this.#arm(nowMs);
   }
 
@@ -128,6 +127,11 @@ export class LoopLag {
       if (this.#limit > 2 * this.#peak + 10) this.#limit = Infinity;
     }
     this.#wasBusy = busy;
+    this.#open(idleMs);
+  }
+
+  /** Begins a window. */
+  #open(idleMs: number): void {
     this.#idleMs = idleMs;
     this.#windowMs = 0;
     this.#squares = 0;
