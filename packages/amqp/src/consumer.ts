@@ -1,5 +1,5 @@
 import type { ChannelModel, ConfirmChannel, ConsumeMessage } from "amqplib";
-import type { Clock, Timer } from "flotilla/clock";
+import type { Clock } from "flotilla/clock";
 import type { Context } from "flotilla/context";
 import { type Listener, type Listening, type MethodInfo, reportError, type Service } from "flotilla/endpoint";
 import { ServiceError } from "flotilla/errors";
@@ -7,7 +7,7 @@ import { Serving, type WireOptions, type WireSettings } from "flotilla/wire";
 import { Batch } from "./batch.ts";
 import { type BrokerOptions, type BrokerSettings, settleBroker, whole } from "./broker.ts";
 import { Delivery } from "./delivery.ts";
-import { Link, type LinkUser, watch } from "./link.ts";
+import { Link, type LinkUser, watch, within } from "./link.ts";
 import { settleServer } from "./listener.ts";
 import { readBody, readHeaders, textProperty, typeOf } from "./message.ts";
 import { declare, type Topology, topologyOf } from "./topology.ts";
@@ -35,9 +35,6 @@ export interface ConsumerOptions extends BrokerOptions, Pick<WireOptions, "maxMe
 }
 
 const defaults = { maxDeliveries: 5, retryDelayMs: 1000, maxRetryDelayMs: 60_000, maxQueueMessages: 1_000_000 };
-
-/** What is on its way to another queue may take so long when everything else has ended; else it comes again. */
-const CLOSE_TIMEOUT_MS = 2000;
 
 /**
  * Consumes the one-way messages, commands or events, that {@link publisher} publishes; give it to a host to `listen`. A message is acknowledged when
@@ -257,12 +254,8 @@ class Consuming implements Listening, LinkUser {
     const drained = this.drain();
     this.#closing = true;
     await this.#serving.close(cause);
-    let timer: Timer | undefined;
-    const late = new Promise<void>((resolve) => {
-      timer = this.clock.schedule(CLOSE_TIMEOUT_MS, resolve);
-    });
-    await Promise.race([drained, late]);
-    timer?.cancel();
+    // What is on its way to another queue is waited for when everything else has ended, but not for long; else it comes again.
+    await within(this.clock, drained);
     const channel = this.#channel;
     this.#channel = undefined;
     // With it goes the last acknowledgement.
