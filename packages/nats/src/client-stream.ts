@@ -15,12 +15,11 @@ import {
 } from "./client-entry.ts";
 import { Inflow, Outflow } from "./flow.ts";
 import { type Ending, FRAME, type Frame, readEnding, readLimit, readRecord, writeLimit } from "./frames.ts";
-import { headerLine, STREAM_HEADER } from "./headers.ts";
+import { headerLine, NO_RESPONDERS, STREAM_HEADER } from "./headers.ts";
 import { bytesOf, headOf, wireOf } from "./incoming.ts";
 import { StreamEnd } from "./stream-end.ts";
 import { cancelSubjectOf, subjectOf } from "./subjects.ts";
 
-const NO_RESPONDERS = 503;
 const nothing = new Uint8Array();
 
 /** A call with a stream of requests, of responses, or both. */
