@@ -119,7 +119,8 @@ export class ClientStream implements ClientEntry {
   async #sendAll(requests: Pipe<Wire>): Promise<void> {
     try {
       // What was allowed is waited for before a message is taken from its writer.
-      while (await this.#outflow.room()) {
+      let more = await this.#outflow.room();
+      while (more) {
         if (this.#calls.link.congested) await this.#calls.link.relief();
         const { done, value } = await requests.next();
         if (this.#over) return;
@@ -129,7 +130,7 @@ export class ClientStream implements ClientEntry {
         }
         const bytes = bytesOf(value);
         this.#end.send(FRAME.data, bytes);
-        void this.#outflow.sent(bytes.length);
+        more = await this.#outflow.sent(bytes.length);
       }
     } catch (error) {
       // A message that cannot be sent.
