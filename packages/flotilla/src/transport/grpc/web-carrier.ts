@@ -4,6 +4,7 @@ import type { HttpListenerParts } from "../../endpoint/http-protocol.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import type { MetadataRecord } from "../../metadata/metadata.ts";
 import type { Carried, Carrier } from "./carrier.ts";
+import { drained } from "./drained.ts";
 
 /** Flag of the frame that holds the trailers. */
 const TRAILERS = 0b1000_0000;
@@ -101,16 +102,7 @@ export class WebCarrier implements Carrier {
   }
 
   drained(): Promise<void> {
-    const res = this.#res;
-    return new Promise((resolve) => {
-      const go = (): void => {
-        res.off("drain", go);
-        res.off("close", go);
-        resolve();
-      };
-      res.on("drain", go);
-      res.on("close", go);
-    });
+    return drained(this.#res);
   }
 
   end(trailers: MetadataRecord): void {
