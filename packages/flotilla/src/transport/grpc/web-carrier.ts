@@ -3,7 +3,7 @@ import { encodeTextEnvelope } from "../../codec/envelope.ts";
 import type { HttpListenerParts } from "../../endpoint/http-protocol.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import type { MetadataRecord } from "../../metadata/metadata.ts";
-import type { Carried, Carrier } from "./carrier.ts";
+import { type Carried, type Carrier, peerOf } from "./carrier.ts";
 import { drained } from "./drained.ts";
 
 /** Flag of the frame that holds the trailers. */
@@ -35,8 +35,7 @@ export class WebCarrier implements Carrier {
   }
 
   get peer(): string {
-    const { remoteAddress = "unknown", remotePort = 0 } = this.body.socket;
-    return `${remoteAddress.includes(":") ? `[${remoteAddress}]` : remoteAddress}:${remotePort}`;
+    return peerOf(this.body.socket);
   }
 
   read(call: Carried): void {
