@@ -374,6 +374,9 @@ describe("bad input", { skip, timeout: 60_000 }, () => {
     channel.sendToQueue(Tracking.name, Buffer.from('{"n":1}'), { type });
     channel.sendToQueue(Tracking.name, Buffer.from('{"n":1}'), { type, replyTo: "somebodys" });
     await until("both are made", () => made === 2);
+    // Its answer goes behind what was said of both.
+    const { call } = calling(t);
+    assert.deepEqual(await call("find", { n: 2 }), { n: 2 });
     await hasMessages(channel, Tracking.name, 0);
     await hasMessages(channel, "somebodys", 0);
   });
