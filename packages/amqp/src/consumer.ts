@@ -16,21 +16,21 @@ import { declare, type Topology, topologyOf } from "./topology.ts";
 export interface ConsumerOptions extends BrokerOptions, Pick<WireOptions, "maxMessageBytes"> {
   /** Where the broker is: `amqp://user:secret@host:5672/vhost`, or `amqps://`. */
   readonly url: string;
-  /** Who consumes: each group gets every message, and the processes of a group share them. Names the queue. */
+  /** Who consumes: each group gets every message, and the processes of a group share them. Names the queue: 1 to 200 letters, digits and `_.:-`. */
   readonly group: string;
   /** Implementations of the contracts whose messages are consumed; what their methods return goes nowhere. */
   readonly serve: readonly Service[];
   /** Messages that this process has in hand at most (prefetch). 1 to 65535. Default 256. */
   readonly maxConcurrentCalls?: number;
-  /** What a handler may take where its method does not say, milliseconds. Default 30000. */
+  /** What a handler may take where its method does not say, milliseconds, above 0. Default 30000. */
   readonly timeoutMs?: number;
   /** How often a message is handled at most, the first time included, before it goes to the dead letters. 1 to 50. Default 5. */
   readonly maxDeliveries?: number;
-  /** How long a message whose handler failed waits before it comes again, whole milliseconds; twice as long each time. Default 1000. */
+  /** How long a message whose handler failed waits before it comes again, whole milliseconds, 1 or more; twice as long each time. Default 1000. */
   readonly retryDelayMs?: number;
-  /** The longest such wait, whole milliseconds. Default 60000. */
+  /** The longest such wait, whole milliseconds, 1 or more. Default 60000. */
   readonly maxRetryDelayMs?: number;
-  /** Messages in each queue of the group, dead letters included; when full, publishers are refused. Default 1000000. */
+  /** Messages in each queue of the group, dead letters included; when full, publishers are refused. 1 to 4294967295. Default 1000000. */
   readonly maxQueueMessages?: number;
 }
 
