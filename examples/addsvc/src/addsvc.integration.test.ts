@@ -244,7 +244,7 @@ test("AWS Lambda has it as a function", async () => {
   });
 });
 
-test("the README shows what is printed", async () => {
+test("the README names every transport", async () => {
   const readme = await readFile(file("../README.md"), "utf8");
   for (const name of Object.keys(transports)) assert.ok(readme.includes(`--transport ${name}`), name);
 });

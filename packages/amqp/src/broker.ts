@@ -6,10 +6,11 @@ import { type Clock, type Random, systemClock, systemRandom } from "flotilla/clo
 export interface BrokerOptions {
   /** Who we are. Default: as the address says, else `guest`. */
   readonly username?: string;
+  /** Its password. Default: as the address says, else `guest` where nobody is named. */
   readonly password?: string;
   /** Certificates and the like for `amqps://`. Default: those of Node. */
   readonly tls?: ConnectionOptions;
-  /** Under which the broker lists the connection, and handlers know their peer. Default `flotilla`. */
+  /** Under which the broker lists the connection, and handlers know their peer: 1 to 100 visible ASCII characters. Default `flotilla`. */
   readonly name?: string;
   /** A broker that is silent for twice as long is gone, milliseconds, from 1000 to 65535000, whole seconds. Default 10000. */
   readonly heartbeatMs?: number;
@@ -20,7 +21,9 @@ export interface BrokerOptions {
    * each time (full jitter). Default 5000.
    */
   readonly maxReconnectMs?: number;
+  /** Default: the system's. */
   readonly clock?: Clock;
+  /** Of the waits. Default: the system's. */
   readonly random?: Random;
 }
 

@@ -1,5 +1,5 @@
 import type { ChannelModel, ConfirmChannel, ConsumeMessage } from "amqplib";
-import type { Clock, Timer } from "flotilla/clock";
+import type { Clock } from "flotilla/clock";
 import type { Context } from "flotilla/context";
 import { type Listener, type Listening, type MethodInfo, reportError, type Service } from "flotilla/endpoint";
 import { ServiceError } from "flotilla/errors";
@@ -7,7 +7,7 @@ import { Serving, type WireOptions, type WireSettings } from "flotilla/wire";
 import { Batch } from "./batch.ts";
 import { type BrokerOptions, type BrokerSettings, settleBroker, whole } from "./broker.ts";
 import { Delivery } from "./delivery.ts";
-import { Link, type LinkUser, watch } from "./link.ts";
+import { Link, type LinkUser, watch, within } from "./link.ts";
 import { settleServer } from "./listener.ts";
 import { readBody, readHeaders, textProperty, typeOf } from "./message.ts";
 import { declare, type Topology, topologyOf } from "./topology.ts";
@@ -16,28 +16,25 @@ import { declare, type Topology, topologyOf } from "./topology.ts";
 export interface ConsumerOptions extends BrokerOptions, Pick<WireOptions, "maxMessageBytes"> {
   /** Where the broker is: `amqp://user:secret@host:5672/vhost`, or `amqps://`. */
   readonly url: string;
-  /** Who consumes: each group gets every message, and the processes of a group share them. Names the queue. */
+  /** Who consumes: each group gets every message, and the processes of a group share them. Names the queue: 1 to 200 letters, digits and `_.:-`. */
   readonly group: string;
   /** Implementations of the contracts whose messages are consumed; what their methods return goes nowhere. */
   readonly serve: readonly Service[];
   /** Messages that this process has in hand at most (prefetch). 1 to 65535. Default 256. */
   readonly maxConcurrentCalls?: number;
-  /** What a handler may take where its method does not say, milliseconds. Default 30000. */
+  /** What a handler may take where its method does not say, milliseconds, above 0. Default 30000. */
   readonly timeoutMs?: number;
   /** How often a message is handled at most, the first time included, before it goes to the dead letters. 1 to 50. Default 5. */
   readonly maxDeliveries?: number;
-  /** How long a message whose handler failed waits before it comes again, whole milliseconds; twice as long each time. Default 1000. */
+  /** How long a message whose handler failed waits before it comes again, whole milliseconds, 1 or more; twice as long each time. Default 1000. */
   readonly retryDelayMs?: number;
-  /** The longest such wait, whole milliseconds. Default 60000. */
+  /** The longest such wait, whole milliseconds, 1 or more. Default 60000. */
   readonly maxRetryDelayMs?: number;
-  /** Messages in each queue of the group, dead letters included; when full, publishers are refused. Default 1000000. */
+  /** Messages in each queue of the group, dead letters included; when full, publishers are refused. 1 to 4294967295. Default 1000000. */
   readonly maxQueueMessages?: number;
 }
 
 const defaults = { maxDeliveries: 5, retryDelayMs: 1000, maxRetryDelayMs: 60_000, maxQueueMessages: 1_000_000 };
-
-/** What is on its way to another queue may take so long when everything else has ended; else it comes again. */
-const CLOSE_TIMEOUT_MS = 2000;
 
 /**
  * Consumes the one-way messages, commands or events, that {@link publisher} publishes; give it to a host to `listen`. A message is acknowledged when
@@ -257,12 +254,8 @@ class Consuming implements Listening, LinkUser {
     const drained = this.drain();
     this.#closing = true;
     await this.#serving.close(cause);
-    let timer: Timer | undefined;
-    const late = new Promise<void>((resolve) => {
-      timer = this.clock.schedule(CLOSE_TIMEOUT_MS, resolve);
-    });
-    await Promise.race([drained, late]);
-    timer?.cancel();
+    // What is on its way to another queue is waited for when everything else has ended, but not for long; else it comes again.
+    await within(this.clock, drained);
     const channel = this.#channel;
     this.#channel = undefined;
     // With it goes the last acknowledgement.

@@ -15,12 +15,11 @@ import {
 } from "./client-entry.ts";
 import { Inflow, Outflow } from "./flow.ts";
 import { type Ending, FRAME, type Frame, readEnding, readLimit, readRecord, writeLimit } from "./frames.ts";
-import { headerLine, STREAM_HEADER } from "./headers.ts";
+import { headerLine, NO_RESPONDERS, STREAM_HEADER } from "./headers.ts";
 import { bytesOf, headOf, wireOf } from "./incoming.ts";
 import { StreamEnd } from "./stream-end.ts";
 import { cancelSubjectOf, subjectOf } from "./subjects.ts";
 
-const NO_RESPONDERS = 503;
 const nothing = new Uint8Array();
 
 /** A call with a stream of requests, of responses, or both. */
@@ -120,7 +119,8 @@ export class ClientStream implements ClientEntry {
   async #sendAll(requests: Pipe<Wire>): Promise<void> {
     try {
       // What was allowed is waited for before a message is taken from its writer.
-      while (await this.#outflow.room()) {
+      let more = await this.#outflow.room();
+      while (more) {
         if (this.#calls.link.congested) await this.#calls.link.relief();
         const { done, value } = await requests.next();
         if (this.#over) return;
@@ -130,7 +130,7 @@ export class ClientStream implements ClientEntry {
         }
         const bytes = bytesOf(value);
         this.#end.send(FRAME.data, bytes);
-        void this.#outflow.sent(bytes.length);
+        more = await this.#outflow.sent(bytes.length);
       }
     } catch (error) {
       // A message that cannot be sent.

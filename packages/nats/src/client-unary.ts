@@ -12,13 +12,12 @@ import {
   sendRequest,
   unprocessed,
 } from "./client-entry.ts";
-import { single, splitTrailers, UNPROCESSED_HEADER, utf8 } from "./headers.ts";
+import { NO_RESPONDERS, single, splitTrailers, UNPROCESSED_HEADER, utf8 } from "./headers.ts";
 import { bytesOf, headOf, wireOf } from "./incoming.ts";
 import { cancelSubjectOf, subjectOf } from "./subjects.ts";
 
 /** Beyond the server's own limit for the call, an answer is no longer waited for. */
 const GRACE_MS = 5000;
-const NO_RESPONDERS = 503;
 
 /** A call with one request and one response. */
 export class ClientUnary implements ClientEntry {

@@ -14,9 +14,12 @@ const MAX_HEADERS = 256;
 const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const LINE_BREAK = /[\r\n]/;
 
+/** The broker's own status of an answer: nobody listens to the subject. */
+export const NO_RESPONDERS = 503;
+
 /** What stands before a message: the broker's own status, if any, and headers. */
 export interface Head {
-  /** 503: nobody listens. 0 where there is none. */
+  /** {@link NO_RESPONDERS} or another; 0 where there is none. */
   readonly status: number;
   /** What the broker says beside it. */
   readonly words: string;

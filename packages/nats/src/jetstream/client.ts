@@ -17,7 +17,7 @@ import {
 import { ClientCalls } from "../client-calls.ts";
 import { type ClientEntry, nobodyServes, requestLines, sendRequest } from "../client-entry.ts";
 import { type ClientSettings, settleClient } from "../client-options.ts";
-import { headerLine, single } from "../headers.ts";
+import { headerLine, NO_RESPONDERS, single } from "../headers.ts";
 import { bytesOf, headOf } from "../incoming.ts";
 import { hostOf } from "../options.ts";
 import { subjectOf } from "../subjects.ts";
@@ -25,7 +25,6 @@ import { checkOneWay } from "./one-way.ts";
 import { type JetStreamClientOptions, settleEvents } from "./options.ts";
 import { readAnswer } from "./stream-answer.ts";
 
-const NO_RESPONDERS = 503;
 const IDEMPOTENCY_KEY = "idempotency-key";
 /** What a message must leave free of the broker's limit: the headers that it is given as a dead letter. */
 const DEAD_HEAD_BYTES = 5 * 1024;

@@ -1,6 +1,6 @@
 import { createInbox, type Msg, type NatsConnection, nanos, type Subscription } from "@nats-io/transport-node";
 import type { Clock, Timer } from "flotilla/clock";
-import type { Head } from "../headers.ts";
+import { type Head, NO_RESPONDERS } from "../headers.ts";
 import { headOf } from "../incoming.ts";
 import type { Link } from "../link.ts";
 import type { JetStreamSettings } from "./options.ts";
@@ -12,7 +12,6 @@ const LATE_MS = 2000;
 /** Before asking again a broker that refused. */
 const AGAIN_MS = 500;
 const REQUEST_TIMEOUT = 408;
-const NO_RESPONDERS = 503;
 const GONE = /consumer (deleted|not found)/i;
 
 /** What a {@link Puller} hands messages to. */

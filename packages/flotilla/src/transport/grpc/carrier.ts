@@ -1,4 +1,5 @@
 import { constants, type ServerHttp2Stream } from "node:http2";
+import type { Socket } from "node:net";
 import type { Readable } from "node:stream";
 import type { ServiceError } from "../../errors/service-error.ts";
 import type { MetadataRecord } from "../../metadata/metadata.ts";
@@ -63,9 +64,7 @@ export class Http2Carrier implements Carrier {
   }
 
   get peer(): string {
-    const socket = this.body.session?.socket;
-    const address = socket?.remoteAddress ?? "unknown";
-    return `${address.includes(":") ? `[${address}]` : address}:${socket?.remotePort ?? 0}`;
+    return peerOf(this.body.session?.socket);
   }
 
   read(call: Carried): void {
@@ -143,6 +142,12 @@ export class Http2Carrier implements Carrier {
     // Node sends trailers in the next turn: only behind them may the client be told to stop sending.
     if (!body.readableEnded) setImmediate(stopSending, body);
   }
+}
+
+/** Who calls, `host:port`. */
+export function peerOf(socket: Pick<Socket, "remoteAddress" | "remotePort"> | undefined): string {
+  const address = socket?.remoteAddress ?? "unknown";
+  return `${address.includes(":") ? `[${address}]` : address}:${socket?.remotePort ?? 0}`;
 }
 
 /** Shared by all streams: `this` is the stream. */

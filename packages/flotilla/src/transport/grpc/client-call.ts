@@ -11,6 +11,9 @@ import { FrameReader } from "./frame-reader.ts";
 import type { GrpcPeer, Held } from "./peer.ts";
 import { readStatus } from "./status.ts";
 
+/** Messages of fewer bytes are not worth compressing. */
+const COMPRESS_MIN_BYTES = 1024;
+
 const call = Symbol("flotilla.grpc.call");
 type Calling = ClientHttp2Stream & { [call]: ClientCall };
 
@@ -55,6 +58,11 @@ export abstract class ClientCall {
     stream.on("error", onError);
     stream.on("close", onClose);
     this.stop ??= afterFunc(this.ctx, () => this.abandon(this.ctx.err));
+  }
+
+  /** Whether a message, with its prefix, is to be sent compressed. */
+  protected compresses(frame: Buffer): boolean {
+    return this.peer.settings.compress && frame.byteLength - 5 >= COMPRESS_MIN_BYTES;
   }
 
   /** Gives the call up with an error of the client's own; the server hears of it. */

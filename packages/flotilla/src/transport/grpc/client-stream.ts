@@ -1,10 +1,10 @@
-import type { ClientHttp2Stream } from "node:http2";
 import type { Context } from "../../context/context.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { ClientCall } from "./client-call.ts";
 import type { ClientMethod } from "./client-method.ts";
-import { COMPRESS_MIN_BYTES, isUnprocessed } from "./client-unary.ts";
+import { isUnprocessed } from "./client-unary.ts";
 import { compressFrame } from "./codec.ts";
+import { drained } from "./drained.ts";
 import { Incoming, onlyOne } from "./incoming.ts";
 import type { GrpcPeer } from "./peer.ts";
 
@@ -54,10 +54,6 @@ export class StreamClientCall extends ClientCall {
         (error: unknown) => this.abandon(error),
       );
     }
-  }
-
-  private compresses(frame: Buffer): boolean {
-    return this.peer.settings.compress && frame.byteLength - 5 >= COMPRESS_MIN_BYTES;
   }
 
   /** Sends the caller's messages, as fast as the server takes them. Never rejects. */
@@ -120,16 +116,4 @@ export class StreamClientCall extends ClientCall {
       return new ServiceError("unimplemented", `${procedure} was answered with ${what}`);
     });
   }
-}
-
-function drained(stream: ClientHttp2Stream): Promise<void> {
-  return new Promise((resolve) => {
-    const go = (): void => {
-      stream.off("drain", go);
-      stream.off("close", go);
-      resolve();
-    };
-    stream.on("drain", go);
-    stream.on("close", go);
-  });
 }

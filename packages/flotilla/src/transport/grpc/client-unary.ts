@@ -5,9 +5,6 @@ import type { ClientMethod } from "./client-method.ts";
 import { compressFrame, expand } from "./codec.ts";
 import type { GrpcPeer } from "./peer.ts";
 
-/** Messages of fewer bytes are not worth compressing. */
-export const COMPRESS_MIN_BYTES = 1024;
-
 /** A call with one message each way. */
 export class UnaryClientCall extends ClientCall {
   readonly answer: Promise<unknown>;
@@ -31,7 +28,7 @@ export class UnaryClientCall extends ClientCall {
   /** @throws ServiceError when the call cannot begin. */
   start(request: unknown): void {
     const frame = this.method.input.frame(request);
-    if (!this.peer.settings.compress || frame.byteLength - 5 < COMPRESS_MIN_BYTES) return this.send(frame);
+    if (!this.compresses(frame)) return this.send(frame);
     compressFrame(frame).then(
       (packed) => this.trySend(packed),
       (error: unknown) => this.reject(error),

@@ -2,9 +2,9 @@ import type { SecureServerOptions } from "node:http2";
 
 /** When connections are asked for a sign of life. */
 export interface KeepaliveOptions {
-  /** A ping goes out so often, milliseconds. Default 60000; `false` never. */
+  /** A ping goes out so often, milliseconds, 100 or more. Default 60000; `false` never. */
   readonly everyMs?: number | false;
-  /** A connection that has not answered a ping by then is given up, milliseconds. Default 20000. */
+  /** A connection that has not answered a ping by then is given up, milliseconds, above 0. Default 20000. */
   readonly timeoutMs?: number;
 }
 
@@ -52,6 +52,7 @@ export interface GrpcServerOptions extends GrpcProtocolOptions {
   readonly maxConcurrentStreams?: number;
   /** Time for a new connection to speak, milliseconds. Default 10000. */
   readonly handshakeTimeoutMs?: number;
+  /** Pings on every connection. Default: every minute. */
   readonly keepalive?: KeepaliveOptions;
 }
 

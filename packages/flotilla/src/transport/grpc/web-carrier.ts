@@ -3,7 +3,8 @@ import { encodeTextEnvelope } from "../../codec/envelope.ts";
 import type { HttpListenerParts } from "../../endpoint/http-protocol.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import type { MetadataRecord } from "../../metadata/metadata.ts";
-import type { Carried, Carrier } from "./carrier.ts";
+import { type Carried, type Carrier, peerOf } from "./carrier.ts";
+import { drained } from "./drained.ts";
 
 /** Flag of the frame that holds the trailers. */
 const TRAILERS = 0b1000_0000;
@@ -34,8 +35,7 @@ export class WebCarrier implements Carrier {
   }
 
   get peer(): string {
-    const { remoteAddress = "unknown", remotePort = 0 } = this.body.socket;
-    return `${remoteAddress.includes(":") ? `[${remoteAddress}]` : remoteAddress}:${remotePort}`;
+    return peerOf(this.body.socket);
   }
 
   read(call: Carried): void {
@@ -101,16 +101,7 @@ export class WebCarrier implements Carrier {
   }
 
   drained(): Promise<void> {
-    const res = this.#res;
-    return new Promise((resolve) => {
-      const go = (): void => {
-        res.off("drain", go);
-        res.off("close", go);
-        resolve();
-      };
-      res.on("drain", go);
-      res.on("close", go);
-    });
+    return drained(this.#res);
   }
 
   end(trailers: MetadataRecord): void {

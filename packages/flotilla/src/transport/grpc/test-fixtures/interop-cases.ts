@@ -51,6 +51,25 @@ export class CallFailed extends Error {
   }
 }
 
+/** How a client tells its failures. @param failed - makes of what it throws a {@link CallFailed}, if it is a status. */
+export function telling(failed: (error: unknown) => unknown) {
+  async function told<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await work;
+    } catch (error) {
+      throw failed(error);
+    }
+  }
+  async function* toldEach<T>(stream: AsyncIterable<T>): AsyncGenerator<T> {
+    try {
+      yield* stream;
+    } catch (error) {
+      throw failed(error);
+    }
+  }
+  return { told, toldEach };
+}
+
 const zeros = (size: number): Uint8Array => new Uint8Array(size);
 const INPUT_SIZES = [27_182, 8, 1828, 45_904];
 const OUTPUT_SIZES = [31_415, 9, 2653, 58_979];

@@ -11,7 +11,11 @@ import {
 } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { TestService, UnimplementedService } from "../../../../test/gen/grpc/testing/test_pb.ts";
-import { type Beside, CallFailed, type InteropClient } from "./interop-cases.ts";
+import { type Beside, CallFailed, type InteropClient, telling } from "./interop-cases.ts";
+
+const { told, toldEach } = telling((error) =>
+  error instanceof ConnectError ? new CallFailed(error.code, error.rawMessage) : error,
+);
 
 export function connectClient(transport: Transport): InteropClient {
   const client = createClient(TestService, transport);
@@ -42,26 +46,6 @@ export function connectClient(transport: Transport): InteropClient {
     unimplementedCall: () => told(client.unimplementedCall({})),
     unimplementedService: () => told(other.unimplementedCall({})),
   };
-}
-
-function failed(error: unknown): unknown {
-  return error instanceof ConnectError ? new CallFailed(error.code, error.rawMessage) : error;
-}
-
-async function told<T>(work: Promise<T>): Promise<T> {
-  try {
-    return await work;
-  } catch (error) {
-    throw failed(error);
-  }
-}
-
-async function* toldEach<T>(stream: AsyncIterable<T>): AsyncGenerator<T> {
-  try {
-    yield* stream;
-  } catch (error) {
-    throw failed(error);
-  }
 }
 
 const payload = (size: number): { payload: { body: Uint8Array } } => ({ payload: { body: new Uint8Array(size) } });

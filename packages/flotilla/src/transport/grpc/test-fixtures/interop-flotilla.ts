@@ -9,7 +9,7 @@ import { codeFromGrpc, codes } from "../../../errors/code.ts";
 import { ServiceError } from "../../../errors/service-error.ts";
 import { serverCall, withHeaders, withResponseObserver } from "../../../metadata/call.ts";
 import { stub } from "../../../service/stub.ts";
-import { type Beside, CallFailed, type InteropClient } from "./interop-cases.ts";
+import { type Beside, CallFailed, type InteropClient, telling } from "./interop-cases.ts";
 
 export const TestContract = fromProtobuf(TestService);
 const UnimplementedContract = fromProtobuf(UnimplementedService);
@@ -60,6 +60,10 @@ export const testService: Implementation<typeof TestContract> = {
   },
 };
 
+const { told, toldEach } = telling((error) =>
+  error instanceof ServiceError ? new CallFailed(codes[error.code].grpc, error.message) : error,
+);
+
 /** Flotilla's own client in the form that the cases take. */
 export function interopClient(connection: Connection): InteropClient {
   const client: Client<typeof TestContract> = stub(TestContract, (method) => connection.endpoint(method));
@@ -89,24 +93,4 @@ export function interopClient(connection: Connection): InteropClient {
     unimplementedCall: () => told(client.unimplementedCall(background(), {})),
     unimplementedService: () => told(other.unimplementedCall(background(), {})),
   };
-}
-
-function failed(error: unknown): unknown {
-  return error instanceof ServiceError ? new CallFailed(codes[error.code].grpc, error.message) : error;
-}
-
-async function told<T>(work: Promise<T>): Promise<T> {
-  try {
-    return await work;
-  } catch (error) {
-    throw failed(error);
-  }
-}
-
-async function* toldEach<T>(stream: AsyncIterable<T>): AsyncGenerator<T> {
-  try {
-    yield* stream;
-  } catch (error) {
-    throw failed(error);
-  }
 }

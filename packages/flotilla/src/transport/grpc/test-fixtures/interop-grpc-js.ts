@@ -33,7 +33,7 @@ import {
   UnimplementedService,
 } from "../../../../test/gen/grpc/testing/test_pb.ts";
 import { systemClock } from "../../../clock/system-clock.ts";
-import { type Beside, CallFailed, type InteropClient } from "./interop-cases.ts";
+import { type Beside, CallFailed, type InteropClient, telling } from "./interop-cases.ts";
 
 type Codec = (message: unknown) => Buffer;
 const writer =
@@ -60,6 +60,8 @@ function failed(error: unknown): unknown {
   const { code, details } = error as GrpcJsError;
   return typeof code === "number" ? new CallFailed(code, details) : error;
 }
+
+const { toldEach } = telling(failed);
 
 /** A client at `address`: `127.0.0.1:9090`. */
 export function grpcJsClient(address: string, ca?: string): InteropClient & { close(): void } {
@@ -101,13 +103,6 @@ export function grpcJsClient(address: string, ca?: string): InteropClient & { cl
         beside,
       );
     });
-  async function* each<T>(stream: AsyncIterable<T>): AsyncGenerator<T> {
-    try {
-      yield* stream;
-    } catch (error) {
-      throw failed(error);
-    }
-  }
   const { method } = TestService;
   return {
     emptyCall: () => unary(method.emptyCall, {}),
@@ -132,7 +127,7 @@ export function grpcJsClient(address: string, ca?: string): InteropClient & { cl
       const codec = [writer(input), reader(output)] as const;
       const call = client.makeServerStreamRequest(path, ...codec, request, metadataOf(beside), options(beside));
       watch(call, beside);
-      return each(call as AsyncIterable<never>);
+      return toldEach(call as AsyncIterable<never>);
     },
     fullDuplexCall(requests, beside = {}) {
       const { input, output } = method.fullDuplexCall;
@@ -149,7 +144,7 @@ export function grpcJsClient(address: string, ca?: string): InteropClient & { cl
         for await (const request of requests) call.write(request);
         call.end();
       })();
-      return each(call as AsyncIterable<never>);
+      return toldEach(call as AsyncIterable<never>);
     },
     unimplementedCall: () => unary(method.unimplementedCall, {}),
     unimplementedService: () => unary(UnimplementedService.method.unimplementedCall, {}),
