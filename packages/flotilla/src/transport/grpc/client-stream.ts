@@ -1,10 +1,10 @@
+import { drained } from "../../codec/drained.ts";
 import type { Context } from "../../context/context.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { ClientCall } from "./client-call.ts";
 import type { ClientMethod } from "./client-method.ts";
 import { isUnprocessed } from "./client-unary.ts";
 import { compressFrame } from "./codec.ts";
-import { drained } from "./drained.ts";
 import { Incoming, onlyOne } from "./incoming.ts";
 import type { GrpcPeer } from "./peer.ts";
 

@@ -1,10 +1,10 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { drained } from "../../codec/drained.ts";
 import { encodeTextEnvelope } from "../../codec/envelope.ts";
 import type { HttpListenerParts } from "../../endpoint/http-protocol.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import type { MetadataRecord } from "../../metadata/metadata.ts";
 import { type Carried, type Carrier, peerOf } from "./carrier.ts";
-import { drained } from "./drained.ts";
 
 /** Flag of the frame that holds the trailers. */
 const TRAILERS = 0b1000_0000;

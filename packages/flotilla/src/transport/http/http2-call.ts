@@ -1,4 +1,5 @@
 import { type ClientHttp2Stream, constants, type IncomingHttpHeaders } from "node:http2";
+import { drained } from "../../codec/drained.ts";
 import type { Context } from "../../context/context.ts";
 import { afterFunc } from "../../context/with.ts";
 import { ServiceError } from "../../errors/service-error.ts";
@@ -6,7 +7,6 @@ import type { MetadataRecord } from "../../metadata/metadata.ts";
 import { readBody } from "./body-reader.ts";
 import type { OpenStream } from "./client-stream.ts";
 import type { RoundTrip } from "./client-unary.ts";
-import { drained } from "./drained.ts";
 import { type Http2Peer, plainHeaders } from "./http2-session.ts";
 
 interface Head {

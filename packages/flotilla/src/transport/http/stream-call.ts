@@ -1,12 +1,12 @@
 import { chooseEncoding, compress, decompress, type Encoding, parseEncoding } from "../../codec/compression.ts";
 import { toConnectError } from "../../codec/connect-error.ts";
+import { drained } from "../../codec/drained.ts";
 import { COMPRESSED, decodeEnvelopes, END_STREAM, encodeEnvelope, encodeTextEnvelope } from "../../codec/envelope.ts";
 import { parseConnectTimeout } from "../../codec/timeout.ts";
 import type { BoundMethod } from "../../endpoint/service.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { readBody } from "./body-reader.ts";
 import { baseType } from "./connect-unary.ts";
-import { drained } from "./drained.ts";
 import type { Request, Response } from "./http-message.ts";
 import { linger } from "./linger.ts";
 import type { RequestHead } from "./request-head.ts";

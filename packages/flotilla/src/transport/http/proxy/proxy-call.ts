@@ -1,9 +1,9 @@
+import { drained } from "../../../codec/drained.ts";
 import { UNWATCHED_MS, type Watchable } from "../../../context/watch-list.ts";
 import { afterFunc } from "../../../context/with.ts";
 import { reportError } from "../../../endpoint/report.ts";
 import { ServiceError } from "../../../errors/service-error.ts";
 import { readBody } from "../body-reader.ts";
-import { drained } from "../drained.ts";
 import type { Request, Response } from "../http-message.ts";
 import { cutResponse } from "../server-call.ts";
 import { type OnSocket, unwatchClose, watchClose } from "../socket-calls.ts";
