@@ -83,12 +83,16 @@ class Consuming implements Listening, LinkUser {
   readonly #prefetch: number;
   readonly #maxMessageBytes: number;
   readonly #root: Context;
-  /** Those that are not settled with the broker. */
+  /** Those of which it is not known yet what becomes of them. */
   readonly #deliveries = new Set<Delivery>();
+  /** Those of which the broker is told when all are done. */
+  #held: Delivery[] = [];
   #channel: ConfirmChannel | undefined;
   #batch: Batch | undefined;
   #tag = "";
   #draining: Promise<void> | undefined;
+  /** Whether what comes is not handled any more. */
+  #stopped = false;
   #closing = false;
   #onSettled: (() => void) | undefined;
 
@@ -171,8 +175,9 @@ class Consuming implements Listening, LinkUser {
   lost(error: Error): void {
     this.#channel = undefined;
     // The broker gives them to others, or once more to this process.
-    for (const delivery of this.#deliveries) delivery.lost();
+    for (const delivery of [...this.#deliveries, ...this.#held]) delivery.lost();
     this.#deliveries.clear();
+    this.#held = [];
     this.#onSettled?.();
     if (this.isDraining) return;
     const message = `lost the broker at ${this.address}, trying again: ${error.message}`;
@@ -186,7 +191,7 @@ class Consuming implements Listening, LinkUser {
   #take(message: ConsumeMessage, channel: ConfirmChannel): void {
     const delivery = new Delivery(message, channel, this);
     this.#deliveries.add(delivery);
-    if (this.isDraining) return delivery.giveBack();
+    if (this.#stopped || this.#closing) return delivery.giveBack();
     try {
       this.#begin(message, delivery);
     } catch (error) {
@@ -220,10 +225,14 @@ class Consuming implements Listening, LinkUser {
     delivery.accepted = this.#serving.accept(method, headers, wire, delivery, textProperty(properties.appId));
   }
 
-  /** A delivery is settled with the broker. */
   settled(delivery: Delivery): void {
     this.#deliveries.delete(delivery);
-    this.#batch?.sent();
+    if (this.isDraining) {
+      this.#held.push(delivery);
+    } else {
+      delivery.tell(false);
+      this.#batch?.sent();
+    }
     if (this.#deliveries.size === 0) this.#onSettled?.();
   }
 
@@ -240,14 +249,29 @@ class Consuming implements Listening, LinkUser {
   }
 
   async #drain(): Promise<void> {
-    // What comes until the broker has stopped is given back.
+    // What comes until the broker has stopped is handled as well.
     await this.#channel?.cancel(this.#tag).catch(() => {});
+    this.#stopped = true;
     await this.#serving.drain();
     if (this.#deliveries.size > 0) {
       await new Promise<void>((resolve) => {
         this.#onSettled = resolve;
       });
     }
+    this.#tellHeld();
+  }
+
+  /**
+   * In as few words as can be: of more than 32 that a quorum queue has not written yet, RabbitMQ keeps the rest back, and forgets them when the channel is
+   * closed. What was told before has been written when the broker has stopped delivering.
+   */
+  #tellHeld(): void {
+    const held = this.#held.sort((a, b) => a.tag - b.tag);
+    this.#held = [];
+    const all = this.#deliveries.size === 0;
+    held.forEach((delivery, i) => {
+      if (!all || delivery.fate !== held[i + 1]?.fate) delivery.tell(all);
+    });
   }
 
   async close(cause?: unknown): Promise<void> {
@@ -256,6 +280,7 @@ class Consuming implements Listening, LinkUser {
     await this.#serving.close(cause);
     // What is on its way to another queue is waited for when everything else has ended, but not for long; else it comes again.
     await within(this.clock, drained);
+    this.#tellHeld();
     const channel = this.#channel;
     this.#channel = undefined;
     // With it goes the last acknowledgement.

@@ -12,6 +12,7 @@ export interface DeliveryOwner {
   readonly clock: Clock;
   readonly isDraining: boolean;
   readonly closing: boolean;
+  /** It is known what becomes of a delivery: to be told to the broker by {@link Delivery.tell}. */
   settled(delivery: Delivery): void;
   report(error: ServiceError, method: MethodInfo | undefined): void;
 }
@@ -20,6 +21,9 @@ export interface DeliveryOwner {
 const DELIVERIES = "x-deliveries";
 /** A queue that could not take a message is tried again after so long. */
 const PATIENCE_MS = 1000;
+
+/** What becomes of a message: it leaves its queue, goes back to it, or to where its queue puts dead letters. */
+type Fate = "ack" | "requeue" | "reject";
 
 /** A message in hand: the caller, as `Serving` sees it. It leaves its queue when its handler has ended, or when another queue has it. */
 export class Delivery implements Caller {
@@ -31,7 +35,8 @@ export class Delivery implements Caller {
   readonly #owner: DeliveryOwner;
   /** What it is called: as its publisher says, who may say nothing. */
   readonly #id: string;
-  #over = false;
+  #fate: Fate | undefined;
+  #lost = false;
   #cameBack = false;
 
   constructor(message: ConsumeMessage, channel: ConfirmChannel, owner: DeliveryOwner) {
@@ -65,7 +70,7 @@ export class Delivery implements Caller {
 
   /** The channel is gone: the message is the broker's again. */
   lost(): void {
-    this.#over = true;
+    this.#lost = true;
     this.accepted?.abandoned();
   }
 
@@ -143,16 +148,39 @@ export class Delivery implements Caller {
     this.#move(queue, more);
   }
 
-  #settle(how: "ack" | "requeue" | "reject"): void {
+  #settle(fate: Fate): void {
     if (this.#over) return;
-    this.#over = true;
+    this.#fate = fate;
+    this.#owner.settled(this);
+  }
+
+  /** What becomes of it; undefined while that is not known. */
+  get fate(): Fate | undefined {
+    return this.#fate;
+  }
+
+  /** Where it stands among the deliveries of its channel. */
+  get tag(): number {
+    return this.#message.fields.deliveryTag;
+  }
+
+  /**
+   * Tells the broker what becomes of it.
+   *
+   * @param before - whether the same becomes of all earlier ones that the broker has not been told of.
+   */
+  tell(before: boolean): void {
+    if (this.#lost) return;
     try {
-      if (how === "ack") this.#channel.ack(this.#message);
-      else this.#channel.nack(this.#message, false, how === "requeue");
+      if (this.#fate === "ack") this.#channel.ack(this.#message, before);
+      else this.#channel.nack(this.#message, before, this.#fate === "requeue");
     } catch {
       // The channel is being closed: the message is the broker's again.
     }
-    this.#owner.settled(this);
+  }
+
+  get #over(): boolean {
+    return this.#lost || this.#fate !== undefined;
   }
 }
 

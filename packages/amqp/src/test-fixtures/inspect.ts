@@ -12,8 +12,10 @@ export async function foreign(t: TestContext, url: string): Promise<{ connection
 
 /** Waits until a queue has so many messages, looking every few milliseconds. */
 export async function hasMessages(channel: Channel, queue: string, count: number): Promise<void> {
-  for (let tries = 0; (await channel.checkQueue(queue)).messageCount !== count; tries++) {
-    if (tries > 1000) throw new Error(`${queue} does not come to ${count} messages`);
+  for (let tries = 0; ; tries++) {
+    const { messageCount } = await channel.checkQueue(queue);
+    if (messageCount === count) return;
+    if (tries > 1000) throw new Error(`${queue} has ${messageCount} messages, and does not come to ${count}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }
