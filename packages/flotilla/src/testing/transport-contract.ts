@@ -5,6 +5,7 @@ import { endTests } from "./transport-ends.ts";
 import { errorTests } from "./transport-errors.ts";
 import { lifeTests } from "./transport-life.ts";
 import { metadataTests } from "./transport-metadata.ts";
+import { paceTests } from "./transport-pace.ts";
 
 /**
  * What every transport must do: the four kinds of method (of those without streams, unary only), deadline and cancellation both ways, errors, metadata, backpressure
@@ -16,5 +17,12 @@ import { metadataTests } from "./transport-metadata.ts";
  * ```
  */
 export function transportContract(under: TransportUnderTest): ContractTest[] {
-  return [...callTests(under), ...endTests(under), ...errorTests(under), ...metadataTests(under), ...lifeTests(under)];
+  return [
+    ...callTests(under),
+    ...paceTests(under),
+    ...endTests(under),
+    ...errorTests(under),
+    ...metadataTests(under),
+    ...lifeTests(under),
+  ];
 }

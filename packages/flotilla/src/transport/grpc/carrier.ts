@@ -1,6 +1,7 @@
 import { constants, type ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 import type { Readable } from "node:stream";
+import { resetStream } from "../../codec/reset-stream.ts";
 import type { ServiceError } from "../../errors/service-error.ts";
 import type { MetadataRecord } from "../../metadata/metadata.ts";
 
@@ -109,7 +110,7 @@ export class Http2Carrier implements Carrier {
   }
 
   cut(): void {
-    this.body.close(constants.NGHTTP2_INTERNAL_ERROR);
+    resetStream(this.body, constants.NGHTTP2_INTERNAL_ERROR);
   }
 
   data(chunk: Buffer): void {
@@ -136,7 +137,7 @@ export class Http2Carrier implements Carrier {
     try {
       body.sendTrailers(this.#trailers!);
     } catch (error) {
-      body.close(constants.NGHTTP2_INTERNAL_ERROR);
+      resetStream(body, constants.NGHTTP2_INTERNAL_ERROR);
       this.#call?.unsent(error);
     }
     // Node sends trailers in the next turn: only behind them may the client be told to stop sending.
@@ -172,7 +173,7 @@ function onWantTrailers(this: ServerHttp2Stream): void {
 }
 
 function stopSending(stream: ServerHttp2Stream): void {
-  if (!stream.destroyed) stream.close(constants.NGHTTP2_NO_ERROR);
+  if (!stream.destroyed) resetStream(stream, constants.NGHTTP2_NO_ERROR);
 }
 
 function ignore(): void {}
@@ -180,5 +181,5 @@ function noWait(): void {}
 
 /** In a turn of its own: before Node 24 an answer that is closed in the same turn is not sent. */
 export function letGo(stream: ServerHttp2Stream): void {
-  stream.close(constants.NGHTTP2_NO_ERROR);
+  resetStream(stream, constants.NGHTTP2_NO_ERROR);
 }

@@ -1,4 +1,5 @@
 import { type ClientHttp2Stream, constants, type IncomingHttpHeaders } from "node:http2";
+import { resetStream } from "../../codec/reset-stream.ts";
 import type { Context } from "../../context/context.ts";
 import { afterFunc } from "../../context/with.ts";
 import { codeFromHttp } from "../../errors/code.ts";
@@ -69,7 +70,7 @@ export abstract class ClientCall {
   abandon(error: unknown): void {
     if (this.over) return;
     this.settle();
-    this.stream.close(constants.NGHTTP2_CANCEL);
+    resetStream(this.stream, constants.NGHTTP2_CANCEL);
     this.failed(error);
   }
 
@@ -88,16 +89,16 @@ export abstract class ClientCall {
       const message = `${this.peer.address} answered HTTP ${status} with content-type ${JSON.stringify(type ?? "")}`;
       return this.abandon(new ServiceError(status === 200 ? "unknown" : codeFromHttp(status), message));
     }
-    if (flags & constants.NGHTTP2_FLAG_END_STREAM) return this.conclude(newRecord(), record, status);
+    if (flags & constants.NGHTTP2_FLAG_END_STREAM) return this.told(newRecord(), record, status);
     this.responseHeaders = record;
     this.opened();
   }
 
   trailers(trailers: MetadataRecord): void {
-    if (!this.over) this.conclude(this.responseHeaders ?? newRecord(), trailers, 200);
+    if (!this.over) this.told(this.responseHeaders ?? newRecord(), trailers, 200);
   }
 
-  private conclude(headers: MetadataRecord, trailers: MetadataRecord, status: number): void {
+  private told(headers: MetadataRecord, trailers: MetadataRecord, status: number): void {
     const observer = responseObserver(this.ctx);
     if (observer !== undefined) observer(new Metadata(plain(headers)), new Metadata(plain(trailers)));
     this.ended(readStatus(trailers, status));

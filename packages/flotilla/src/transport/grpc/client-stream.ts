@@ -18,6 +18,7 @@ export class StreamClientCall extends ClientCall {
   private readonly single: boolean;
   private request: unknown;
   private repeated = false;
+  private outcome: { readonly error: ServiceError | undefined } | undefined = undefined;
 
   constructor(ctx: Context, method: ClientMethod, peer: GrpcPeer) {
     super(ctx, method, peer);
@@ -41,12 +42,12 @@ export class StreamClientCall extends ClientCall {
 
   private send(): void {
     if (!this.single) {
-      this.open();
+      this.openStream();
       void this.sendAll(this.request as AsyncIterable<unknown>);
       return;
     }
     const frame = this.method.input.frame(this.request);
-    this.open();
+    this.openStream();
     if (!this.compresses(frame)) this.stream.end(frame);
     else {
       compressFrame(frame).then(
@@ -54,6 +55,11 @@ export class StreamClientCall extends ClientCall {
         (error: unknown) => this.abandon(error),
       );
     }
+  }
+
+  private openStream(): void {
+    this.open();
+    this.stream.on("end", () => this.conclude());
   }
 
   /** Sends the caller's messages, as fast as the server takes them. Never rejects. */
@@ -84,10 +90,18 @@ export class StreamClientCall extends ClientCall {
   }
 
   protected ended(error: ServiceError | undefined): void {
-    this.settle();
+    this.outcome = { error };
     if (error !== undefined && this.responseHeaders === undefined) this.reject(error);
     else this.resolve();
-    this.responses.end(error);
+    // Messages that a slow reader has not come to are behind this.
+    if (this.stream.readableEnded) this.conclude();
+  }
+
+  /** All has been received, and the server has said how it ended. */
+  private conclude(): void {
+    if (this.over || this.outcome === undefined) return;
+    this.settle();
+    this.responses.end(this.outcome.error);
   }
 
   protected failed(error: unknown): void {

@@ -1,5 +1,6 @@
 import { type ClientHttp2Stream, constants, type IncomingHttpHeaders } from "node:http2";
 import { drained } from "../../codec/drained.ts";
+import { resetStream } from "../../codec/reset-stream.ts";
 import type { Context } from "../../context/context.ts";
 import { afterFunc } from "../../context/with.ts";
 import { ServiceError } from "../../errors/service-error.ts";
@@ -19,7 +20,7 @@ function headOf(ctx: Context, stream: ClientHttp2Stream, peer: Http2Peer): Promi
   return new Promise((resolve, reject) => {
     const stop = afterFunc(ctx, () => {
       reject(ctx.err!);
-      stream.close(constants.NGHTTP2_CANCEL);
+      resetStream(stream, constants.NGHTTP2_CANCEL);
     });
     stream.on("response", (headers: IncomingHttpHeaders) => {
       resolve({ status: Number(headers[":status"]), headers: plainHeaders(headers) });
@@ -75,7 +76,7 @@ export function http2Stream(peer: Http2Peer): OpenStream {
     sendBody(stream, body).catch((error: unknown) => {
       // The caller's own iterator failed: that is the call's error, and the server must hear that the rest will not come.
       ownFailure = error;
-      stream.close(constants.NGHTTP2_CANCEL);
+      resetStream(stream, constants.NGHTTP2_CANCEL);
     });
     try {
       const { status, headers: received } = await head;
@@ -92,6 +93,7 @@ async function* preferring(ownFailure: () => unknown, chunks: AsyncIterable<Uint
   } catch (error) {
     throw ownFailure() ?? error;
   }
+  if (ownFailure() !== undefined) throw ownFailure();
 }
 
 /** Sends a body at the pace at which the other side takes it. */
@@ -112,6 +114,6 @@ async function* answerBody(ctx: Context, stream: ClientHttp2Stream, peer: Http2P
   } catch (error) {
     throw ctx.err ?? peer.failure(stream, error instanceof ServiceError ? (error.cause ?? error) : error);
   } finally {
-    if (!finished) stream.close(constants.NGHTTP2_CANCEL);
+    if (!finished) resetStream(stream, constants.NGHTTP2_CANCEL);
   }
 }

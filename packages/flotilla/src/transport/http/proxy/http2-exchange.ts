@@ -1,4 +1,5 @@
 import { type ClientHttp2Stream, constants, type IncomingHttpHeaders } from "node:http2";
+import { resetStream } from "../../../codec/reset-stream.ts";
 import type { Context } from "../../../context/context.ts";
 import { afterFunc } from "../../../context/with.ts";
 import { ServiceError } from "../../../errors/service-error.ts";
@@ -92,7 +93,7 @@ class Http2Exchange implements OpenAnswer {
   #abandon(error: ServiceError): void {
     this.#failure ??= error;
     this.#reject(this.#failure);
-    this.#stream.close(constants.NGHTTP2_CANCEL);
+    resetStream(this.#stream, constants.NGHTTP2_CANCEL);
   }
 
   /** A reader that leaves early resets the stream. */
@@ -107,7 +108,7 @@ class Http2Exchange implements OpenAnswer {
       const cause = error instanceof ServiceError ? (error.cause ?? error) : error;
       throw this.#failure ?? ctx.err ?? broke(peer, stream, cause);
     } finally {
-      if (!finished) stream.close(constants.NGHTTP2_CANCEL);
+      if (!finished) resetStream(stream, constants.NGHTTP2_CANCEL);
     }
   }
 }

@@ -1,0 +1,128 @@
+import assert from "node:assert/strict";
+import { ServiceError } from "../errors/service-error.ts";
+import type { ContractTest } from "./balancer-contract.ts";
+import { until } from "./discovery-recorder.ts";
+import { failureOf, Handover, type Note, notes, streamTest, type TransportUnderTest } from "./transport-bed.ts";
+import { sumOf } from "./transport-calls.ts";
+
+/** Messages of so many characters, and so many of them, are more than any buffer on the way may hold. */
+const BULK = "x".repeat(64 * 1024);
+const MANY = 2048;
+/** So many of so many characters fit into the buffers on the way, but not all where they are read from. */
+const PART = "x".repeat(16 * 1024);
+const SOME = 12;
+
+/** Streams of which one side is slower than the other. */
+export function paceTests(under: TransportUnderTest): ContractTest[] {
+  let produced: number;
+  let slow: Handover<void>;
+  return [
+    ...streamTest(
+      "a server stream waits for a slow reader",
+      under,
+      () => ({
+        async *many() {
+          for (const item of notes(MANY, BULK)) {
+            produced = item.n;
+            yield item;
+          }
+        },
+      }),
+      async ({ client, ctx }) => {
+        produced = 0;
+        const stream = client.many(ctx, { n: 0, text: "" })[Symbol.asyncIterator]();
+        assert.equal(((await stream.next()).value as Note).n, 1);
+        await standsStill(() => produced);
+        assert.ok(produced < MANY, "the whole stream is buffered");
+        for (let n = 2; n <= MANY; n++) assert.equal(((await stream.next()).value as Note).n, n);
+        assert.equal((await stream.next()).done, true);
+      },
+    ),
+    ...streamTest(
+      "a slow reader has every message of a stream that ended meanwhile, then how it ended",
+      under,
+      () => ({
+        async *many(_ctx, { n }) {
+          for (const item of notes(SOME, PART)) {
+            produced = item.n;
+            yield item;
+          }
+          if (n !== 0) throw new ServiceError("aborted", "no more");
+        },
+      }),
+      async ({ client, ctx }) => {
+        for (const fails of [0, 1]) {
+          produced = 0;
+          const stream = client.many(ctx, { n: fails, text: "" })[Symbol.asyncIterator]();
+          assert.equal(((await stream.next()).value as Note).n, 1);
+          await standsStill(() => produced);
+          for (let n = 2; n <= SOME; n++) assert.equal(((await stream.next()).value as Note)?.n, n);
+          if (fails === 0) assert.equal((await stream.next()).done, true);
+          else assert.equal((await failureOf(stream.next())).code, "aborted");
+        }
+      },
+    ),
+    ...streamTest(
+      "a slow handler has every message of a stream that ended meanwhile",
+      under,
+      () => ({
+        async collect(ctx, requests) {
+          await slow.value;
+          return sumOf(ctx, requests);
+        },
+      }),
+      async ({ client, ctx }) => {
+        slow = new Handover();
+        let sent = 0;
+        const requests = async function* (): AsyncGenerator<Note> {
+          for (const item of notes(SOME, PART)) {
+            sent = item.n;
+            yield item;
+          }
+        };
+        const answer = client.collect(ctx, requests());
+        await until("something is sent", () => sent > 0);
+        await standsStill(() => sent);
+        slow.set();
+        assert.equal((await answer).n, (SOME * (SOME + 1)) / 2);
+      },
+    ),
+    ...streamTest(
+      "a client stream waits for a slow handler",
+      under,
+      () => ({
+        async collect(ctx, requests) {
+          await slow.value;
+          return sumOf(ctx, requests);
+        },
+      }),
+      async ({ client, ctx }) => {
+        slow = new Handover();
+        let sent = 0;
+        const requests = async function* (): AsyncGenerator<Note> {
+          for (const item of notes(MANY, BULK)) {
+            sent = item.n;
+            yield item;
+          }
+        };
+        const answer = client.collect(ctx, requests());
+        await until("something is sent", () => sent > 0);
+        await standsStill(() => sent);
+        assert.ok(sent < MANY, "the whole stream is buffered");
+        slow.set();
+        assert.equal((await answer).n, (MANY * (MANY + 1)) / 2);
+      },
+    ),
+  ];
+}
+
+/** Waits until a number has not changed for a while. */
+async function standsStill(value: () => number): Promise<void> {
+  let last = value();
+  let same = 0;
+  await until("the sender stands still", () => {
+    same = value() === last ? same + 1 : 0;
+    last = value();
+    return same === 20;
+  });
+}
