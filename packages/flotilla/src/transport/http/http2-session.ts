@@ -1,11 +1,11 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from "node:http2";
 import type { Clock } from "../../clock/clock.ts";
+import { toRecord } from "../../codec/header-record.ts";
 import type { PoolState } from "../../endpoint/transport.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import type { MetadataRecord } from "../../metadata/metadata.ts";
 import { connectionError } from "./client-errors.ts";
 import type { HttpClientSettings } from "./client-options.ts";
-import { toRecord } from "./header-record.ts";
 import { cutWhenParted } from "./parting.ts";
 import { SessionWatch } from "./session-watch.ts";
 

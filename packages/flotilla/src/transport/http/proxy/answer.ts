@@ -1,7 +1,7 @@
 import { toConnectError } from "../../../codec/connect-error.ts";
+import { toRecord } from "../../../codec/header-record.ts";
 import { type Code, codeFromHttp, codes } from "../../../errors/code.ts";
 import { ServiceError } from "../../../errors/service-error.ts";
-import { toRecord } from "../header-record.ts";
 import type { Request, Response } from "../http-message.ts";
 import type { RequestHead } from "../request-head.ts";
 import { problemJson } from "../rest-call.ts";
