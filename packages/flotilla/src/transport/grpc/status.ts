@@ -1,5 +1,6 @@
 import { BinaryReader, BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { fromBinaryDetail, toBinaryDetail } from "../../codec/error-details.ts";
+import { decodeMessage, encodeMessage, fittingMessage } from "../../codec/grpc-message.ts";
 import { splitRetry, withRetryDetails } from "../../codec/retry-details.ts";
 import { codeFromGrpc, codeFromHttp, codes } from "../../errors/code.ts";
 import { type ErrorDetail, type RetryInfo, ServiceError } from "../../errors/service-error.ts";
@@ -9,8 +10,7 @@ import { type MetadataRecord, newRecord } from "../../metadata/metadata.ts";
 /** The trailers of a success that says no more. */
 export const OK: MetadataRecord = Object.freeze({ "grpc-status": "0" });
 
-/** What other peers put up with in one header: longer messages are cut, larger details left out. */
-const MAX_MESSAGE = 2048;
+/** What other peers put up with in one header: larger details are left out. */
 const MAX_DETAILS_BYTES = 4096;
 /** Details looked at in an error that came. */
 const MAX_DETAILS = 32;
@@ -21,10 +21,12 @@ export function writeStatus(error: ServiceError, into: MetadataRecord): void {
   if (metadata !== undefined)
     for (const name of Object.keys(metadata)) if (!isReserved(name)) into[name] = metadata[name];
   into["grpc-status"] = String(codes[error.code].grpc);
-  if (message !== "") into["grpc-message"] = encodeMessage(message);
+  // The details must say the same: grpcio refuses those that do not.
+  const shown = fittingMessage(message);
+  if (shown !== "") into["grpc-message"] = encodeMessage(shown);
   const details = withRetryDetails(error);
   if (details.length > 0) {
-    const bytes = encodeStatus(codes[error.code].grpc, message.slice(0, MAX_MESSAGE), details);
+    const bytes = encodeStatus(codes[error.code].grpc, shown, details);
     if (bytes.byteLength <= MAX_DETAILS_BYTES) into["grpc-status-details-bin"] = base64(bytes);
   }
   const { retry } = error;
@@ -72,38 +74,6 @@ export function readStatus(trailers: MetadataRecord, httpStatus: number): Servic
 function pushback(value: unknown, retry: RetryInfo | undefined): RetryInfo | undefined {
   if (typeof value !== "string" || retry !== undefined) return retry;
   return /^\d{1,10}$/.test(value) ? { afterMs: Number(value) } : { never: true };
-}
-
-/** Percent-encodes what cannot stand in a header: all but printable ASCII, and the percent sign. */
-export function encodeMessage(message: string): string {
-  const text = message.length > MAX_MESSAGE ? message.slice(0, MAX_MESSAGE) : message;
-  if (/^[\x20-\x24\x26-\x7e]*$/.test(text) && text.trim() === text) return text;
-  let encoded = "";
-  for (const byte of Buffer.from(text, "utf8")) {
-    // Spaces at either end would not survive as those of a header.
-    const plain = byte > 0x20 && byte < 0x7f && byte !== 0x25;
-    encoded += plain || byte === 0x20 ? String.fromCharCode(byte) : percent(byte);
-  }
-  return encoded.replace(/^ +| +$/g, (spaces) => "%20".repeat(spaces.length));
-}
-
-function percent(byte: number): string {
-  return `%${byte < 16 ? "0" : ""}${byte.toString(16).toUpperCase()}`;
-}
-
-/** Never fails: a percent sign that begins no escape stands for itself. */
-export function decodeMessage(value: string): string {
-  if (!value.includes("%")) return value;
-  const bytes = Buffer.from(value, "latin1");
-  let length = 0;
-  for (let i = 0; i < bytes.length; i++) {
-    const escape = bytes[i] === 0x25 ? value.slice(i + 1, i + 3) : "";
-    if (/^[0-9A-Fa-f]{2}$/.test(escape)) {
-      bytes[length++] = Number.parseInt(escape, 16);
-      i += 2;
-    } else bytes[length++] = bytes[i]!;
-  }
-  return bytes.toString("utf8", 0, length);
 }
 
 /** google.rpc.Status: https://github.com/googleapis/googleapis/blob/master/google/rpc/status.proto */
