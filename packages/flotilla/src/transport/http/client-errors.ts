@@ -1,4 +1,5 @@
 import { fromConnectError } from "../../codec/connect-error.ts";
+import { isCode } from "../../errors/code.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import type { MetadataRecord } from "../../metadata/metadata.ts";
 
@@ -47,16 +48,7 @@ function codeOf(error: unknown): string | undefined {
 
 /** The ServiceError in a unary answer that is no success. Retry-After of a proxy counts as the server's own word. */
 export function responseError(status: number, headers: MetadataRecord, body: Buffer): ServiceError {
-  let json: unknown;
-  if (String(headers["content-type"] ?? "").startsWith("application/json")) {
-    try {
-      json = JSON.parse(body.toString("utf8"));
-    } catch {
-      // Not the server's own error, then: the status has to do.
-      json = undefined;
-    }
-  }
-  const error = fromConnectError(json, status, metadataOf(headers));
+  const error = fromConnectError(told(String(headers["content-type"] ?? ""), body), status, metadataOf(headers));
   const after = headers["retry-after"];
   if (error.retry?.afterMs !== undefined || typeof after !== "string" || !/^\d{1,9}$/.test(after)) return error;
   return new ServiceError(error.code, error.message, {
@@ -64,6 +56,21 @@ export function responseError(status: number, headers: MetadataRecord, body: Buf
     retry: { ...error.retry, afterMs: Number(after) * 1000 },
     ...(error.metadata !== undefined && { metadata: error.metadata }),
   });
+}
+
+/** What a body says of the error; undefined when that is nothing that is known here, and the status has to do. */
+function told(contentType: string, body: Buffer): unknown {
+  const problem = contentType.startsWith("application/problem+json");
+  if (!problem && !contentType.startsWith("application/json")) return undefined;
+  try {
+    const json = JSON.parse(body.toString("utf8")) as unknown;
+    if (!problem) return json;
+    // Of a proxy, or another server of ours, that does not know what is spoken: others have no code, or one of their own.
+    const { code, detail } = Object(json) as { code?: unknown; detail?: unknown };
+    return isCode(code) ? { code, message: detail } : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Headers that belong to the protocol or the connection, not to the error. */

@@ -186,6 +186,10 @@ describe("our client", () => {
       [{ status: 404, type: "text/html", body: "<h1>no</h1>" }, "unimplemented"],
       [{ status: 503, type: "text/html", body: "<h1>no</h1>" }, "unavailable"],
       [{ status: 401 }, "unauthenticated"],
+      // A proxy of ours, which knows nothing of JSON-RPC, and one of somebody else's.
+      [{ status: 504, type: "application/problem+json", body: '{"code":"deadline_exceeded"}' }, "deadline_exceeded"],
+      [{ status: 504, type: "application/problem+json", body: '{"code":"E17","detail":"late"}' }, "unavailable"],
+      [{ status: 504, type: "application/problem+json", body: "null" }, "unavailable"],
     ];
     for (const [given, code] of cases) {
       answer = { status: 200, body: "", ...given };

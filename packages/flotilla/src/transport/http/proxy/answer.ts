@@ -1,4 +1,5 @@
 import { toConnectError } from "../../../codec/connect-error.ts";
+import { encodeMessage, fittingMessage } from "../../../codec/grpc-message.ts";
 import { toRecord } from "../../../codec/header-record.ts";
 import { type Code, codeFromHttp, codes } from "../../../errors/code.ts";
 import { ServiceError } from "../../../errors/service-error.ts";
@@ -32,7 +33,7 @@ function told(error: ServiceError, status: number, service: string): ServiceErro
   }
 }
 
-/** Answers with an error of ours, in the form of Connect to who speaks it, else as problem+json. @returns the bytes of the body. */
+/** Answers with an error of ours, in the form of Connect or gRPC to who speaks it, else as problem+json. @returns the bytes of the body. */
 export function sendError(
   state: ProxyState,
   req: Request,
@@ -43,6 +44,10 @@ export function sendError(
   extra: readonly string[],
 ): number {
   const shown = told(error, status, state.settings.service);
+  if (head.contentType !== undefined && GRPC.test(head.contentType)) {
+    sendStatus(state, req, res, head.contentType, shown, extra);
+    return 0;
+  }
   const connect = head.protocolVersion !== undefined || head.contentType?.startsWith("application/connect+") === true;
   const body = connect ? JSON.stringify(toConnectError(shown)) : problemJson(shown, status);
   const bytes = Buffer.byteLength(body);
@@ -53,9 +58,36 @@ export function sendError(
   state.listener.mark(headers, req);
   res.writeHead(status, headers);
   res.end(body);
+  letGo(state, req);
+  return bytes;
+}
+
+function letGo(state: ProxyState, req: Request): void {
   if (req.complete) req.resume();
   else state.listener.linger(req);
-  return bytes;
+}
+
+const GRPC = /^application\/grpc(?:-web(?:-text)?)?(?:$|[+; ])/;
+
+/** An error as gRPC tells it, and gRPC-Web: where a status of HTTP came instead, its clients would take a deadline that has passed for a server that is away. */
+function sendStatus(
+  state: ProxyState,
+  req: Request,
+  res: Response,
+  contentType: string,
+  { code, message, retry }: ServiceError,
+  extra: readonly string[],
+): void {
+  const headers = ["content-type", contentType, "grpc-status", String(codes[code].grpc), ...extra];
+  if (message !== "") headers.push("grpc-message", encodeMessage(fittingMessage(message)));
+  if (retry?.never) headers.push("grpc-retry-pushback-ms", "-1");
+  else if (retry?.afterMs !== undefined) headers.push("grpc-retry-pushback-ms", String(Math.ceil(retry.afterMs)));
+  state.listener.mark(headers, req);
+  res.statusCode = 200;
+  // Not by `writeHead`, which would have an empty frame follow over HTTP/2.
+  for (const [name, value] of Object.entries(toRecord(headers))) res.setHeader(name, value);
+  res.end();
+  letGo(state, req);
 }
 
 /** Writes the head of an answer as it is to reach the client. @returns whether trailers can follow. */

@@ -8,7 +8,7 @@ import { channel } from "../../../service/channel.ts";
 import { implement } from "../../../service/implement.ts";
 import { stub } from "../../../service/stub.ts";
 import { grpc } from "../../grpc/server.ts";
-import { type InteropClient, interopCases } from "../../grpc/test-fixtures/interop-cases.ts";
+import { type CallFailed, type InteropClient, interopCases } from "../../grpc/test-fixtures/interop-cases.ts";
 import { connectClient } from "../../grpc/test-fixtures/interop-connect.ts";
 import { TestContract, testService } from "../../grpc/test-fixtures/interop-flotilla.ts";
 import { grpcJsClient, grpcJsServer } from "../../grpc/test-fixtures/interop-grpc-js.ts";
@@ -94,6 +94,26 @@ test("gRPC-Web passes to a port of HTTP", async (t) => {
   for (const title of ["empty_unary", "large_unary", "server_streaming", "special_status_message"]) {
     await interopCases[title]!(client);
   }
+});
+
+test("who speaks gRPC, or gRPC-Web, is told of failures as those tell of them", async (t) => {
+  const failures = async (more: Omit<Proxied, "to">, to: readonly string[]): Promise<unknown[]> => {
+    const { port } = await proxied(t, { to, ...more });
+    const web = (httpVersion: "1.1" | "2") =>
+      connectClient(createGrpcWebTransport({ baseUrl: `http://127.0.0.1:${port}`, httpVersion }));
+    const clients = [grpcJsAt(t, `127.0.0.1:${port}`), web("1.1"), web("2")];
+    const calls = clients.map(async (client) => client.unaryCall({ payload: { body: new Uint8Array(9) } }));
+    const outcomes = await Promise.allSettled(calls);
+    return outcomes.map((outcome) => {
+      const { status, message } = (outcome as PromiseRejectedResult).reason as CallFailed;
+      return [status, message];
+    });
+  };
+  const silent = await upstream(t, () => {});
+  const late = [4, "upstream has not answered in time"];
+  assert.deepEqual(await failures({ proxy: { timeoutMs: 50 } }, [silent.address]), [late, late, late]);
+  const away = [14, "upstream cannot take the request now"];
+  assert.deepEqual(await failures({}, []), [away, away, away]);
 });
 
 for (const http2 of [false, true]) {
