@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import type { Timer } from "../../../clock/clock.ts";
 import { chooseEncoding, compress, decompress, type Encoding, parseEncoding } from "../../../codec/compression.ts";
 import { formatConnectTimeout, parseConnectTimeout } from "../../../codec/timeout.ts";
@@ -15,6 +16,9 @@ import { errorText, failure, protocolErrors, type RpcErrorKind } from "./errors.
 import { type Refusal, refusalOf, tooLarge } from "./refusal.ts";
 import { type RpcBody, type RpcRequest, readRequests } from "./request.ts";
 import { inFlight, type RpcState } from "./state.ts";
+
+/** Statuses of what is no request of JSON-RPC, and will not be when it is tried again. */
+const NO_REQUEST: ReadonlySet<number> = new Set([400, 405, 415]);
 
 /** One HTTP request and its answer: the body is read, its calls are served, what they answer is put together. */
 export class Exchange implements RpcCallOwner, OnSocket, Watchable {
@@ -127,7 +131,7 @@ export class Exchange implements RpcCallOwner, OnSocket, Watchable {
 
   #serve(body: Buffer): void {
     if (this.#over) return;
-    this.#body = readRequests(body.toString("utf8"), this.#state.settings.maxBatch);
+    this.#body = readRequests(isUtf8(body) ? body.toString("utf8") : undefined, this.#state.settings.maxBatch);
     this.#go();
   }
 
@@ -259,7 +263,7 @@ export class Exchange implements RpcCallOwner, OnSocket, Watchable {
     if (this.#over) return;
     this.#stopWaiting();
     this.#chunks = [];
-    const text = failure("null", errorText(error, status === 400 ? protocolErrors.request : undefined));
+    const text = failure("null", errorText(error, NO_REQUEST.has(status) ? protocolErrors.request : undefined));
     this.#observe(error, this.#bytes, Buffer.byteLength(text), status);
     this.#send(status, ["content-type", "application/json", ...headers], text);
   }

@@ -268,6 +268,8 @@ test("what is wrong with the HTTP request is said by its status, and as JSON-RPC
     assert.equal(answer.status, status, JSON.stringify(headers));
     const { jsonrpc, error, id } = JSON.parse(answer.text) as Response;
     assert.deepEqual([jsonrpc, error?.data?.["code"], id], ["2.0", code, null]);
+    // Whatever the status: no method was looked for.
+    if (status !== 413) assert.equal(error?.code, -32_600);
   }
   for (const method of ["GET", "PUT", "DELETE", "OPTIONS"] as const) {
     const answer = await request(`${address}/rpc?x=1`, { method });
@@ -485,6 +487,16 @@ test("what is in flight when the server drains is answered", async (t) => {
   assert.equal((JSON.parse(text) as Response[]).length, 2);
   assert.equal(headers["connection"], "close");
   await drained;
+});
+
+test("what is no UTF-8 is no JSON, whatever it looks like", async (t) => {
+  const { address } = await serve(t);
+  const body = Buffer.from(
+    '{"jsonrpc":"2.0","method":"test.v1.Freight.sum","params":{"a":1,"b":2},"id":"\xff"}',
+    "latin1",
+  );
+  const { error, id } = JSON.parse((await post(address, body)).text) as Response;
+  assert.deepEqual([error?.code, id], [-32_700, null]);
 });
 
 test("any bytes get a valid answer of JSON-RPC, or none", async (t) => {

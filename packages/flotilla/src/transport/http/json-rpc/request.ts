@@ -30,9 +30,11 @@ export interface RpcBody {
 /**
  * Reads the body of a request. Never throws: what is wrong with the whole of it is answered as one request would be.
  *
+ * @param text - undefined when the body is not UTF-8, as JSON is (RFC 8259, section 8.1).
  * @param maxBatch - requests in one array beyond which none of them is served.
  */
-export function readRequests(text: string, maxBatch: number): RpcBody {
+export function readRequests(text: string | undefined, maxBatch: number): RpcBody {
+  if (text === undefined) return one(refused("null", "parse", "the body is not valid UTF-8"));
   let value: unknown;
   try {
     value = JSON.parse(text);
