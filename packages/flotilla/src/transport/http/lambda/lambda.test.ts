@@ -702,3 +702,51 @@ test("any event of a known kind is answered", async () => {
     { numRuns: 300 },
   );
 });
+
+test("what looks like an event and is none is refused, saying why: any shape", async () => {
+  const handler = handlerOf({}, { protocols: [jsonRpc()], onError() {} }) as (event: unknown) => Promise<unknown>;
+  const of = <T>(right: fc.Arbitrary<T>): fc.Arbitrary<unknown> =>
+    fc.oneof({ weight: 4, arbitrary: right }, fc.jsonValue());
+  const text = fc.oneof(fc.string(), fc.constantFrom("/test.v1.Freight/sum", "POST", "test.v1.Freight/sum", "{}"));
+  const words = of(fc.dictionary(fc.constantFrom("content-type", "cookie", "x"), of(text)));
+  const lists = of(fc.dictionary(fc.constantFrom("content-type", "cookie", "x"), of(fc.array(of(text)))));
+  const http = of(fc.record({ method: of(text), sourceIp: of(text) }, { requiredKeys: ["method"] }));
+  const identity = of(fc.record({ sourceIp: of(text) }));
+  const parts = { http, identity, stage: of(text), apiId: of(text), domainPrefix: of(text) };
+  const event = fc.record(
+    {
+      httpMethod: of(text),
+      method: of(text),
+      path: of(text),
+      rawPath: of(text),
+      rawQueryString: of(text),
+      cookies: of(fc.array(of(text))),
+      headers: words,
+      multiValueHeaders: lists,
+      queryStringParameters: words,
+      multiValueQueryStringParameters: lists,
+      requestContext: of(fc.record(parts, { requiredKeys: [] })),
+      body: of(text),
+      isBase64Encoded: of(fc.boolean()),
+      input: fc.jsonValue(),
+      metadata: words,
+    },
+    { requiredKeys: [], noNullPrototype: true },
+  );
+  let answered = 0;
+  await fc.assert(
+    fc.asyncProperty(fc.oneof(event, fc.jsonValue()), async (given) => {
+      try {
+        const answer = Object((await handler(given)) as Answer);
+        answered++;
+        if ("statusCode" in answer) assert.ok((answer as Answer).statusCode >= 200);
+      } catch (error) {
+        assert.ok(error instanceof Error);
+        if (error.name === "TypeError") assert.match(error.message, /^lambda: /);
+        else assert.ok(Object.hasOwn(JSON.parse(error.message) as object, "code"), error.message);
+      }
+    }),
+    { numRuns: 3000 },
+  );
+  assert.ok(answered > 100);
+});

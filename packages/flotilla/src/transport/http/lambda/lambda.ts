@@ -211,13 +211,14 @@ class Invocations {
 }
 
 function isV2(event: LambdaEvent): event is ApiGatewayEventV2 {
-  const { requestContext } = Object(event) as Partial<ApiGatewayEventV2>;
-  return requestContext?.http?.method !== undefined;
+  const { requestContext, rawPath } = Object(event) as Partial<ApiGatewayEventV2>;
+  return typeof requestContext?.http?.method === "string" && typeof rawPath === "string";
 }
 
 function isV1(event: LambdaEvent): event is ApiGatewayEventV1 {
-  const { httpMethod, requestContext } = Object(event) as Partial<ApiGatewayEventV1>;
-  if (typeof httpMethod !== "string" || typeof requestContext !== "object" || requestContext === null) return false;
+  const { httpMethod, path, requestContext } = Object(event) as Partial<ApiGatewayEventV1>;
+  if (typeof httpMethod !== "string" || typeof path !== "string") return false;
+  if (typeof requestContext !== "object" || requestContext === null) return false;
   // A load balancer's look alike, but their queries are encoded and their answers have other rules.
   return !("elb" in requestContext);
 }

@@ -47,7 +47,8 @@ export function fromV2(event: ApiGatewayEventV2, basePath: string): EventRequest
   const { http } = event.requestContext;
   const headers: string[] = [];
   for (const [name, value] of Object.entries(event.headers ?? {})) add(headers, name, value);
-  if (event.cookies !== undefined && event.cookies.length > 0) add(headers, "cookie", event.cookies.join("; "));
+  const cookies = [event.cookies ?? []].flat();
+  if (cookies.length > 0) add(headers, "cookie", cookies.join("; "));
   headers.push(REQUEST_CONTEXT_HEADER, JSON.stringify(event.requestContext));
   const query = event.rawQueryString;
   const path = pathOf(event.rawPath, event.requestContext, basePath);
@@ -64,12 +65,12 @@ export function fromV1(event: ApiGatewayEventV1, basePath: string): EventRequest
   const { multiValueHeaders, multiValueQueryStringParameters: queries, requestContext } = event;
   const headers: string[] = [];
   for (const [name, values] of Object.entries(multiValueHeaders ?? event.headers ?? {})) {
-    for (const value of typeof values === "string" ? [values] : (values ?? [])) add(headers, name, value);
+    for (const value of [values ?? []].flat()) add(headers, name, value);
   }
   headers.push(REQUEST_CONTEXT_HEADER, JSON.stringify(requestContext));
   const query = new URLSearchParams();
   for (const [name, values] of Object.entries(queries ?? event.queryStringParameters ?? {})) {
-    for (const value of typeof values === "string" ? [values] : (values ?? [])) query.append(name, value);
+    for (const value of [values ?? []].flat()) query.append(name, textOf(value, `query ${name}`) ?? "");
   }
   // An HTTP API has the stage in the path, a REST API has not.
   const path = pathOf(event.path, event.version === undefined ? {} : requestContext, basePath);
@@ -105,13 +106,21 @@ function metadataOf(given: InvokeEvent["metadata"]): Metadata {
   return metadata;
 }
 
-function add(headers: string[], name: string, value: string | undefined): void {
+function add(headers: string[], name: string, value: string | null | undefined): void {
   const key = name.toLowerCase();
-  if (value !== undefined && value !== null && !NOT_PASSED.has(key)) headers.push(key, value);
+  const text = textOf(value, `header ${name}`);
+  if (text !== undefined && !NOT_PASSED.has(key)) headers.push(key, text);
 }
 
 function bodyOf({ body, isBase64Encoded }: { body?: string | null; isBase64Encoded?: boolean }): Buffer {
-  return Buffer.from(body ?? "", isBase64Encoded === true ? "base64" : "utf8");
+  return Buffer.from(textOf(body, "body") ?? "", isBase64Encoded === true ? "base64" : "utf8");
+}
+
+/** The platform sends text; whoever invokes the function by itself may send anything. @throws TypeError for what is neither text nor left out. */
+function textOf(value: unknown, what: string): string | undefined {
+  if (value === undefined || value === null) return undefined;
+  if (typeof value === "string") return value;
+  throw new TypeError(`lambda: the event's ${what.slice(0, 64)} must be a string, got ${typeof value}`);
 }
 
 /** The path as the client meant it: without the stage, which stands in it at the API's own address, and without `basePath`. */
