@@ -27,3 +27,19 @@ test("what is written is read as no more than was given, and as hardly less", ()
   assert.equal(formatTimeout(0), "0u");
   assert.equal(formatTimeout(1e30), "99999999H");
 });
+
+test("any header is read as the specification's grammar has it, or refused", () => {
+  const text = fc.oneof(fc.string(), fc.string({ unit: fc.constantFrom(...Array.from("0129HMSmun +-.")) }));
+  fc.assert(
+    fc.property(text, (value) => {
+      const right = /^\d{1,8}[HMSmun]$/.test(value);
+      try {
+        assert.ok(right && parseTimeout(value) >= 0);
+      } catch {
+        assert.ok(!right, value);
+        assert.throws(() => parseTimeout(value), { code: "invalid_argument" });
+      }
+    }),
+    { numRuns: 2000 },
+  );
+});
