@@ -63,9 +63,15 @@ const webOverHttp2: Call = (_t, address) =>
 const webOverHttp1: Call = (_t, address) =>
   connectClient(createGrpcWebTransport({ baseUrl: `http://${address}`, httpVersion: "1.1" }));
 
+const webWithTls: Call = (_t, address) => {
+  const options = { baseUrl: `https://${address}`, httpVersion: "2", nodeOptions: { ca: secret.cert } } as const;
+  return connectClient(createGrpcWebTransport(options));
+};
+
 const ownPort = flotilla(() => grpc());
 const httpPort = flotilla(() => http({ protocols: [grpc()] }));
 const secure = flotilla(() => grpc({ tls: secret }));
+const secureHttpPort = flotilla(() => http({ tls: secret, protocols: [grpc()] }));
 
 /** Cases that HTTP/1.1 cannot carry: it has no answers before the request is complete. */
 const twoWays = [
@@ -93,9 +99,11 @@ const pairs: readonly [name: string, serve: Serve, call: Call, without?: readonl
   ["grpc-js to Flotilla, compressed", flotilla(() => grpc({ compressMinBytes: 0 })), grpcJs()],
   ["grpc-js to Flotilla with TLS", secure, grpcJs(secret.cert)],
   ["grpc-js to Flotilla on the port of HTTP", httpPort, grpcJs()],
+  ["grpc-js to Flotilla on the port of HTTP with TLS", secureHttpPort, grpcJs(secret.cert)],
   ["connect-node to Flotilla", ownPort, grpcConnect],
   ["connect-node to Flotilla on the port of HTTP", httpPort, grpcConnect],
   ["connect-node to Flotilla by gRPC-Web on HTTP/2", httpPort, webOverHttp2],
+  ["connect-node to Flotilla by gRPC-Web with TLS", secureHttpPort, webWithTls],
   ["connect-node to Flotilla by gRPC-Web on HTTP/1.1", httpPort, webOverHttp1, twoWays],
 ];
 

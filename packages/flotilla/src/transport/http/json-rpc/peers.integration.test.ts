@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import { describe, type TestContext, test } from "node:test";
+import fc from "fast-check";
 import jayson from "jayson/promise/index.js";
 import { JSONRPCClient, JSONRPCErrorException, JSONRPCServer } from "json-rpc-2.0";
 import { z } from "zod";
@@ -10,6 +11,7 @@ import { background } from "../../../context/with.ts";
 import { type Client, contract } from "../../../contract/contract.ts";
 import { unary } from "../../../contract/method.ts";
 import { findDetail } from "../../../errors/details.ts";
+import { ServiceError } from "../../../errors/service-error.ts";
 import { stub } from "../../../service/stub.ts";
 import { failureOf } from "../../../testing/transport-bed.ts";
 import { nothingEscapes, serveFreight } from "../test-fixtures/bed.ts";
@@ -198,5 +200,45 @@ describe("our client", () => {
     }
     answer = { status: 200, body: '{"jsonrpc":"2.0","result":5,"error":null,"id":1}' };
     assert.equal(await call(t, port).fail(ctx, {}), 5, "an error that is null is none");
+  });
+
+  test("any answer is a result or a ServiceError", async (t) => {
+    let answer = { status: 200, body: new Uint8Array() };
+    const server = createServer((req, res) => {
+      req.resume().on("end", () => {
+        res.writeHead(answer.status, { "content-type": "application/json" });
+        res.end(answer.body);
+      });
+    });
+    await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
+    t.after(() => server.close());
+    const calls = call(t, (server.address() as AddressInfo).port);
+    const member = {
+      jsonrpc: fc.oneof(fc.constant("2.0"), fc.jsonValue()),
+      id: fc.oneof(fc.nat(500), fc.jsonValue()),
+      result: fc.jsonValue(),
+      error: fc.oneof(
+        fc.record({ code: fc.oneof(fc.integer(), fc.jsonValue()), message: fc.jsonValue(), data: fc.jsonValue() }),
+        fc.jsonValue(),
+      ),
+    };
+    const response = fc.record(member, { requiredKeys: [], noNullPrototype: true });
+    const body = fc.oneof(
+      fc.uint8Array({ maxLength: 100 }),
+      response.map((value) => Buffer.from(JSON.stringify(value))),
+      fc.jsonValue().map((value) => Buffer.from(JSON.stringify(value))),
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.constantFrom(200, 200, 200, 400, 404, 500, 503), body, async (status, bytes) => {
+        answer = { status, body: bytes };
+        try {
+          await calls.fail(ctx, {});
+          assert.equal(status, 200);
+        } catch (error) {
+          assert.ok(error instanceof ServiceError, String(error));
+        }
+      }),
+      { numRuns: 500 },
+    );
   });
 });
