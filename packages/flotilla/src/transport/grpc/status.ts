@@ -15,11 +15,17 @@ const MAX_DETAILS_BYTES = 4096;
 /** Details looked at in an error that came. */
 const MAX_DETAILS = 32;
 
+/** What can stand in a header. What cannot is left out of an error's metadata, which may have come from elsewhere. */
+const NAME = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
+const VALUE = /^[\t\x20-\x7e]*$/;
+
 /** Writes the outcome of a failed call into its trailers. */
 export function writeStatus(error: ServiceError, into: MetadataRecord): void {
   const { message, metadata } = error;
-  if (metadata !== undefined)
-    for (const name of Object.keys(metadata)) if (!isReserved(name)) into[name] = metadata[name];
+  for (const [name, value] of Object.entries(metadata ?? {})) {
+    const key = name.toLowerCase();
+    if (!isReserved(key) && NAME.test(key) && VALUE.test(value)) into[key] = value;
+  }
   into["grpc-status"] = String(codes[error.code].grpc);
   // The details must say the same: grpcio refuses those that do not.
   const shown = fittingMessage(message);
