@@ -2,6 +2,7 @@ import { chooseEncoding, compress, decompress, type Encoding, parseEncoding } fr
 import { httpStatus, toConnectError } from "../../codec/connect-error.ts";
 import type { BoundMethod } from "../../endpoint/service.ts";
 import { ServiceError } from "../../errors/service-error.ts";
+import { isFraming } from "../../metadata/framing.ts";
 import type { Request, Response } from "./http-message.ts";
 import type { RequestHead } from "./request-head.ts";
 import { HttpServerCall, type ServerState } from "./server-call.ts";
@@ -143,7 +144,9 @@ export abstract class UnaryCall extends HttpServerCall {
       ? { ...own, headers: Object.entries(own.headers).flat() }
       : this.encodeError(error);
     if (error.retry?.afterMs !== undefined) headers.push("retry-after", String(Math.ceil(error.retry.afterMs / 1000)));
-    for (const [name, value] of Object.entries(error.metadata ?? {})) headers.push(name, value);
+    for (const [name, value] of Object.entries(error.metadata ?? {})) {
+      if (!isOfBody(name.toLowerCase())) headers.push(name, value);
+    }
     this.addMetadata(headers);
     this.responseBytes = Buffer.byteLength(body);
     headers.push("content-length", String(this.responseBytes));
@@ -158,6 +161,11 @@ export abstract class UnaryCall extends HttpServerCall {
 }
 
 function ignore(): void {}
+
+/** Whether a header says how the answer is to be read, which metadata that came from elsewhere must not. */
+function isOfBody(name: string): boolean {
+  return name === "content-type" || name === "content-encoding" || isFraming(name);
+}
 
 function tooLarge(limit: number): ServiceError {
   return new ServiceError("resource_exhausted", `the request body is over the limit of ${limit} bytes`);
