@@ -61,7 +61,10 @@ export class UnaryClientCall extends ClientCall {
         this.message = reader.next();
         this.compressed = reader.compressed;
       }
-      if (this.message !== undefined && reader.size > 0) this.tooMany = true;
+      if (this.message === undefined || reader.size === 0) return;
+      // Nothing more is wanted, and there may be no end of it.
+      this.tooMany = true;
+      throw this.notOne();
     } catch (error) {
       this.abandon(error);
     }
@@ -77,16 +80,17 @@ export class UnaryClientCall extends ClientCall {
     this.settle();
     const { message } = this;
     if (failed !== undefined) return this.reject(failed);
-    const { procedure } = this.method.info;
-    if (message === undefined || this.tooMany) {
-      const got = message === undefined ? "no message" : "more than one message";
-      return this.reject(new ServiceError("unimplemented", `${procedure} was answered with ${got}`));
-    }
+    if (message === undefined || this.tooMany) return this.reject(this.notOne());
     if (!this.compressed) return this.read(message);
     expand(this.responseHeaders!["grpc-encoding"], message, this.peer.settings.maxMessageBytes, "internal").then(
       (plain) => this.read(plain),
       (failure: unknown) => this.reject(failure),
     );
+  }
+
+  private notOne(): ServiceError {
+    const got = this.message === undefined ? "no message" : "more than one message";
+    return new ServiceError("unimplemented", `${this.method.info.procedure} was answered with ${got}`);
   }
 
   private read(message: Buffer): void {

@@ -124,6 +124,27 @@ test("answers that are none of gRPC are failures that say what came", async (t) 
   }
 });
 
+test("a server that answers a unary call without end is left at its second message", async (t) => {
+  let left = false;
+  const endless: Answer = (stream) => {
+    stream.respond({ ":status": 200, "content-type": "application/grpc" });
+    const message = encodeEnvelope(0, new Uint8Array(10_000));
+    const write = (): void => {
+      while (!stream.destroyed && stream.write(message));
+    };
+    stream.on("drain", write);
+    stream.on("close", () => {
+      left = true;
+    });
+    write();
+  };
+  const { calls } = await bed(t, endless);
+  const error = await failure(calls.unaryCall(ctx, {}));
+  assert.equal(error.code, "unimplemented");
+  assert.match(error.message, /more than one message/);
+  while (!left) await turn();
+});
+
 test("a call that was refused is sent once more, over another connection if need be, and only once", async (t) => {
   let streams = 0;
   const refusing = (times: number): Answer => {
