@@ -175,7 +175,10 @@ export const partition: Scenario = {
       const seconds = CALM_S + cuts.length * PHASE_S;
       const share = (s: number): number => 100 * served(traffic, s, s + 1);
       lines.push({ name, values: Array.from({ length: seconds }, (_, s) => share(s)) });
-      if (!ours) continue;
+      if (!ours) {
+        expectations.push({ what: `${name}: payments made twice`, figure: ledger.twice, min: 1 });
+        continue;
+      }
       expectations.push(
         { what: "calls that have not ended", figure: ledger.deadlines.length - ledger.ended, max: 0 },
         { what: "how long after its deadline a call ends, ms", figure: ledger.overtime, max: 20 },

@@ -82,7 +82,10 @@ export const retryStorm: Scenario = {
         },
       });
       lines.push({ name, values: traffic.intervals.map(({ ok }) => (ok * 1000) / INTERVAL_MS) });
-      if (!ours) continue;
+      if (!ours) {
+        expectations.push({ what: `${name}: recovered after, seconds`, figure: recoveredAfter, min: 20 });
+        continue;
+      }
       expectations.push(
         { what: "attempts to call the front for each call", figure: front, max: 1.2 },
         { what: "attempts to call the middle for each call of the front", figure: middle, max: 1.2 },

@@ -46,6 +46,7 @@ export const rollingDeploy: Scenario = {
       });
       rows.push({ name, figures: { ...figuresOf(all, 35), "failed calls": all.began - all.ok } });
       lines.push({ name, values: series });
+      if (!graceful && !retry) expectations.push({ what: `${name}: failed calls`, figure: all.began - all.ok, min: 1 });
       if (graceful) expectations.push({ what: `${name}: failed calls`, figure: all.began - all.ok, max: 0 });
     }
     return { rows, expectations, panels: [{ title: "Failed calls", unit: "calls/s", lines }] };

@@ -64,6 +64,9 @@ export const sinkhole: Scenario = {
       });
       rows.push({ name, figures: figuresOf(whole, 50) });
       lines.push({ name, values: errors.slice(0, 59).map((share) => share * 100) });
+      if (name === "round robin alone") {
+        expectations.push({ what: "round robin alone: failed calls", figure: 1 - whole.ok / whole.began, min: 0.08 });
+      }
       if (name === "with ejection") {
         const failed = Object.values(later.failed).reduce((sum, count) => sum + count, 0);
         expectations.push({

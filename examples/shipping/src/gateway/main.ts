@@ -1,6 +1,6 @@
 import { embedded } from "flotilla/discovery";
 import { http } from "flotilla/http";
-import { channel, client, host, implement } from "flotilla/service";
+import { channel, client, host, implement, serverDefaults } from "flotilla/service";
 import { telemetry } from "flotilla/telemetry";
 import { Booking } from "../booking/contract.ts";
 import { Handling } from "../handling/contract.ts";
@@ -28,6 +28,8 @@ await host({
   serve: [implement(Shipping, service)],
   listen: [http({ port: settings.port })],
   telemetry: observed,
+  // What a host does by default, written out: refuses what it could only do too late, and what is too much.
+  use: serverDefaults(),
   register: registry,
   tasks: { reports: reportsToLauncher(observed) },
   close: [contexts],

@@ -105,6 +105,30 @@ describe("for how long", () => {
     assert.equal(told.at(-1)!.forMs, 1000);
   });
 
+  test("shorter again for each interval in which it was called and did well, as for one in which it had little to do", async () => {
+    for (const called of [true, false]) {
+      const { clock, all, ejection, told, calls } = bed(6, { ejectionMs: 1000, deviations: Infinity });
+      const eject = (): void => {
+        for (let i = 0; i < 5; i++) ejection.record(all[0]!, true);
+      };
+      for (const ms of [1000, 2000]) {
+        eject();
+        assert.equal(told.at(-1)!.forMs, ms);
+        await clock.advance(ms);
+        ejection.look();
+      }
+      const { length } = told;
+      for (let i = 0; i < 3; i++) {
+        if (called) for (let k = 0; k < 6; k++) calls(k, 100, 0);
+        await clock.advance(10_000);
+        ejection.look();
+      }
+      assert.equal(told.length, length);
+      eject();
+      assert.equal(told.at(-1)!.forMs, 1000, called ? "called" : "not called");
+    }
+  });
+
   test("one that has gone is forgotten, one that stays keeps its record", () => {
     const { all, ejection, out } = bed(3);
     for (let i = 0; i < 5; i++) ejection.record(all[0]!, true);

@@ -157,7 +157,7 @@ describe("what is held back", () => {
   test("nothing of a quiet client", async () => {
     const { go, service } = bed();
     service.accepts = 0;
-    const { calls, sent } = await go(60_000, 0.3);
+    const { calls, sent } = await go(60_000, 1);
     assert.equal(sent, calls);
   });
 

@@ -125,6 +125,34 @@ describe("when it fails", () => {
     assert.equal(clock.pending, 0);
   });
 
+  test("the error lists all attempts, those that were cut short, too", async () => {
+    const { clock, ctx, call } = bed([busy(), 500, new ServiceError("not_found", "none")], { maxAttempts: 3 });
+    const outcome = call(ctx, {}).catch((error: unknown) => error as ServiceError);
+    await clock.advance(20);
+    const error = (await outcome) as ServiceError;
+    assert.equal(error.message, "none");
+    const address = undefined;
+    assert.deepEqual(error.attempts, [
+      { address, code: "unavailable", message: "busy", afterMs: 0, durationMs: 0 },
+      {
+        address,
+        code: "canceled",
+        message: "another attempt of the call failed for good",
+        afterMs: 0,
+        durationMs: 20,
+      },
+      { address, code: "not_found", message: "none", afterMs: 20, durationMs: 0 },
+    ]);
+  });
+
+  test("a failure that must not be tried again ends what is under way, too", async () => {
+    const { clock, ctx, seen, call } = bed([500, busy({ never: true })]);
+    const outcome = call(ctx, {}).catch((error: unknown) => error as ServiceError);
+    await clock.advance(20);
+    assert.equal(((await outcome) as ServiceError).message, "busy");
+    assert.equal(seen[0]!.err?.code, "canceled");
+  });
+
   test("the server's word counts: never, and not before", async () => {
     for (const retrying of [{ never: true }, { afterMs: 100 }]) {
       const { clock, ctx, at, call } = bed([busy(retrying), 10]);
@@ -178,14 +206,35 @@ describe("how often", () => {
     assert.equal(hedge()(endpoint, add), endpoint);
   });
 
-  test("a retry around it repeats the whole, and lists the instance of the attempt that failed last", async () => {
-    const { clock, ctx, endpoint, at } = bed([busy(), busy(), 10]);
+  test("a retry around it repeats the whole, avoids what was tried, and lists all", async () => {
+    const { clock, ctx, endpoint, at, seen } = bed([busy(), busy(), 10, ...Array(6).fill(busy())]);
     const budget = new RetryBudget({ clock });
-    const call = retry({ clock, budget, baseMs: 0 })(hedge({ clock, budget, delayMs: 20 })(endpoint, get), get);
+    const options = { clock, budget, baseMs: 20, maxMs: 20, random: { next: () => 0.5 } };
+    const call = retry(options)(hedge({ clock, budget, delayMs: 20 })(endpoint, get), get);
     const outcome = call(ctx, {});
-    await clock.advance(10);
+    await clock.advance(20);
     assert.equal(await outcome, 3);
     assert.equal(at.length, 3);
+    assert.equal(new Set(seen.map((inner) => inner.value(attemptsKey)!.tried)).size, 1);
+    const failed = call(ctx, {}).catch((error: unknown) => error as ServiceError);
+    await clock.advance(20);
+    assert.deepEqual(
+      ((await failed) as ServiceError).attempts?.map(({ code, afterMs }) => [code, afterMs]),
+      [0, 0, 10, 10, 20, 20].map((ms) => ["unavailable", ms]),
+    );
+  });
+
+  test("where the time of an attempt ends them, a retry around it lists all as well", async () => {
+    const { clock, ctx, endpoint } = bed([500, 500, 500, 500]);
+    const budget = new RetryBudget({ clock });
+    const options = { clock, budget, baseMs: 0, perTryTimeoutMs: 50, maxAttempts: 2 };
+    const call = retry(options)(hedge({ clock, budget, delayMs: 20 })(endpoint, get), get);
+    const outcome = call(ctx, {}).catch((error: unknown) => error as ServiceError);
+    await clock.advance(200);
+    assert.deepEqual(
+      ((await outcome) as ServiceError).attempts?.map(({ afterMs }) => Math.round(afterMs / 10)),
+      [0, 2, 5, 7],
+    );
   });
 });
 

@@ -5,7 +5,8 @@ import { withCancel, withValue } from "../context/with.ts";
 import { type Attempts, attemptsKey } from "../endpoint/attempt.ts";
 import { type Endpoint, type Middleware, withPolicies } from "../endpoint/endpoint.ts";
 import { type Code, isCode } from "../errors/code.ts";
-import { ServiceError } from "../errors/service-error.ts";
+import { type FailedAttempt, ServiceError } from "../errors/service-error.ts";
+import { listing, reportsOf } from "./failed-attempts.ts";
 import { type HedgeCounts, HedgePolicy } from "./hedge-policy.ts";
 import { LatencyQuantile } from "./latency-quantile.ts";
 import { type Budgets, budgetsOf } from "./retry.ts";
@@ -33,7 +34,7 @@ const REFRESH_MS = 3000;
 
 /**
  * Does not wait for the slowest: when a call takes longer than most, the same is asked of another instance, and the first answer
- * counts. The others are cancelled. Only unary methods that are idempotent, and within the budget, so that when everything is slow
+ * counts. The others are cancelled. What fails in several attempts lists them all (`error.attempts`). Only unary methods that are idempotent, and within the budget, so that when everything is slow
  * at most a fifth more is asked.
  *
  * Put it inside of `retry`, sharing its budget (a channel with `hedge` does): a retry then repeats the whole hedged call.
@@ -72,7 +73,7 @@ export function hedge(options: HedgeOptions = {}): Middleware {
       }
       return new Promise((resolve, reject) => {
         const waitMs = Math.max(minDelayMs, wait);
-        const call = new HedgedCall(next, { waitMs, maxAttempts, codes, budget, counts, record });
+        const call = new HedgedCall(next, { waitMs, maxAttempts, codes, budget, counts, record, clock, startedMs });
         call.start(ctx, request, resolve, reject);
       });
     };
@@ -87,13 +88,25 @@ interface HedgePlan {
   readonly budget: RetryBudget;
   readonly counts: HedgeCounts;
   readonly record: () => void;
+  readonly clock: Clock;
+  readonly startedMs: number;
+}
+
+/** One attempt of a call. */
+interface Attempt {
+  readonly number: number;
+  readonly scope: CancelContext;
+  readonly attempts: Attempts;
+  readonly beganMs: number;
 }
 
 /** One call, in as many attempts as it takes. */
 class HedgedCall<Req, Res> {
   readonly #next: Endpoint<Req, Res>;
   readonly #plan: HedgePlan;
-  readonly #running = new Set<CancelContext>();
+  readonly #running = new Set<Attempt>();
+  /** What those that failed had to say, in the order in which they ended. */
+  readonly #reports: FailedAttempt[] = [];
   #begun = 0;
   #over = false;
   #stopped = false;
@@ -123,9 +136,11 @@ class HedgedCall<Req, Res> {
 
   #attempt(): void {
     const number = ++this.#begun;
+    const { clock, startedMs } = this.#plan;
     const scope = withCancel(this.#ctx);
-    this.#running.add(scope);
     const attempts: Attempts = { count: 0, first: undefined, tried: this.#tried, instance: undefined };
+    const attempt = { number, scope, attempts, beganMs: number === 1 ? startedMs : clock.now() };
+    this.#running.add(attempt);
     let pending: Promise<Res>;
     try {
       pending = this.#next(withValue(scope, attemptsKey, attempts), this.#request);
@@ -137,10 +152,10 @@ class HedgedCall<Req, Res> {
         if (this.#over) return;
         this.#plan.record();
         if (number > 1) this.#plan.counts.won++;
-        this.#end(scope);
+        this.#end(attempt);
         this.#resolve(response);
       },
-      (error: unknown) => this.#failed(scope, attempts, error),
+      (error: unknown) => this.#failed(attempt, error),
     );
     this.#arm();
   }
@@ -166,12 +181,13 @@ class HedgedCall<Req, Res> {
     return true;
   }
 
-  #failed(scope: CancelContext, attempts: Attempts, thrown: unknown): void {
-    this.#running.delete(scope);
+  #failed(attempt: Attempt, thrown: unknown): void {
+    this.#running.delete(attempt);
     if (this.#over) return;
-    scope.cancel();
+    attempt.scope.cancel();
     const error = ServiceError.from(thrown);
-    if (this.#outer !== undefined) this.#outer.instance = attempts.instance;
+    this.#report(attempt, error);
+    if (this.#outer !== undefined) this.#outer.instance = attempt.attempts.instance;
     // It reached nobody: what the others answer counts.
     if (error.retry?.unprocessed === true && error.retry.never === true && this.#running.size > 0) return;
     // The server's word: no more of this.
@@ -179,16 +195,27 @@ class HedgedCall<Req, Res> {
     const passing = this.#plan.codes.has(error.code) && error.retry?.never !== true;
     if (passing && (this.#another() || this.#running.size > 0)) return;
     this.#end(undefined);
-    this.#reject(thrown);
+    const inOrder = this.#reports.toSorted((a, b) => a.afterMs - b.afterMs);
+    this.#reject(this.#begun === 1 ? thrown : listing(error, inOrder));
+  }
+
+  /** Takes down an attempt that has ended, or is cut short. */
+  #report({ attempts, beganMs }: Attempt, error: ServiceError): void {
+    const { clock, startedMs } = this.#plan;
+    this.#reports.push(...reportsOf(error, attempts.instance, startedMs, beganMs, clock.now()));
   }
 
   /** Nothing more is waited for; those that still run are cancelled. */
-  #end(winner: CancelContext | undefined): void {
+  #end(winner: Attempt | undefined): void {
     this.#over = true;
     this.#timer?.cancel();
     const why =
       winner === undefined ? "another attempt of the call failed for good" : "another attempt of the call has answered";
-    for (const scope of this.#running) scope.cancel(scope === winner ? undefined : new ServiceError("canceled", why));
+    for (const attempt of this.#running) {
+      const canceled = attempt === winner ? undefined : new ServiceError("canceled", why);
+      if (winner === undefined) this.#report(attempt, canceled!);
+      attempt.scope.cancel(canceled);
+    }
     this.#running.clear();
   }
 }

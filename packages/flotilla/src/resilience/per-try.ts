@@ -15,6 +15,7 @@ export function perTry<Req, Res>(next: Endpoint<Req, Res>, timeoutMs: number): E
       if (ctx.err !== undefined || limited.err === undefined) throw error;
       const late = new ServiceError("deadline_exceeded", `the attempt took longer than ${timeoutMs} ms`, {
         cause: error,
+        ...(error instanceof ServiceError && error.attempts !== undefined && { attempts: error.attempts }),
       });
       timedOut.add(late);
       throw late;

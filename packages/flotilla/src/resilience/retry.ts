@@ -12,6 +12,7 @@ import type { MethodInfo } from "../endpoint/method-info.ts";
 import { type Code, isCode } from "../errors/code.ts";
 import { refusalReason } from "../errors/details.ts";
 import { type FailedAttempt, ServiceError } from "../errors/service-error.ts";
+import { listing, reportsOf } from "./failed-attempts.ts";
 import { isPerTryTimeout, perTry } from "./per-try.ts";
 import { DEADLINE_TOO_NEAR } from "./refusal.ts";
 import { RetryBudget } from "./retry-budget.ts";
@@ -98,7 +99,7 @@ export function retry(options: RetryOptions = {}): Middleware {
       const attempts = ctx.value(attemptsKey)!;
       let error = ServiceError.from(first);
       if (!lawful(error)) throw error;
-      const reports = [reportOf(error, attempts, startedMs, startedMs, endedMs)];
+      const reports = reportsOf(error, attempts.instance, startedMs, startedMs, endedMs);
       for (let n = 1; n < maxAttempts; n++) {
         const jitter = random.next() * Math.min(maxMs, baseMs * 2 ** (n - 1));
         // Not the later of the two: all that were told the same time would come back at once.
@@ -128,7 +129,7 @@ export function retry(options: RetryOptions = {}): Middleware {
           }
           counts.attempts++;
           error = next;
-          reports.push(reportOf(error, attempts, startedMs, beganMs, ctx.clock.now()));
+          reports.push(...reportsOf(error, attempts.instance, startedMs, beganMs, ctx.clock.now()));
           if (!lawful(error)) throw listing(error, reports);
         }
       }
@@ -162,29 +163,7 @@ export function budgetsOf(given: Budgets | undefined, clock: Clock): (service: s
   };
 }
 
-function reportOf(
-  { code, message }: ServiceError,
-  { instance }: Attempts,
-  callMs: number,
-  beganMs: number,
-  endedMs: number,
-): FailedAttempt {
-  return { address: instance?.address, code, message, afterMs: beganMs - callMs, durationMs: endedMs - beganMs };
-}
-
 /** The error a call ends with, telling of all attempts; nobody is to go on with them. */
 function spent(error: ServiceError, attempts: readonly FailedAttempt[]): ServiceError {
   return listing(error, attempts, { ...error.retry, never: true });
-}
-
-function listing(error: ServiceError, attempts: readonly FailedAttempt[], retrying = error.retry): ServiceError {
-  const { code, message, details, metadata } = error;
-  const cause = error.cause ?? error;
-  return new ServiceError(code, message, {
-    cause,
-    details,
-    attempts,
-    ...(metadata !== undefined && { metadata }),
-    ...(retrying !== undefined && { retry: retrying }),
-  });
 }

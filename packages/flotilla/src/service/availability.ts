@@ -79,14 +79,16 @@ export class Availability {
   /**
    * One that is out, for a call that finds out whether it can serve: where the others have too much to do, nothing is worse than
    * leaving out one that was ejected for being slow under the same load. Undefined when it is not the time.
+   *
+   * @param tried - by this call, which is not to ask the same one twice.
    */
-  trial(): Peer | undefined {
+  trial(tried: Avoided<Peer> | undefined): Peer | undefined {
     if (!this.#crowded) return undefined;
     const nowMs = this.#clock.now();
     if (nowMs < this.#nextTrialMs) return undefined;
     for (const peer of this.#ejection!.out) {
       // What is still busy with calls from before has not recovered, and their ends would be taken for that of the trial.
-      if (peer.inFlight > 0 || nowMs < peer.avoidUntilMs) continue;
+      if (peer.inFlight > 0 || nowMs < peer.avoidUntilMs || tried?.has(peer) === true) continue;
       this.#crowded = false;
       this.#nextTrialMs = nowMs + TRIAL_MS;
       this.#onTrial = peer;

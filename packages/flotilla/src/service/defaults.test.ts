@@ -363,6 +363,81 @@ describe("instances that fail", () => {
     assert.ok(calls >= 18 && calls <= 21, `${calls} calls in 20 s`);
   });
 
+  test("one that is out is not tried by a call that has just failed on it", async () => {
+    const { clock, calc, ctx, transport } = bed(
+      { throttle: false, slowStart: false, ejection: { maxShare: 0.5 }, retry: { baseMs: 0.001 } },
+      5,
+    );
+    let asked: string[] = [];
+    const answers = new Map<string, () => unknown>();
+    transport.answer = (address, _ctx, request) => {
+      asked.push(address);
+      return answers.get(address)?.() ?? request;
+    };
+    const calls = async (n: number): Promise<void> => {
+      for (let i = 0; i < n; i++) {
+        asked = [];
+        await pass(
+          clock,
+          calc.get(ctx, one).catch(() => {}),
+        );
+        assert.equal(new Set(asked).size, asked.length, asked.join());
+      }
+    };
+    await calls(100);
+    // The first is out, and cannot be tried: it is busy with a call from before.
+    answers.set("fake://0", () => new Promise(() => {}));
+    for (let i = 0; i < 5; i++) calc.get(ctx, one).catch(() => {});
+    await clock.advance(1);
+    answers.set("fake://0", () => {
+      throw new ServiceError("internal", "broken");
+    });
+    await calls(30);
+    // The second has too much to do, so that one that is out is wanted; then the third fails, and is out.
+    answers.set("fake://1", () => {
+      throw refusal("unavailable", OVERLOADED, "overloaded", {});
+    });
+    await calls(5);
+    answers.set("fake://2", () => {
+      throw new ServiceError("unavailable", "broken");
+    });
+    await calls(30);
+    const before = transport.calls["fake://2"];
+    await calls(10);
+    assert.ok(transport.calls["fake://2"]! - before! <= 1, "it is out");
+  });
+
+  test("when fewer than half are left, all are used: better that some calls fail than that the few drown", async () => {
+    const { clock, calc, ctx, transport } = bed(
+      { retry: false, throttle: false, slowStart: false, ejection: { maxShare: 1 } },
+      4,
+    );
+    let broken = 0;
+    transport.answer = (address, _ctx, request) => {
+      if (Number(address.at(-1)) < broken) throw new ServiceError("internal", "broken");
+      return request;
+    };
+    const calls = async (n: number): Promise<number[]> => {
+      const before = { ...transport.calls };
+      for (let i = 0; i < n; i++)
+        await pass(
+          clock,
+          calc.get(ctx, one).catch(() => {}),
+        );
+      return [0, 1, 2, 3].map((i) => transport.calls[`fake://${i}`]! - (before[`fake://${i}`] ?? 0));
+    };
+    await calls(400);
+    for (const shares of [
+      [0, 20, 20, 20],
+      [0, 0, 30, 30],
+      [15, 15, 15, 15],
+    ]) {
+      broken++;
+      await calls(40);
+      assert.deepEqual(await calls(60), shares);
+    }
+  });
+
   test("those that do not answer at all are left alone but for a call now and then, however many they are", async () => {
     const { clock, calc, ctx, transport } = bed(
       { retry: false, throttle: false, ejection: false, slowStart: false },

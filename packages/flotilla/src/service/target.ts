@@ -162,7 +162,7 @@ export class Target implements InstanceObserver {
     // Most calls are tried once: only a second attempt needs a set.
     if (attempts !== undefined && attempts.count > 0) attempts.tried ??= new Set([attempts.first]);
     const tried = attempts?.tried as ReadonlySet<Peer> | undefined;
-    const peer = this.#available.trial() ?? this.#pickWilling(ctx, method, tried);
+    const peer = this.#available.trial(tried) ?? this.#pickWilling(ctx, method, tried);
     if (peer === undefined) {
       const why = this.#unusable === undefined ? "no instance is known" : `no instance can be used: ${this.#unusable}`;
       throw new ServiceError("unavailable", `${this.#service}: ${why}`, { retry: { unprocessed: true } });

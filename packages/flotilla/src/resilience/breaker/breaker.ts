@@ -35,7 +35,7 @@ const names = ["closed", "open", "half_open"] as const;
 
 /**
  * A circuit breaker: lets calls through while it is closed, none while it is open, and so many probes at a time when it has been
- * open for long enough. As many probes in a row must succeed for it to close; one that fails opens it again, for twice as long.
+ * open for long enough. As many probes in a row must succeed for it to close; one that fails, or is slow, opens it again, for twice as long.
  *
  * What a call has to say counts only in the state it was let through in: late news of an earlier state are thrown away.
  */
@@ -100,7 +100,9 @@ export class Breaker {
       return;
     }
     this.#probing--;
+    const { slowMs = Infinity } = this.#trip;
     if (failed) this.#open(nowMs, "a probe failed");
+    else if (durationMs >= slowMs) this.#open(nowMs, `a probe took ${slowMs} ms or more`);
     else if (++this.#probesOk >= this.#settings.probes) {
       this.#inARow = 0;
       this.#trip = this.#settings.trip(this.#settings.clock);

@@ -41,7 +41,24 @@ function bed(options: CircuitBreakerOptions = {}) {
       () => assert.fail("it did not fail"),
       (error: unknown) => error as ServiceError,
     );
-  return { clock, ctx, breaker, call, ok, fail, changes, reached: () => reached, state: () => breaker.breakers[0]! };
+  /** A call that goes well, after so many milliseconds. */
+  const slow = async (ms: number): Promise<void> => {
+    const pending = call(ctx, () => new Promise((resolve) => void clock.schedule(ms, () => resolve("ok"))));
+    await clock.advance(ms);
+    await pending;
+  };
+  return {
+    clock,
+    ctx,
+    breaker,
+    call,
+    ok,
+    fail,
+    slow,
+    changes,
+    reached: () => reached,
+    state: () => breaker.breakers[0]!,
+  };
 }
 
 describe("opening", () => {
@@ -133,18 +150,38 @@ describe("opening", () => {
     assert.equal(state().state, "closed");
     await fail();
     assert.equal(state().state, "open");
-    assert.equal(state().reason, "101 of the 201 of the last 10000 ms calls failed");
+    assert.equal(state().reason, "101 of the 201 calls of the last 10000 ms failed");
   });
 
-  test("by slowness", async () => {
-    const { call, ctx, clock, state } = bed({ trip: countWindow({ calls: 4, slowRate: 0.75, slowMs: 100 }) });
-    for (const ms of [150, 10, 100, 200]) {
-      const pending = call(ctx, () => new Promise((resolve) => void clock.schedule(ms, () => resolve("ok"))));
-      await clock.advance(ms);
-      await pending;
+  test("by time: the window slides on in tenths, so that calls go out of it one after the other", async () => {
+    const { ok, fail, state, clock } = bed({ trip: timeWindow({ windowMs: 1000, minCalls: 10, failureRate: 0.55 }) });
+    // One a tenth: of those that count at the end one in two has failed, of all since the beginning more.
+    for (let i = 0; i < 10; i++) {
+      await (i < 5 ? fail() : ok());
+      await clock.advance(100);
     }
-    assert.equal(state().state, "open");
-    assert.equal(state().reason, "3 of the last 4 calls took 100 ms or more");
+    for (let i = 0; i < 5; i++) {
+      await fail();
+      assert.equal(state().state, "closed", `5 of 10 after ${i} more`);
+      await clock.advance(100);
+    }
+    await fail();
+    assert.equal(state().reason, "6 of the 10 calls of the last 1000 ms failed");
+  });
+
+  test("by slowness, of the last calls or those of the last while", async () => {
+    for (const [trip, last] of [
+      [countWindow({ calls: 4, slowRate: 0.75, slowMs: 100 }), "last 4 calls"],
+      [timeWindow({ minCalls: 4, slowRate: 0.75, slowMs: 100 }), "4 calls of the last 10000 ms"],
+    ] as const) {
+      const { slow, state } = bed({ trip });
+      for (const ms of [150, 10, 100, 200]) {
+        assert.equal(state().state, "closed");
+        await slow(ms);
+      }
+      assert.equal(state().state, "open");
+      assert.equal(state().reason, `3 of the ${last} took 100 ms or more`);
+    }
   });
 
   test("the first failure of all does not open a window", async () => {
@@ -188,6 +225,36 @@ describe("half open", () => {
     await ok();
     await fail();
     assert.equal(state().nextProbeMs, 100);
+  });
+
+  test("a probe that is slow opens it again where slowness does", async () => {
+    const { clock, slow, state } = bed({ trip: countWindow({ calls: 2, slowMs: 100 }), openMs: 1000 });
+    for (let i = 0; i < 2; i++) await slow(100);
+    await clock.advance(1000);
+    await slow(150);
+    assert.equal(state().state, "open");
+    assert.equal(state().reason, "a probe took 100 ms or more");
+    assert.equal(state().nextProbeMs, 2000);
+    await clock.advance(2000);
+    await slow(99);
+    assert.equal(state().state, "closed");
+  });
+
+  test("no more probes at a time than may", async () => {
+    const { clock, ctx, call, fail, state, reached } = bed({ trip: consecutive(1), probes: 3 });
+    await fail();
+    await clock.advance(5000);
+    const before = reached();
+    const ends: ((value: unknown) => void)[] = [];
+    const probes = Array.from({ length: 10 }, () =>
+      call(ctx, () => new Promise((resolve) => ends.push(resolve))).catch((error: unknown) => error as ServiceError),
+    );
+    assert.equal(reached() - before, 3);
+    assert.equal(state().refused, 7);
+    for (const end of ends) end("ok");
+    const outcomes = await Promise.all(probes);
+    assert.equal(outcomes.filter((outcome) => outcome === "ok").length, 3);
+    assert.equal(state().state, "closed");
   });
 
   test("as many probes must succeed as may go at a time", async () => {

@@ -4,6 +4,8 @@ import type { Clock } from "../../clock/clock.ts";
 export interface Trip {
   /** Takes down one outcome. @returns why to open, in words; undefined to stay closed. */
   record(nowMs: number, failed: boolean, durationMs: number): string | undefined;
+  /** From here on a call is slow, milliseconds: a probe that is does not close the breaker. Default: none is. */
+  readonly slowMs?: number;
 }
 
 /** Makes the trip of one breaker. */
@@ -61,6 +63,7 @@ export function countWindow(options: CountWindowOptions = {}): TripFactory {
     const sum = new Tally();
     let at = 0;
     return {
+      slowMs: rates.slowMs,
       record(_nowMs, failed, durationMs) {
         const mark = (failed ? 1 : 0) | (durationMs >= rates.slowMs ? 2 : 0);
         if (sum.calls === calls) sum.add(ring[at]!, -1);
@@ -89,6 +92,7 @@ export function timeWindow(options: TimeWindowOptions = {}): TripFactory {
     const sum = new Tally();
     let current = Math.floor(clock.now() / slotMs);
     return {
+      slowMs: rates.slowMs,
       record(nowMs, failed, durationMs) {
         const slot = Math.floor(nowMs / slotMs);
         // By the clock, not by the calls: what is older than the window is gone however few came since.
@@ -134,9 +138,9 @@ class Tally {
   verdict(rates: Required<RateOptions>, before: string, after: string): string | undefined {
     const { calls, failed, slow } = this;
     if (calls < rates.minCalls) return undefined;
-    if (failed >= rates.failureRate * calls) return `${failed} of the ${before}${calls}${after} calls failed`;
+    if (failed >= rates.failureRate * calls) return `${failed} of the ${before}${calls} calls${after} failed`;
     if (slow < rates.slowRate * calls) return undefined;
-    return `${slow} of the ${before}${calls}${after} calls took ${rates.slowMs} ms or more`;
+    return `${slow} of the ${before}${calls} calls${after} took ${rates.slowMs} ms or more`;
   }
 }
 

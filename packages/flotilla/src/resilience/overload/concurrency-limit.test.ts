@@ -158,6 +158,28 @@ describe("waiting", () => {
     assert.deepEqual(started.slice(-2), ["critical", "newest"]);
   });
 
+  test("in overload no more than 30 wait that are not critical; what is critical waits as long as its caller does", async () => {
+    const { ctx, call, running, outcomes, clock, settle, limit } = bed({ maxQueued: 100 });
+    call("running");
+    // Has waited in vain: it is overload.
+    call("gave up", "default", withTimeout(ctx, 150));
+    await clock.advance(160);
+    for (let i = 0; i < 40; i++) call(`default ${i}`);
+    await settle();
+    assert.equal(limit.state.queued, 30);
+    assert.deepEqual(limit.state.refused, { critical: 0, default: 10, sheddable: 0 });
+    for (let i = 0; i < 40; i++) call(`critical ${i}`, "critical");
+    await settle();
+    assert.equal(limit.state.queued, 70);
+    for (let i = 0; i <= 40; i++) {
+      await clock.advance(10);
+      running[i]!.end();
+      await settle();
+    }
+    for (let i = 0; i < 40; i++) assert.equal(outcomes[`critical ${i}`], "ok");
+    assert.equal(limit.state.refused.critical, 0);
+  });
+
   test("a full line gives up the oldest of the least important for one no less important", async () => {
     const { call, outcomes, settle } = bed({ maxQueued: 2 });
     call("running");
@@ -277,6 +299,19 @@ describe("refusals before the request is read", () => {
     await settle();
     assert.equal(asked(limit, ctx), undefined);
     assert.equal(limit.state.refused.default, 0);
+  });
+
+  test("in overload nearly all that would take the place of another is, and nothing that matters more", async () => {
+    const { ctx, clock, limit, call, settle } = bed();
+    call("running");
+    call("gave up", "default", withTimeout(ctx, 150));
+    await clock.advance(160);
+    for (let i = 0; i < 30; i++) call(`default ${i}`);
+    await settle();
+    let refused = 0;
+    for (let i = 0; i < 40; i++) if (asked(limit, ctx) !== undefined) refused++;
+    assert.ok(refused >= 36 && refused < 40, `${refused} of 40`);
+    for (let i = 0; i < 40; i++) assert.equal(asked(limit, withPriority(ctx, "critical")), undefined);
   });
 
   test("where nobody may wait, or all that wait matter more, it is refused and counted; streams do not count", async () => {

@@ -220,6 +220,12 @@ describe("headers", () => {
         assert.ok(list.some(([, , retryAfter]) => retryAfter !== undefined));
       }
     }
+    // When some of the time has passed already, too.
+    const clock = new VirtualClock();
+    const limiter = gcra({ limit: 1, windowMs: 10_000, clock });
+    limiter.take("");
+    await clock.advance(7000);
+    assert.deepEqual(await fields(1, { limiter }), [['"default";q=1;w=10', '"default";r=0;t=3', "3"]]);
   });
 
   test("windows that are no whole seconds are told as the next longer", async () => {
