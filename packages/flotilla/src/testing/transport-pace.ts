@@ -1,15 +1,16 @@
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
 import { ServiceError } from "../errors/service-error.ts";
 import type { ContractTest } from "./balancer-contract.ts";
 import { until } from "./discovery-recorder.ts";
 import { failureOf, Handover, type Note, notes, streamTest, type TransportUnderTest } from "./transport-bed.ts";
 import { sumOf } from "./transport-calls.ts";
 
-/** Messages of so many characters, and so many of them, are more than any buffer on the way may hold. */
-const BULK = "x".repeat(64 * 1024);
+/** Messages of so many characters, and so many of them, are more than any buffer on the way may hold, compressed as well. */
+const BULK = randomBytes(48 * 1024).toString("base64");
 const MANY = 2048;
 /** So many of so many characters fit into the buffers on the way, but not all where they are read from. */
-const PART = "x".repeat(16 * 1024);
+const PART = BULK.slice(0, 16 * 1024);
 const SOME = 12;
 
 /** Streams of which one side is slower than the other. */
