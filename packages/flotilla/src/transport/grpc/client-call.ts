@@ -1,5 +1,5 @@
 import { type ClientHttp2Stream, constants, type IncomingHttpHeaders } from "node:http2";
-import { resetStream } from "../../codec/reset-stream.ts";
+import { breakOff } from "../../codec/reset-stream.ts";
 import type { Context } from "../../context/context.ts";
 import { afterFunc } from "../../context/with.ts";
 import { codeFromHttp } from "../../errors/code.ts";
@@ -70,7 +70,7 @@ export abstract class ClientCall {
   abandon(error: unknown): void {
     if (this.over) return;
     this.settle();
-    resetStream(this.stream, constants.NGHTTP2_CANCEL);
+    breakOff(this.stream, "cancel");
     this.failed(error);
   }
 
