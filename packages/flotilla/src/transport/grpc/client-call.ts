@@ -77,6 +77,8 @@ export abstract class ClientCall {
   protected settle(): void {
     this.over = true;
     this.stop?.();
+    // It may begin anew.
+    this.stop = undefined;
   }
 
   response(headers: IncomingHttpHeaders, flags: number): void {
