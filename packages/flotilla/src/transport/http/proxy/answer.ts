@@ -53,8 +53,7 @@ export function sendError(
   state.listener.mark(headers, req);
   res.writeHead(status, headers);
   res.end(body);
-  if (req.complete) req.resume();
-  else state.listener.linger(req);
+  if (!req.readableEnded) state.listener.linger(req);
   return bytes;
 }
 
