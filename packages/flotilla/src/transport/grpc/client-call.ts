@@ -81,6 +81,13 @@ export abstract class ClientCall {
     this.stop = undefined;
   }
 
+  /** The outcome is known, and all was received. What is still being sent nobody waits for, and no write of it would ever end. */
+  protected done(): void {
+    this.settle();
+    const { stream } = this;
+    if (stream.writableLength > 0 || !stream.writableEnded) breakOff(stream, "cancel");
+  }
+
   response(headers: IncomingHttpHeaders, flags: number): void {
     if (this.over) return;
     const status = Number(headers[":status"]);

@@ -74,7 +74,7 @@ export class UnaryClientCall extends ClientCall {
   }
 
   private finish(failed: ServiceError | undefined): void {
-    this.settle();
+    this.done();
     const { message } = this;
     if (failed !== undefined) return this.reject(failed);
     const { procedure } = this.method.info;
