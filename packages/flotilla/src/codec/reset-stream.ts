@@ -13,6 +13,11 @@ export function breakOff(stream: Http2Stream, code: "cancel" | "internal"): void
   else stream.destroy(new Error("broken off"));
 }
 
+/** Breaks a stream of HTTP/2 off on which all was received, unless all was sent: what is on its way nobody waits for, and no write of it would ever end. */
+export function stopSending(stream: Http2Stream): void {
+  if (stream.writableLength > 0 || !stream.writableEnded) breakOff(stream, "cancel");
+}
+
 /**
  * Lets go of a stream of HTTP/2 on which all was sent, and throws away what has arrived and was not read. One that its peer had ended meanwhile is destroyed by
  * Node only when it has been read to its end: unread, it would be there, and hold its connection open, for ever.

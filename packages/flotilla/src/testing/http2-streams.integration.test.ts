@@ -174,6 +174,15 @@ for (const [name, [listener, connector]] of Object.entries(transports)) {
       await until("what the callers sent has ended", () => closed === 20);
     });
 
+    test("after many short streams, none of which ends the connection of the others", async (t) => {
+      const talk = await open(t, listener(), connector());
+      const calls = Array.from({ length: 50 }, async () => {
+        for (let i = 0; i < 40; i++) for await (const _ of talk.tell(ctx, { times: 1 }));
+      });
+      await Promise.all(calls);
+      await nothingLeft();
+    });
+
     test("when what the caller sends fails", async (t) => {
       const talk = await open(t, listener(), connector());
       const failing = async function* () {

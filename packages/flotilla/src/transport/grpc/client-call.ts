@@ -1,5 +1,5 @@
 import { type ClientHttp2Stream, constants, type IncomingHttpHeaders } from "node:http2";
-import { breakOff } from "../../codec/reset-stream.ts";
+import { breakOff, stopSending } from "../../codec/reset-stream.ts";
 import type { Context } from "../../context/context.ts";
 import { afterFunc } from "../../context/with.ts";
 import { codeFromHttp } from "../../errors/code.ts";
@@ -81,11 +81,10 @@ export abstract class ClientCall {
     this.stop = undefined;
   }
 
-  /** The outcome is known, and all was received. What is still being sent nobody waits for, and no write of it would ever end. */
+  /** The outcome is known, and all was received. */
   protected done(): void {
     this.settle();
-    const { stream } = this;
-    if (stream.writableLength > 0 || !stream.writableEnded) breakOff(stream, "cancel");
+    stopSending(this.stream);
   }
 
   response(headers: IncomingHttpHeaders, flags: number): void {

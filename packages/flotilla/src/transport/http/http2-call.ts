@@ -1,6 +1,6 @@
 import type { ClientHttp2Stream, IncomingHttpHeaders } from "node:http2";
 import { drained } from "../../codec/drained.ts";
-import { breakOff } from "../../codec/reset-stream.ts";
+import { breakOff, stopSending } from "../../codec/reset-stream.ts";
 import { isWhole } from "../../codec/whole.ts";
 import type { Context } from "../../context/context.ts";
 import { afterFunc } from "../../context/with.ts";
@@ -118,6 +118,7 @@ async function* answerBody(ctx: Context, stream: ClientHttp2Stream, peer: Http2P
     const cause = error instanceof ServiceError ? (error.cause ?? new Error(error.message)) : error;
     throw ctx.err ?? peer.failure(stream, cause);
   } finally {
-    if (!finished) breakOff(stream, "cancel");
+    if (finished) stopSending(stream);
+    else breakOff(stream, "cancel");
   }
 }
