@@ -35,7 +35,7 @@ export interface HttpListenerParts {
    * with it (CORS), and that the client should come back on another connection.
    */
   mark(headers: string[], req: IncomingMessage): void;
-  /** For an answer that is out before its request was read: the rest is thrown away for a moment, then cut off. */
+  /** For an answer that is out before its request was read to its end: the rest is thrown away for a moment, then cut off. */
   linger(req: IncomingMessage): void;
 }
 

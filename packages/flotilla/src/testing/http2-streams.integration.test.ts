@@ -50,7 +50,7 @@ async function open(t: TestContext, listener: Listener, connector: Connector) {
     hear: async () => LONG,
     async *chat(_ctx, requests) {
       for await (const request of requests) {
-        yield request;
+        for (let i = 0; i < 20; i++) yield request;
         return;
       }
     },
@@ -153,6 +153,33 @@ for (const [name, [listener, connector]] of Object.entries(transports)) {
     test("when the server ends a stream both ways", async (t) => {
       const talk = await open(t, listener(), connector());
       for (let i = 0; i < 5; i++) for await (const _ of talk.chat(ctx, endless()));
+      await nothingLeft();
+    });
+
+    test("when the server ends a stream both ways, and much is on its way to it", async (t) => {
+      const talk = await open(t, listener(), connector());
+      let closed = 0;
+      const pressing = async function* () {
+        try {
+          for (;;) yield LONG;
+        } finally {
+          closed++;
+        }
+      };
+      const calls = Array.from({ length: 20 }, async (_, i) => {
+        for await (const _ of talk.chat(ctx, pressing())) await sleep(ctx, i % 5);
+      });
+      await Promise.all(calls);
+      await nothingLeft();
+      await until("what the callers sent has ended", () => closed === 20);
+    });
+
+    test("after many short streams, none of which ends the connection of the others", async (t) => {
+      const talk = await open(t, listener(), connector());
+      const calls = Array.from({ length: 50 }, async () => {
+        for (let i = 0; i < 40; i++) for await (const _ of talk.tell(ctx, { times: 1 }));
+      });
+      await Promise.all(calls);
       await nothingLeft();
     });
 

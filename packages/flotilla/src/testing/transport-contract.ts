@@ -1,6 +1,7 @@
 import type { ContractTest } from "./balancer-contract.ts";
 import type { TransportUnderTest } from "./transport-bed.ts";
 import { callTests } from "./transport-calls.ts";
+import { cutTests } from "./transport-cuts.ts";
 import { endTests } from "./transport-ends.ts";
 import { errorTests } from "./transport-errors.ts";
 import { lifeTests } from "./transport-life.ts";
@@ -21,6 +22,7 @@ export function transportContract(under: TransportUnderTest): ContractTest[] {
     ...callTests(under),
     ...paceTests(under),
     ...endTests(under),
+    ...cutTests(under),
     ...errorTests(under),
     ...metadataTests(under),
     ...lifeTests(under),

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
+import { withTimeout } from "../context/with.ts";
 import { ServiceError } from "../errors/service-error.ts";
 import type { ContractTest } from "./balancer-contract.ts";
 import { until } from "./discovery-recorder.ts";
@@ -86,6 +87,38 @@ export function paceTests(under: TransportUnderTest): ContractTest[] {
         await standsStill(() => sent);
         slow.set();
         assert.equal((await answer).n, (SOME * (SOME + 1)) / 2);
+      },
+    ),
+    ...streamTest(
+      "requests that a handler leaves unread hold up no later call",
+      under,
+      () => ({
+        async collect(_ctx, requests) {
+          for await (const request of requests) {
+            await slow.value;
+            return request;
+          }
+          return assert.fail("there are no requests");
+        },
+        one: (_ctx, request) => request,
+      }),
+      async ({ client, ctx }) => {
+        for (let round = 0; round < 5; round++) {
+          slow = new Handover();
+          let sent = 0;
+          const requests = async function* (): AsyncGenerator<Note> {
+            for (const item of notes(SOME, PART)) {
+              sent = item.n;
+              yield item;
+            }
+          };
+          const answer = client.collect(ctx, requests());
+          await until("something is sent", () => sent > 0);
+          await standsStill(() => sent);
+          slow.set();
+          await answer;
+          assert.equal((await client.one(withTimeout(ctx, 2000), { n: round, text: PART })).n, round);
+        }
       },
     ),
     ...streamTest(

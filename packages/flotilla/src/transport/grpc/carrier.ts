@@ -1,7 +1,7 @@
-import { constants, type ServerHttp2Stream } from "node:http2";
+import type { ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 import type { Readable } from "node:stream";
-import { resetStream } from "../../codec/reset-stream.ts";
+import { breakOff, letGo } from "../../codec/reset-stream.ts";
 import type { ServiceError } from "../../errors/service-error.ts";
 import type { MetadataRecord } from "../../metadata/metadata.ts";
 
@@ -105,12 +105,13 @@ export class Http2Carrier implements Carrier {
 
   fail(both: MetadataRecord): void {
     this.body.respond(both, NO_MORE);
-    // The answer counts, and the client need not send the rest (RFC 9113, section 8.1).
+    // The answer counts, and the client need not send the rest (RFC 9113, section 8.1). In a turn of its own: before Node 24 an answer that is closed in the same
+    // turn is not sent.
     if (!this.body.readableEnded) setImmediate(letGo, this.body);
   }
 
   cut(): void {
-    resetStream(this.body, constants.NGHTTP2_INTERNAL_ERROR);
+    breakOff(this.body, "internal");
   }
 
   data(chunk: Buffer): void {
@@ -137,11 +138,11 @@ export class Http2Carrier implements Carrier {
     try {
       body.sendTrailers(this.#trailers!);
     } catch (error) {
-      resetStream(body, constants.NGHTTP2_INTERNAL_ERROR);
+      breakOff(body, "internal");
       this.#call?.unsent(error);
     }
     // Node sends trailers in the next turn: only behind them may the client be told to stop sending.
-    if (!body.readableEnded) setImmediate(stopSending, body);
+    if (!body.readableEnded) setImmediate(letGo, body);
   }
 }
 
@@ -172,14 +173,5 @@ function onWantTrailers(this: ServerHttp2Stream): void {
   (this as Carrying)[carrier].sendTrailers();
 }
 
-function stopSending(stream: ServerHttp2Stream): void {
-  if (!stream.destroyed) resetStream(stream, constants.NGHTTP2_NO_ERROR);
-}
-
 function ignore(): void {}
 function noWait(): void {}
-
-/** In a turn of its own: before Node 24 an answer that is closed in the same turn is not sent. */
-export function letGo(stream: ServerHttp2Stream): void {
-  resetStream(stream, constants.NGHTTP2_NO_ERROR);
-}

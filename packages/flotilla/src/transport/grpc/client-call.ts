@@ -1,5 +1,5 @@
 import { type ClientHttp2Stream, constants, type IncomingHttpHeaders } from "node:http2";
-import { resetStream } from "../../codec/reset-stream.ts";
+import { breakOff, stopSending } from "../../codec/reset-stream.ts";
 import type { Context } from "../../context/context.ts";
 import { afterFunc } from "../../context/with.ts";
 import { codeFromHttp } from "../../errors/code.ts";
@@ -70,13 +70,21 @@ export abstract class ClientCall {
   abandon(error: unknown): void {
     if (this.over) return;
     this.settle();
-    resetStream(this.stream, constants.NGHTTP2_CANCEL);
+    breakOff(this.stream, "cancel");
     this.failed(error);
   }
 
   protected settle(): void {
     this.over = true;
     this.stop?.();
+    // It may begin anew.
+    this.stop = undefined;
+  }
+
+  /** The outcome is known, and all was received. */
+  protected done(): void {
+    this.settle();
+    stopSending(this.stream);
   }
 
   response(headers: IncomingHttpHeaders, flags: number): void {

@@ -51,7 +51,9 @@ export class StreamClientCall extends ClientCall {
     if (!this.compresses(frame)) this.stream.end(frame);
     else {
       compressFrame(frame).then(
-        (packed) => this.stream.end(packed),
+        (packed) => {
+          if (!this.stream.closed) this.stream.end(packed);
+        },
         (error: unknown) => this.abandon(error),
       );
     }
@@ -68,10 +70,10 @@ export class StreamClientCall extends ClientCall {
     const { input } = this.method;
     try {
       for await (const message of messages) {
-        // The server wants no more: leaving the loop ends the caller's generator.
-        if (stream.destroyed || stream.closed || this.over) return;
         let frame = input.frame(message);
         if (this.compresses(frame)) frame = await compressFrame(frame);
+        // The server wants no more: leaving the loop ends the caller's generator. What were written now would be the end of what is still to be read, too.
+        if (stream.destroyed || stream.closed || this.over) return;
         if (!stream.write(frame)) await drained(stream);
       }
       stream.end();
@@ -100,7 +102,7 @@ export class StreamClientCall extends ClientCall {
   /** All has been received, and the server has said how it ended. */
   private conclude(): void {
     if (this.over || this.outcome === undefined) return;
-    this.settle();
+    this.done();
     this.responses.end(this.outcome.error);
   }
 

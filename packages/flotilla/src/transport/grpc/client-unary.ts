@@ -77,7 +77,7 @@ export class UnaryClientCall extends ClientCall {
   }
 
   private finish(failed: ServiceError | undefined): void {
-    this.settle();
+    this.done();
     const { message } = this;
     if (failed !== undefined) return this.reject(failed);
     if (message === undefined || this.tooMany) return this.reject(this.notOne());

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import { parseTimeout } from "../../codec/grpc-timeout.ts";
+import { letGo } from "../../codec/reset-stream.ts";
 import type { Context } from "../../context/context.ts";
 import { WatchList } from "../../context/watch-list.ts";
 import type { FinishedCall } from "../../endpoint/finished-call.ts";
@@ -9,7 +10,7 @@ import { observersOf } from "../../endpoint/observer.ts";
 import type { Service } from "../../endpoint/service.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { type MetadataRecord, newRecord } from "../../metadata/metadata.ts";
-import { type Carrier, Http2Carrier, letGo } from "./carrier.ts";
+import { type Carrier, Http2Carrier } from "./carrier.ts";
 import { Health } from "./health.ts";
 import { formOf, type ServedMethod, servedMethods } from "./methods.ts";
 import type { GrpcSettings } from "./options.ts";

@@ -117,7 +117,7 @@ export class WebCarrier implements Carrier {
   #end(last: Buffer): void {
     this.#over = true;
     this.#res.end(this.#encode(last));
-    if (!this.body.complete) this.#listener.linger(this.body);
+    if (!this.body.readableEnded) this.#listener.linger(this.body);
   }
 
   #encode(frame: Buffer): Buffer | string {

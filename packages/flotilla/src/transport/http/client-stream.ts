@@ -81,11 +81,15 @@ class StreamCodec {
   async *decode(ctx: Context, answer: OpenAnswer): AsyncGenerator {
     const { output, procedure } = this.#method;
     const encoding = parseEncoding(answer.headers["connect-content-encoding"] as string | undefined);
+    let end: Uint8Array | undefined;
     for await (const { flags, data } of decodeEnvelopes(answer.body, this.#maxBytes)) {
+      if (end !== undefined)
+        throw new ServiceError("internal", `${procedure}: a message came after the end of the stream`);
       const plain = flags & COMPRESSED ? await this.#decompress(encoding, data) : data;
       if (flags & END_STREAM) {
-        endOfStream(ctx, answer.headers, plain);
-        return;
+        // The body ends with it: who stopped reading here would break off what is complete, and many of those end a connection of HTTP/2.
+        end = plain;
+        continue;
       }
       let message: unknown;
       try {
@@ -95,6 +99,7 @@ class StreamCodec {
       }
       yield message;
     }
+    if (end !== undefined) return endOfStream(ctx, answer.headers, end);
     throw new ServiceError("internal", `${procedure}: the stream ended without its end-of-stream message`);
   }
 

@@ -1,6 +1,7 @@
-import { type ClientHttp2Stream, constants, type IncomingHttpHeaders } from "node:http2";
+import type { ClientHttp2Stream, IncomingHttpHeaders } from "node:http2";
 import { drained } from "../../codec/drained.ts";
-import { resetStream } from "../../codec/reset-stream.ts";
+import { breakOff, stopSending } from "../../codec/reset-stream.ts";
+import { isWhole } from "../../codec/whole.ts";
 import type { Context } from "../../context/context.ts";
 import { afterFunc } from "../../context/with.ts";
 import { ServiceError } from "../../errors/service-error.ts";
@@ -20,7 +21,7 @@ function headOf(ctx: Context, stream: ClientHttp2Stream, peer: Http2Peer): Promi
   return new Promise((resolve, reject) => {
     const stop = afterFunc(ctx, () => {
       reject(ctx.err!);
-      resetStream(stream, constants.NGHTTP2_CANCEL);
+      breakOff(stream, "cancel");
     });
     stream.on("response", (headers: IncomingHttpHeaders) => {
       resolve({ status: Number(headers[":status"]), headers: plainHeaders(headers) });
@@ -76,7 +77,7 @@ export function http2Stream(peer: Http2Peer): OpenStream {
     sendBody(stream, body).catch((error: unknown) => {
       // The caller's own iterator failed: that is the call's error, and the server must hear that the rest will not come.
       ownFailure = error;
-      resetStream(stream, constants.NGHTTP2_CANCEL);
+      breakOff(stream, "cancel");
     });
     try {
       const { status, headers: received } = await head;
@@ -110,10 +111,14 @@ async function* answerBody(ctx: Context, stream: ClientHttp2Stream, peer: Http2P
   let finished = false;
   try {
     yield* readBody(stream, ctx, () => {});
+    if (!isWhole(stream)) throw new Error("the answer was broken off");
     finished = true;
   } catch (error) {
-    throw ctx.err ?? peer.failure(stream, error instanceof ServiceError ? (error.cause ?? error) : error);
+    // Of the body it is only known that it broke off.
+    const cause = error instanceof ServiceError ? (error.cause ?? new Error(error.message)) : error;
+    throw ctx.err ?? peer.failure(stream, cause);
   } finally {
-    if (!finished) resetStream(stream, constants.NGHTTP2_CANCEL);
+    if (finished) stopSending(stream);
+    else breakOff(stream, "cancel");
   }
 }

@@ -1,6 +1,7 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from "node:http2";
 import type { Clock } from "../../clock/clock.ts";
 import { toRecord } from "../../codec/header-record.ts";
+import { watchEnd } from "../../codec/whole.ts";
 import type { PoolState } from "../../endpoint/transport.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import type { MetadataRecord } from "../../metadata/metadata.ts";
@@ -44,6 +45,7 @@ export class Http2Peer {
     record[":path"] = path;
     const session = this.#session();
     const stream = session.request(record, endStream === undefined ? undefined : { endStream });
+    watchEnd(stream);
     this.#sessionOf.set(stream, session);
     session.ref();
     const watch = this.#sessions.get(session);

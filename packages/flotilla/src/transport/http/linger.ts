@@ -7,13 +7,14 @@ import type { Request } from "./http-message.ts";
 const LINGER_MS = 2000;
 
 /**
- * The answer is out but the request is still coming in (too large, too late). Closing at once would reset the connection under
- * the answer, so the rest is thrown away for a moment first.
+ * The answer is out but the request was not read to its end (too large, too late, not wanted). What has arrived would keep the next request of the connection from
+ * being read, so it is thrown away; and so is what still comes, for a moment: closing at once would reset the connection under the answer.
  */
 export function linger(req: Request, clock: Clock): void {
   // Whoever read it so far reads no more, and would keep it from flowing.
   req.removeAllListeners("readable");
   req.resume();
+  if (req.complete) return;
   const timer = clock.schedule(LINGER_MS, () => {
     if (req.httpVersionMajor < 2) req.destroy();
     // RFC 9113, section 8.1: the answer counts, and the client need not send the rest.

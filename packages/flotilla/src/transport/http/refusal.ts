@@ -33,8 +33,7 @@ export function refuse(
   state.cors?.mark(headers, head.origin);
   res.writeHead(status, headers);
   res.end(body);
-  if (req.complete) req.resume();
-  else linger(req, state.root.clock);
+  if (!req.readableEnded) linger(req, state.root.clock);
   const call: FinishedCall = {
     method: undefined,
     protocol: connect ? "connect" : "rest",

@@ -1,5 +1,5 @@
-import { constants, type Http2ServerResponse } from "node:http2";
-import { resetStream } from "../../codec/reset-stream.ts";
+import type { Http2ServerResponse } from "node:http2";
+import { breakOff } from "../../codec/reset-stream.ts";
 import type { CancelContext, Context } from "../../context/context.ts";
 import { requestContext } from "../../context/request-context.ts";
 import { UNWATCHED_MS, type Watchable, type WatchList } from "../../context/watch-list.ts";
@@ -269,5 +269,5 @@ export function peerOf({ socket: { remoteAddress, remotePort } }: Request): stri
 /** Breaks off an answer, and with HTTP/1.1 the connection. */
 export function cutResponse(req: Request, res: Response): void {
   if (req.httpVersionMajor < 2) res.destroy();
-  else resetStream((res as unknown as Http2ServerResponse).stream, constants.NGHTTP2_INTERNAL_ERROR);
+  else breakOff((res as unknown as Http2ServerResponse).stream, "internal");
 }

@@ -167,12 +167,12 @@ class StreamCall extends HttpServerCall {
     );
     this.responseBytes += frame.byteLength;
     this.res.end(frame);
+    if (!this.req.readableEnded) linger(this.req, this.state.root.clock);
   }
 
   protected sendError(error: ServiceError): void {
     this.writeHead();
     this.finish(error);
-    if (!this.req.complete) linger(this.req, this.state.root.clock);
   }
 
   private refuse(status: number, headers: string[], message: string): void {

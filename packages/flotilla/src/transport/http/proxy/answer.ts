@@ -63,8 +63,7 @@ export function sendError(
 }
 
 function letGo(state: ProxyState, req: Request): void {
-  if (req.complete) req.resume();
-  else state.listener.linger(req);
+  if (!req.readableEnded) state.listener.linger(req);
 }
 
 const GRPC = /^application\/grpc(?:-web(?:-text)?)?(?:$|[+; ])/;

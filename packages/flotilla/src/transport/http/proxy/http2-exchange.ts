@@ -1,5 +1,6 @@
 import { type ClientHttp2Stream, constants, type IncomingHttpHeaders } from "node:http2";
-import { resetStream } from "../../../codec/reset-stream.ts";
+import { breakOff } from "../../../codec/reset-stream.ts";
+import { isWhole } from "../../../codec/whole.ts";
 import type { Context } from "../../../context/context.ts";
 import { afterFunc } from "../../../context/with.ts";
 import { ServiceError } from "../../../errors/service-error.ts";
@@ -93,7 +94,7 @@ class Http2Exchange implements OpenAnswer {
   #abandon(error: ServiceError): void {
     this.#failure ??= error;
     this.#reject(this.#failure);
-    resetStream(this.#stream, constants.NGHTTP2_CANCEL);
+    breakOff(this.#stream, "cancel");
   }
 
   /** A reader that leaves early resets the stream. */
@@ -102,13 +103,13 @@ class Http2Exchange implements OpenAnswer {
     let finished = false;
     try {
       yield* readBody(stream, ctx, () => {});
-      if (this.#failure !== undefined) throw this.#failure;
+      if (!isWhole(stream)) throw new Error("the answer was broken off");
       finished = true;
     } catch (error) {
       const cause = error instanceof ServiceError ? (error.cause ?? error) : error;
       throw this.#failure ?? ctx.err ?? broke(peer, stream, cause);
     } finally {
-      if (!finished) resetStream(stream, constants.NGHTTP2_CANCEL);
+      if (!finished) breakOff(stream, "cancel");
     }
   }
 }

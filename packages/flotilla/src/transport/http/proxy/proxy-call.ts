@@ -145,7 +145,7 @@ export class ProxyCall extends ProxiedRequest implements Watchable, OnSocket {
     if (this.#trailing && trailers.length + own.length > 0) writeTrailers(this.res, [...trailers, ...own]);
     this.#complete = true;
     this.res.end();
-    if (!this.req.complete) this.state.listener.linger(this.req);
+    if (!this.req.readableEnded) this.state.listener.linger(this.req);
   }
 
   #fail(thrown: unknown): void {
