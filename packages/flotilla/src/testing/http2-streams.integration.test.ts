@@ -21,6 +21,8 @@ const text = z.object({ text: z.string() });
 const Talk = contract("test.v1.Talk", {
   wait: unary({ input: z.object({ ms: z.number() }), output: text }),
   tell: serverStream({ input: z.object({ times: z.number() }), output: text }),
+  shout: serverStream({ input: text, output: text }),
+  say: unary({ input: text, output: text }),
   hear: clientStream({ input: text, output: text }),
   chat: bidiStream({ input: text, output: text }),
 });
@@ -46,6 +48,10 @@ async function open(t: TestContext, listener: Listener, connector: Connector) {
     async *tell(_ctx, { times }) {
       for (let i = 0; i < times; i++) yield LONG;
     },
+    async *shout() {
+      for (;;) yield { text: "x".repeat(200_000) };
+    },
+    say: async () => LONG,
     // Both answer what they have not heard to its end.
     hear: async () => LONG,
     async *chat(_ctx, requests) {
@@ -97,6 +103,22 @@ for (const [name, [listener, connector]] of Object.entries(transports)) {
           await call.catch(() => {});
         });
         await Promise.all(calls);
+      }
+      await nothingLeft();
+    });
+
+    test("nor what it had still to send: a connection goes on taking calls", async (t) => {
+      const talk = await open(t, listener(), connector());
+      for (let i = 0; i < 250; i++) {
+        for await (const _ of talk.shout(ctx, LONG)) {
+          await sleep(ctx, 2);
+          break;
+        }
+      }
+      for (let i = 0; i < 4; i++) {
+        // Over the limit: answered before it was sent.
+        await assert.rejects(talk.say(ctx, { text: "x".repeat(5_000_000) }), /over the limit of/);
+        assert.deepEqual(await talk.say(ctx, LONG), LONG);
       }
       await nothingLeft();
     });

@@ -1,5 +1,6 @@
 import { type ClientHttp2Session, connect } from "node:http2";
 import type { Clock, Timer } from "../../clock/clock.ts";
+import { maxSessionMemory } from "../../codec/session-memory.ts";
 import type { PoolState } from "../../endpoint/transport.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import type { GrpcClientSettings } from "./client-options.ts";
@@ -109,6 +110,7 @@ export class GrpcPeer {
     const { connectTimeoutMs, idleTimeoutMs, tls, maxHeaderBytes } = this.settings;
     const session = connect(this.address, {
       ...tls,
+      maxSessionMemory,
       settings: { enablePush: false, initialWindowSize: STREAM_WINDOW, maxHeaderListSize: maxHeaderBytes },
     });
     const idle = (): void => {

@@ -8,6 +8,7 @@ import {
   type ServerHttp2Stream,
 } from "node:http2";
 import type { AddressInfo, Socket } from "node:net";
+import { maxSessionMemory } from "../../codec/session-memory.ts";
 import type { CancelContext, Context } from "../../context/context.ts";
 import { withCancel } from "../../context/with.ts";
 import type { HttpProtocol } from "../../endpoint/http-protocol.ts";
@@ -63,7 +64,7 @@ class GrpcListening implements Listening {
     this.#scope = withCancel(root);
     this.#mounted = new MountedGrpc(settings, services, this.#scope, undefined);
     const { maxConcurrentStreams, maxHeaderBytes, handshakeTimeoutMs, tls } = settings;
-    const common = { settings: { maxConcurrentStreams, maxHeaderListSize: maxHeaderBytes } };
+    const common = { maxSessionMemory, settings: { maxConcurrentStreams, maxHeaderListSize: maxHeaderBytes } };
     this.#server =
       tls === undefined
         ? createServer(common)

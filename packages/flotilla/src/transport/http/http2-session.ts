@@ -1,6 +1,7 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from "node:http2";
 import type { Clock } from "../../clock/clock.ts";
 import { toRecord } from "../../codec/header-record.ts";
+import { maxSessionMemory } from "../../codec/session-memory.ts";
 import { watchEnd } from "../../codec/whole.ts";
 import type { PoolState } from "../../endpoint/transport.ts";
 import { ServiceError } from "../../errors/service-error.ts";
@@ -69,7 +70,11 @@ export class Http2Peer {
 
   #session(): ClientHttp2Session {
     if (this.#current !== undefined && !this.#current.closed && !this.#current.destroyed) return this.#current;
-    const session = connect(this.#address, { ...this.#settings.tls, settings: { enablePush: false } });
+    const session = connect(this.#address, {
+      ...this.#settings.tls,
+      maxSessionMemory,
+      settings: { enablePush: false },
+    });
     this.#current = session;
     const watch = new SessionWatch(session, this.#clock, this.#settings);
     this.#sessions.set(session, watch);

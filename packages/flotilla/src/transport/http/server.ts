@@ -11,6 +11,7 @@ import {
 import { createServer as createHttpsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import type { Clock } from "../../clock/clock.ts";
+import { maxSessionMemory } from "../../codec/session-memory.ts";
 import type { CancelContext, Context } from "../../context/context.ts";
 import { withCancel } from "../../context/with.ts";
 import type { Service } from "../../endpoint/service.ts";
@@ -71,6 +72,7 @@ class HttpListening implements Listening {
       keepAliveTimeout: settings.idleTimeoutMs,
       // The deadline of the call bounds the body of a unary request; a stream may go on for as long as its caller likes.
       requestTimeout: 0,
+      maxSessionMemory,
       settings: { maxConcurrentStreams: settings.maxConcurrentStreams, maxHeaderListSize: settings.maxHeaderBytes },
     };
     if (settings.tls !== undefined) {
