@@ -254,8 +254,9 @@ class Consuming implements Listening, LinkUser, DeliveryOwner {
   async #drain(): Promise<void> {
     this.closing = true;
     this.#preparing?.cancel();
-    for (const delivery of this.#deliveries.keys()) delivery.leave();
+    // First, so that nothing that is given back is handed here again.
     for (const puller of this.#pullers) puller.stop();
+    for (const delivery of this.#deliveries.keys()) delivery.leave();
     // Until the broker has heard of it, messages come still, and are given back.
     await this.link.flush(this.#root.clock);
     await new Promise<void>((resolve) => {
