@@ -13,6 +13,7 @@ import { jetstreamClient } from "./jetstream/client.ts";
 import { jetstream } from "./jetstream/server.ts";
 import { nats } from "./server.ts";
 import { anything, clientOf, failureOf, Gate } from "./test-fixtures/bed.ts";
+import { Jobs } from "./test-fixtures/jobs.ts";
 import { TestNats } from "./test-fixtures/nats-server.ts";
 
 const skip = await skipWithout("nats-server");
@@ -21,9 +22,6 @@ const Echo = contract("test.v1.Echo", {
   say: unary({ input: anything<{ n: number }>(), output: anything<{ n: number }>(), idempotent: true }),
   hang: unary({ input: anything<object>(), output: anything<object>() }),
   chat: bidiStream({ input: anything<{ n: number }>(), output: anything<{ n: number }>() }),
-});
-const Jobs = contract("test.v1.Jobs", {
-  run: unary({ input: anything<{ n: number }>(), output: anything<object>(), idempotent: true }),
 });
 
 /** Few, and soon: what tests wait for. */
