@@ -25,6 +25,8 @@ export interface LinkUser {
   opened(connection: NatsConnection): void;
   /** The broker is gone: what was under way is lost. */
   lost(): void;
+  /** The client library has given the connection up, and opens no other. */
+  ended?(why: Error | undefined): void;
   /** It is back; subscriptions are as they were. */
   restored?(): void;
   /** The broker forbids to send to a subject. */
@@ -139,6 +141,7 @@ export class Link {
     if (this.#connection !== connection) return;
     this.#lose();
     this.#connection = undefined;
+    this.#user.ended?.((await connection.closed()) ?? undefined);
   }
 
   #wait(): void {

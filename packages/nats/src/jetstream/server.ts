@@ -6,6 +6,7 @@ import { ServiceError } from "flotilla/errors";
 import { JSON_TYPE, newRecord, PROTO_TYPE, Serving } from "flotilla/wire";
 import { headOf, wireOf } from "../incoming.ts";
 import { Link, type LinkUser } from "../link.ts";
+import { reportEnd, reportLoss } from "../loss.ts";
 import { checkServers, hostOf } from "../options.ts";
 import { subjectOf } from "../subjects.ts";
 import { bury } from "./dead-letters.ts";
@@ -146,6 +147,11 @@ class Consuming implements Listening, LinkUser, DeliveryOwner {
 
   lost(): void {
     for (const puller of this.#pullers) puller.pause();
+    if (!this.closing) reportLoss(this.#root, "jetstream", this.address);
+  }
+
+  ended(why: Error | undefined): void {
+    reportEnd(this.#root, "jetstream", this.address, why);
   }
 
   /** A broker that has lost its disk has no streams any more. */
