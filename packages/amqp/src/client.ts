@@ -146,8 +146,11 @@ class AmqpConnection implements Connection, LinkUser, Way, Acceptor {
     headers["content-type"] = undefined;
     const { service, procedure } = call.method;
     const body = writeBody(request, this.#wire.maxMessageBytes);
+    const channel = this.#channel;
+    // It may be lost again by the time that those who waited for it go on.
+    if (channel === undefined) throw unsent(`the connection to ${this.#link.address} is being lost`);
     try {
-      this.#channel!.publish("", service, body, {
+      channel.publish("", service, body, {
         mandatory: true,
         replyTo: REPLY_QUEUE,
         correlationId: call.id,

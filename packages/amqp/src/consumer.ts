@@ -39,8 +39,8 @@ const defaults = { maxDeliveries: 5, retryDelayMs: 1000, maxRetryDelayMs: 60_000
 /**
  * Consumes the one-way messages, commands or events, that {@link publisher} publishes; give it to a host to `listen`. A message is acknowledged when
  * its handler has ended well: at least once. One whose handler fails comes again, later each time, until it goes to the queue
- * `GROUP.dead` with the reason in its headers; one that no handler could ever take (unreadable, not valid, not served, or failed with
- * `retry.never`) goes there at once.
+ * `GROUP.dead` with the reason in its headers; one that no handler could ever take (unreadable, not valid, not served, or failed for
+ * good) goes there at once.
  *
  * ```ts
  * await host({ name: "billing", listen: [consumer({ url, group: "billing", serve: [implement(CargoEvents, new Billing())] })] }).run();

@@ -2,7 +2,7 @@ import { type ConfirmChannel, type ConsumeMessage, IllegalOperationError, type O
 import type { Clock } from "flotilla/clock";
 import type { MethodInfo } from "flotilla/endpoint";
 import { ServiceError } from "flotilla/errors";
-import { type Accepted, type Caller, fromConnectError } from "flotilla/wire";
+import { type Accepted, type Caller, fromConnectError, isHopeless } from "flotilla/wire";
 import { textProperty } from "./message.ts";
 import { declare, type Topology } from "./topology.ts";
 
@@ -182,12 +182,4 @@ export class Delivery implements Caller {
   get #over(): boolean {
     return this.#lost || this.#fate !== undefined;
   }
-}
-
-/** Codes that any other delivery would end with as well. */
-const PERMANENT: ReadonlySet<string> = new Set(["invalid_argument", "unimplemented", "out_of_range"]);
-
-/** Whether no other delivery could end better. */
-function isHopeless({ code, retry }: ServiceError): boolean {
-  return PERMANENT.has(code) || retry?.never === true;
 }

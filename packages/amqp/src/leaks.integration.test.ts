@@ -14,6 +14,7 @@ import { consumer } from "./consumer.ts";
 import { amqp } from "./listener.ts";
 import { publisher } from "./publisher.ts";
 import { CargoEvents, Tracking } from "./test-fixtures/cargo.ts";
+import { foreign } from "./test-fixtures/inspect.ts";
 
 setFlagsFromString("--expose-gc");
 const collectGarbage = runInNewContext("gc") as () => void;
@@ -114,4 +115,25 @@ test("nothing is left of calls of every fate, messages and reconnections", { ski
   ctx.cancel();
   root.cancel();
   await until("no handle is left", () => process.getActiveResourcesInfo().length <= resources);
+});
+
+test("nothing is left of connections that were given up while the broker was well", {
+  skip,
+  timeout: 60_000,
+}, async (t) => {
+  const { channel } = await foreign(t, rabbit.url);
+  const timers = (): number => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
+  const before = timers();
+  const root = withCancel(withValue(background(), errorReporterKey, () => {}));
+  const service = implement(Tracking, { find: (_ctx, cargo) => cargo, book: (_ctx, cargo) => cargo });
+  const serving = await amqp({ url: rabbit.url, maxReconnectMs: 10 }).listen([service], root);
+  for (let i = 0; i < 3; i++) {
+    await channel.deleteQueue(Tracking.name);
+    await until("it has noticed", () => serving.connections === 0);
+    await until("it has another connection", () => serving.connections === 1);
+  }
+  await serving.close();
+  root.cancel();
+  // Long before heartbeats would be missed.
+  await until("no timer is left", () => timers() <= before, 5000);
 });

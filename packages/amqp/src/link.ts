@@ -224,7 +224,11 @@ export async function within(clock: Clock, work: Promise<void>): Promise<void> {
   timer?.cancel();
 }
 
-/** The client library only ends its half of the socket: a peer that is gone without a word would keep ours for minutes. */
+/**
+ * The client library only ends its half of the socket: a peer that is gone without a word would keep ours for minutes. Nor does it hear of a socket that
+ * ends without an error: it would go on sending heartbeats, and leave whoever waits for the broker waiting.
+ */
 function destroy(connection: ChannelModel): void {
-  (connection.connection as unknown as { stream?: Socket }).stream?.destroy();
+  connection.on("error", () => {});
+  (connection.connection as unknown as { stream?: Socket }).stream?.destroy(new Error("the connection was given up"));
 }

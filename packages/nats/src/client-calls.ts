@@ -22,6 +22,7 @@ export class ClientCalls implements Way, Acceptor, LinkUser, ClientSide {
   /** Calls that wait for the first connection, and since when. */
   #waiting = new Map<ClientEntry, number>();
   #next = 0;
+  #closed = false;
   #sweep: Timer | undefined;
   /** Calls that ended with the connection. */
   readonly #lost: Pick<ClientEntry, "cancelSubject" | "reply">[] = [];
@@ -33,6 +34,7 @@ export class ClientCalls implements Way, Acceptor, LinkUser, ClientSide {
     this.clock = clock;
     this.link = new Link(address, servers, settings, this, random);
     this.#inbox = `${createInbox(settings.broker.inboxPrefix)}.`;
+    this.link.stays = false;
   }
 
   get waiting(): number {
@@ -76,10 +78,11 @@ export class ClientCalls implements Way, Acceptor, LinkUser, ClientSide {
   #start(entry: ClientEntry, waitedMs: number): void {
     const token = (this.#next++).toString(36);
     this.#entries.set(token, entry);
+    if (this.#entries.size === 1) this.link.stays = true;
     try {
       entry.start(this.#inbox + token, waitedMs);
     } catch (error) {
-      this.#entries.delete(token);
+      this.#delete(token);
       throw error;
     }
     if (this.#sweep === undefined && entry.giveUpAtMs !== Infinity) this.#scheduleSweep();
@@ -88,7 +91,12 @@ export class ClientCalls implements Way, Acceptor, LinkUser, ClientSide {
   /** Forgets a call that is over. */
   forget(entry: ClientEntry, reply: string | undefined): void {
     if (reply === undefined) this.#waiting.delete(entry);
-    else this.#entries.delete(reply.slice(this.#inbox.length));
+    else this.#delete(reply.slice(this.#inbox.length));
+  }
+
+  /** Without calls, the process need not stay. */
+  #delete(token: string): void {
+    if (this.#entries.delete(token) && this.#entries.size === 0 && !this.#closed) this.link.stays = false;
   }
 
   opened(connection: NatsConnection): void {
@@ -172,6 +180,7 @@ export class ClientCalls implements Way, Acceptor, LinkUser, ClientSide {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     this.#sweep?.cancel();
     this.#unreachable(new Error("the connection was closed"));
     await this.link.close(this.clock);

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
 import { type Clock, systemClock } from "flotilla/clock";
-import { background, withTimeout } from "flotilla/context";
+import { background, type Context, sleep, withTimeout } from "flotilla/context";
 import { contract, unary } from "flotilla/contract";
 import { client, host, implement } from "flotilla/service";
 import { until } from "flotilla/testing";
@@ -15,6 +15,7 @@ import { natsClient } from "./client.ts";
 import { jetstream } from "./jetstream/server.ts";
 import { nats } from "./server.ts";
 import { anything, clientOf, failureOf, Gate } from "./test-fixtures/bed.ts";
+import { Jobs } from "./test-fixtures/jobs.ts";
 import { TestNats } from "./test-fixtures/nats-server.ts";
 import { Relay } from "./test-fixtures/relay.ts";
 
@@ -41,6 +42,21 @@ describe("hosts and clients", { skip }, () => {
       serve: [implement(Counter, { add: () => ({ by: name }) })],
       listen: [nats({ servers: broker.address })],
     }).start();
+
+  test("a client keeps its process alive while it has calls, and no longer", async (t) => {
+    const run = async (_ctx: Context, { n }: { n: number }) => {
+      await sleep(background(), n * 200);
+      return {};
+    };
+    const service = implement(Jobs, { run });
+    const handling = await jetstream({ servers: broker.address, stream: "jobs" }).listen([service], background());
+    const listening = await nats({ servers: broker.address }).listen([service], background());
+    t.after(() => Promise.all([handling.close(), listening.close()]));
+    const file = join(import.meta.dirname, "test-fixtures/idle-process.ts");
+    const args = ["--conditions=@flotilla/source", file, broker.address];
+    const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 20_000 });
+    assert.equal(stdout, "[{},{},{}]");
+  });
 
   test("processes come and go under load, and no call fails, not even of a method that may not be repeated", async () => {
     // No registry: the address is the broker's.

@@ -2,6 +2,7 @@ import { connect, type NatsConnection, PermissionViolationError } from "@nats-io
 import type { Clock, Random } from "flotilla/clock";
 import { ServiceError } from "flotilla/errors";
 import type { EncodedHeaders } from "./headers.ts";
+import { keepAlive } from "./lifeline.ts";
 import type { NatsSettings } from "./options.ts";
 
 const FIRST_RECONNECT_MS = 50;
@@ -25,6 +26,8 @@ export interface LinkUser {
   opened(connection: NatsConnection): void;
   /** The broker is gone: what was under way is lost. */
   lost(): void;
+  /** The client library has given the connection up, and opens no other. */
+  ended?(why: Error | undefined): void;
   /** It is back; subscriptions are as they were. */
   restored?(): void;
   /** The broker forbids to send to a subject. */
@@ -45,6 +48,7 @@ export class Link {
   #up = false;
   #opening: Promise<NatsConnection> | undefined;
   #closed = false;
+  #stays = true;
   #delayMs: number;
   #sentBytes = 0;
   #takenBytes = 0;
@@ -86,6 +90,12 @@ export class Link {
     return this.#connection?.info?.max_payload ?? Infinity;
   }
 
+  /** Whether the process stays for this connection, while there is one. Default true. */
+  set stays(wanted: boolean) {
+    this.#stays = wanted;
+    if (this.#up) keepAlive(this.#connection!, wanted);
+  }
+
   /** The connection, opened if need be. @throws Error of the client library when the broker cannot be reached. */
   open(): Promise<NatsConnection> {
     if (this.#connection !== undefined) return Promise.resolve(this.#connection);
@@ -117,6 +127,7 @@ export class Link {
     this.#up = true;
     this.#delayMs = this.#firstDelayMs;
     this.#takenBytes = this.#sentBytes;
+    keepAlive(connection, this.#stays);
     void this.#watch(connection);
     this.#user.opened(connection);
     return connection;
@@ -129,8 +140,11 @@ export class Link {
       else if (status.type === "reconnect") {
         this.#up = true;
         this.#delayMs = this.#firstDelayMs;
+        keepAlive(connection, this.#stays);
         this.#sendKept();
         this.#user.restored?.();
+      } else if (status.type === "ping") {
+        keepAlive(connection, this.#stays);
       } else if (status.type === "error" && status.error instanceof PermissionViolationError) {
         if (status.error.operation === "publish") this.#user.forbidden?.(status.error.subject);
       }
@@ -139,6 +153,7 @@ export class Link {
     if (this.#connection !== connection) return;
     this.#lose();
     this.#connection = undefined;
+    this.#user.ended?.((await connection.closed()) ?? undefined);
   }
 
   #wait(): void {
@@ -243,6 +258,8 @@ export class Link {
   /** Sends what is to be sent, then closes the connection. Idempotent. */
   async close(clock: Clock): Promise<void> {
     this.#closed = true;
+    // Whoever waits for this must not be left waiting.
+    this.stays = true;
     await this.flush(clock);
     const connection = this.#connection;
     this.#up = false;

@@ -304,8 +304,9 @@ describe("peers that are not ours", { skip }, () => {
     await changing.up(
       `authorization { users = [ { user: "u", password: "p", permissions: { ${permissions} } } ] }\nno_auth_user: u`,
     );
-    await until("it is reported", () => reported.length === 1);
-    assert.match(reported[0]!.message, /forbids to listen to flotilla\.calc\.v1\.Calculator\.sum/);
+    await until("it is reported", () => reported.length === 2);
+    assert.match(reported[0]!.message, /lost the broker/);
+    assert.match(reported[1]!.message, /forbids to listen to flotilla\.calc\.v1\.Calculator\.sum/);
   });
 
   test("a description that the broker would not take ends nothing", async (t) => {

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
 import { systemClock } from "flotilla/clock";
-import { background, sleep, withCancel, withTimeout } from "flotilla/context";
+import { background, sleep, withCancel, withTimeout, withValue } from "flotilla/context";
 import { bidiStream, contract, unary } from "flotilla/contract";
+import { errorReporterKey } from "flotilla/endpoint";
 import { ServiceError } from "flotilla/errors";
 import { RetryBudget } from "flotilla/resilience";
 import { client, implement } from "flotilla/service";
@@ -13,6 +14,7 @@ import { jetstreamClient } from "./jetstream/client.ts";
 import { jetstream } from "./jetstream/server.ts";
 import { nats } from "./server.ts";
 import { anything, clientOf, failureOf, Gate } from "./test-fixtures/bed.ts";
+import { Jobs } from "./test-fixtures/jobs.ts";
 import { TestNats } from "./test-fixtures/nats-server.ts";
 
 const skip = await skipWithout("nats-server");
@@ -21,9 +23,6 @@ const Echo = contract("test.v1.Echo", {
   say: unary({ input: anything<{ n: number }>(), output: anything<{ n: number }>(), idempotent: true }),
   hang: unary({ input: anything<object>(), output: anything<object>() }),
   chat: bidiStream({ input: anything<{ n: number }>(), output: anything<{ n: number }>() }),
-});
-const Jobs = contract("test.v1.Jobs", {
-  run: unary({ input: anything<{ n: number }>(), output: anything<object>(), idempotent: true }),
 });
 
 /** Few, and soon: what tests wait for. */
@@ -177,6 +176,44 @@ describe("a broker that is killed", { skip, timeout: 60_000 }, () => {
     const nobody = await failureOf(calls.say(background(), { n: 1 }));
     assert.match(nobody.message, /nobody serves flotilla\.test\.v1\.Echo\.say at nats:/);
     assert.equal(nobody.retry?.unprocessed, true);
+  });
+
+  test("whoever hears of errors hears that a broker was lost, and that a connection was given up", async (t) => {
+    const broker = await TestNats.start();
+    const told: string[] = [];
+    const root = withValue(background(), errorReporterKey, (error) => told.push(error.message));
+    let attempts = 0;
+    const authenticator = () => {
+      if (++attempts > 2) throw new Error("the key is gone");
+    };
+    const servers = broker.address;
+    const options = { servers, ...quick, broker: { authenticator } };
+    const echo = implement(Echo, { say: (_ctx, request) => request, hang: () => ({}), async *chat() {} });
+    const serving = await nats({ servers, ...quick }).listen([echo], root);
+    const handling = await jetstream({ ...options, stream: "jobs" }).listen(
+      [implement(Jobs, { run: () => ({}) })],
+      root,
+    );
+    t.after(async () => {
+      await handling.close();
+      await serving.close();
+      await broker.stop();
+    });
+    for (const kill of [1, 2]) {
+      told.length = 0;
+      await broker.kill();
+      const lost = [
+        `jetstream: lost the broker at ${servers}, trying again`,
+        `nats: lost the broker at ${servers}, trying again`,
+      ];
+      await until("both are told of", () => told.length >= 2);
+      assert.deepEqual(told.toSorted(), lost);
+      await broker.up();
+      await until("the service is back", () => serving.connections === 1);
+      if (kill === 1) await until("and the messages", () => handling.connections === 1);
+    }
+    await until("it is told of", () => told.length === 3);
+    assert.equal(told[2], `jetstream: the connection to the broker at ${servers} was given up: the key is gone`);
   });
 
   test("a broker that stands still is noticed, and its connection given up", async (t) => {

@@ -5,6 +5,7 @@ import { type Listener, type Listening, reportError, type Service } from "flotil
 import { ServiceError } from "flotilla/errors";
 import { Serving } from "flotilla/wire";
 import { Link, type LinkUser } from "./link.ts";
+import { reportEnd, reportLoss } from "./loss.ts";
 import { MethodCount } from "./method-count.ts";
 import { checkServers, checkTokens, hostOf, type NatsCommonOptions, type NatsSettings, settle } from "./options.ts";
 import { ServerCalls } from "./server-calls.ts";
@@ -172,6 +173,11 @@ class Server implements Listening, LinkUser {
 
   lost(): void {
     this.#calls.lost();
+    if (!this.#calls.draining) reportLoss(this.#root, "nats", this.address);
+  }
+
+  ended(why: Error | undefined): void {
+    reportEnd(this.#root, "nats", this.address, why);
   }
 
   /** There is no connection of a client's to be given up: the broker sends requests to whoever listens. */

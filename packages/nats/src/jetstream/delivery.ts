@@ -1,23 +1,8 @@
 import type { Msg } from "@nats-io/nats-core";
 import type { Clock, Timer } from "flotilla/clock";
-import { detailTypes, type ErrorInfo, FLOTILLA_DOMAIN, findDetail, ServiceError } from "flotilla/errors";
-import { type Caller, fromConnectError } from "flotilla/wire";
+import { ServiceError } from "flotilla/errors";
+import { type Caller, fromConnectError, isHopeless, isRefusal } from "flotilla/wire";
 import type { Link } from "../link.ts";
-
-/** Codes that another delivery would end with as well. */
-const PERMANENT: ReadonlySet<string> = new Set(["invalid_argument", "unimplemented", "out_of_range"]);
-
-/**
- * Codes of what passes. With these `retry.never` means that no caller shall try at once again, as calls say that were retried in vain further
- * down; a later delivery is another matter.
- */
-const PASSING: ReadonlySet<string> = new Set([
-  "aborted",
-  "canceled",
-  "deadline_exceeded",
-  "resource_exhausted",
-  "unavailable",
-]);
 
 const ACK = Buffer.from("+ACK");
 const NAK = Buffer.from("-NAK");
@@ -107,8 +92,7 @@ export class Delivery implements Caller {
     if (this.#over) return;
     const owner = this.#owner;
     const { deliveries } = this.place;
-    const hopeless = PERMANENT.has(error.code) || (error.retry?.never === true && !PASSING.has(error.code));
-    if (hopeless) void this.#bury(error);
+    if (isHopeless(error)) void this.#bury(error);
     else if (owner.closing) this.giveBack();
     else if (isRefusal(error)) this.#postpone(error);
     else if (deliveries >= owner.maxDeliveries) void this.#bury(error);
@@ -153,11 +137,6 @@ export class Delivery implements Caller {
     this.#owner.link.answer(this.msg.reply!, word, undefined);
     this.#owner.settled(this);
   }
-}
-
-/** Whether a policy of Flotilla's, here or further down, has refused: for load, rate, time. */
-function isRefusal(error: ServiceError): boolean {
-  return PASSING.has(error.code) && findDetail<ErrorInfo>(error, detailTypes.errorInfo)?.domain === FLOTILLA_DOMAIN;
 }
 
 /** A message that no handler may have any more: it was delivered too often, and each time nobody has said that it was done, or put it away. */

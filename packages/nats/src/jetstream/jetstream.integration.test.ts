@@ -224,8 +224,8 @@ describe("JetStream", { skip }, () => {
         return {};
       },
     });
-    await consume(noting("billing"), { group: "billing", maxInFlight: 1 });
-    await consume(noting("billing"), { group: "billing", maxInFlight: 1 });
+    await consume(noting("billing"), { group: "billing", maxConcurrentCalls: 1 });
+    await consume(noting("billing"), { group: "billing", maxConcurrentCalls: 1 });
     await consume(noting("shipping"), { group: "shipping" });
     for (let n = 0; n < 20; n++) await publish(ctx, { id: String(n) });
     await until("all are handled twice", () => seen.length === 40);
@@ -250,7 +250,7 @@ describe("JetStream", { skip }, () => {
           return {};
         },
       },
-      { maxInFlight: 3 },
+      { maxConcurrentCalls: 3 },
     );
     for (let n = 0; n < 30; n++) await publish(ctx, { id: String(n) });
     await until("all slots are taken", () => now === 3);
@@ -299,7 +299,7 @@ describe("JetStream", { skip }, () => {
           return {};
         },
       },
-      { maxInFlight: 4 },
+      { maxConcurrentCalls: 4 },
     );
     for (let n = 0; n < 50; n++) await publish(ctx, { id: String(n) });
     await begun.open;
@@ -443,6 +443,29 @@ describe("JetStream", { skip }, () => {
     const other = await jetstream(options).listen([implement(Orders, methods)], ctx);
     t.after(() => other.close());
     await until("another has it", () => handled.length === 2);
+  });
+
+  test("a listener that goes is not given again what it gives back", async (t) => {
+    const { Orders, stream, publish, manager } = await bed(t);
+    const refusing: Middleware = () => () => {
+      const details = [errorInfo({ reason: "OVERLOADED", domain: FLOTILLA_DOMAIN })];
+      return Promise.reject(new ServiceError("unavailable", "overloaded", { details }));
+    };
+    const orders = implement(Orders, { placed: () => ({}), paid: () => ({}) }, { use: [refusing] });
+    const options = { servers: broker.address, stream, retryDelayMs: 600_000, maxRetryDelayMs: 600_000 };
+    const listening = await jetstream({ ...options, maxConcurrentCalls: 1000 }).listen([orders], ctx);
+    t.after(() => listening.close());
+    await Promise.all(Array.from({ length: 500 }, (_, n) => publish(ctx, { id: String(n) })));
+    await until("all are in hand", () => listening.inFlight === 500);
+    await listening.close();
+    const durable = await manager.jetstream().consumers.get(stream, durableOf("workers", Orders.name));
+    const deliveries: number[] = [];
+    for await (const again of await durable.fetch({ max_messages: 500, expires: 5000 })) {
+      deliveries.push(again.info.deliveryCount);
+      again.ack();
+    }
+    assert.equal(deliveries.length, 500);
+    assert.equal(Math.max(...deliveries), 2, "once there, and once here");
   });
 
   test("a message whose process is gone each time is given up, and no handler has it again", async (t) => {

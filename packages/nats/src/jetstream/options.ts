@@ -30,7 +30,7 @@ export interface JetStreamOptions
    */
   readonly create?: Partial<Omit<StreamConfig, "name" | "subjects">> | false;
   /** Messages of a service that this process handles at once, 1 or more. Default 64. */
-  readonly maxInFlight?: number;
+  readonly maxConcurrentCalls?: number;
   /** The same over all processes of the group, 1 or more. Default 1024. */
   readonly maxAckPending?: number;
   /** What is neither acknowledged nor said to be worked on for so long goes to another process, milliseconds, 1000 to 2147483647. Default 30000. */
@@ -52,7 +52,7 @@ export interface JetStreamSettings extends NatsSettings {
   readonly services: readonly string[] | undefined;
   readonly group: string;
   readonly create: Partial<StreamConfig> | false;
-  readonly maxInFlight: number;
+  readonly maxConcurrentCalls: number;
   readonly maxAckPending: number;
   readonly ackWaitMs: number;
   readonly maxDeliveries: number;
@@ -69,7 +69,7 @@ const NAME = /^[A-Za-z0-9_-]{1,200}$/;
 const defaults = {
   group: "workers",
   create: {},
-  maxInFlight: 64,
+  maxConcurrentCalls: 64,
   maxAckPending: 1024,
   ackWaitMs: 30_000,
   maxDeliveries: 5,
@@ -80,14 +80,15 @@ const defaults = {
 /** @throws TypeError naming the option that is not legal. */
 export function settleJetStream(options: JetStreamOptions): JetStreamSettings {
   const { stream, deadLetters = `${stream}-dead`, ...rest } = { ...defaults, ...options };
-  const { group, create, maxInFlight, maxAckPending, ackWaitMs, maxDeliveries, retryDelayMs, maxRetryDelayMs } = rest;
+  const { group, create, maxConcurrentCalls, maxAckPending, ackWaitMs, maxDeliveries, retryDelayMs, maxRetryDelayMs } =
+    rest;
   for (const [name, text] of Object.entries({ stream, group, deadLetters })) {
     if (typeof text !== "string" || !NAME.test(text)) {
       throw new TypeError(`jetstream: ${name} must be letters, digits, "-" and "_", got ${JSON.stringify(text)}`);
     }
   }
   checkTimes("jetstream", { ackWaitMs, retryDelayMs, maxRetryDelayMs });
-  for (const [name, count] of Object.entries({ maxInFlight, maxAckPending, maxDeliveries })) {
+  for (const [name, count] of Object.entries({ maxConcurrentCalls, maxAckPending, maxDeliveries })) {
     if (!(Number.isInteger(count) && count >= 1)) {
       throw new TypeError(`jetstream: ${name} must be a whole number of 1 or more, got ${count}`);
     }
@@ -101,7 +102,7 @@ export function settleJetStream(options: JetStreamOptions): JetStreamSettings {
     services,
     group,
     create,
-    maxInFlight,
+    maxConcurrentCalls,
     maxAckPending,
     ackWaitMs,
     maxDeliveries,

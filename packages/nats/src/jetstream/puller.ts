@@ -48,7 +48,7 @@ export class Puller {
 
   constructor(settings: JetStreamSettings, durable: string, link: Link, clock: Clock, user: PulledUser) {
     this.#subject = `$JS.API.CONSUMER.MSG.NEXT.${settings.stream}.${durable}`;
-    this.#slots = settings.maxInFlight;
+    this.#slots = settings.maxConcurrentCalls;
     this.#link = link;
     this.#clock = clock;
     this.#user = user;

@@ -6,6 +6,7 @@ import { ServiceError } from "flotilla/errors";
 import { JSON_TYPE, newRecord, PROTO_TYPE, Serving } from "flotilla/wire";
 import { headOf, wireOf } from "../incoming.ts";
 import { Link, type LinkUser } from "../link.ts";
+import { reportEnd, reportLoss } from "../loss.ts";
 import { checkServers, hostOf } from "../options.ts";
 import { subjectOf } from "../subjects.ts";
 import { bury } from "./dead-letters.ts";
@@ -146,6 +147,11 @@ class Consuming implements Listening, LinkUser, DeliveryOwner {
 
   lost(): void {
     for (const puller of this.#pullers) puller.pause();
+    if (!this.closing) reportLoss(this.#root, "jetstream", this.address);
+  }
+
+  ended(why: Error | undefined): void {
+    reportEnd(this.#root, "jetstream", this.address, why);
   }
 
   /** A broker that has lost its disk has no streams any more. */
@@ -254,8 +260,9 @@ class Consuming implements Listening, LinkUser, DeliveryOwner {
   async #drain(): Promise<void> {
     this.closing = true;
     this.#preparing?.cancel();
-    for (const delivery of this.#deliveries.keys()) delivery.leave();
+    // First, so that nothing that is given back is handed here again.
     for (const puller of this.#pullers) puller.stop();
+    for (const delivery of this.#deliveries.keys()) delivery.leave();
     // Until the broker has heard of it, messages come still, and are given back.
     await this.link.flush(this.#root.clock);
     await new Promise<void>((resolve) => {
