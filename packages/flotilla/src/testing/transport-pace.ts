@@ -65,6 +65,32 @@ export function paceTests(under: TransportUnderTest): ContractTest[] {
       },
     ),
     ...streamTest(
+      "a slow reader has every message of a stream whose server has drained and gone since",
+      under,
+      () => ({
+        async *many() {
+          for (const item of notes(SOME, PART)) {
+            produced = item.n;
+            yield item;
+          }
+        },
+      }),
+      async ({ client, ctx, listening }) => {
+        produced = 0;
+        const stream = client.many(ctx, { n: 0, text: "" })[Symbol.asyncIterator]();
+        assert.equal(((await stream.next()).value as Note).n, 1);
+        let gone = false;
+        const drained = listening.drain().then(() => {
+          gone = true;
+        });
+        // It may wait for the reader, and need not.
+        await standsStill(() => Number(gone) + produced);
+        for (let n = 2; n <= SOME; n++) assert.equal(((await stream.next()).value as Note)?.n, n);
+        assert.equal((await stream.next()).done, true);
+        await drained;
+      },
+    ),
+    ...streamTest(
       "a slow handler has every message of a stream that ended meanwhile",
       under,
       () => ({

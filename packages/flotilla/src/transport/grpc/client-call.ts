@@ -119,6 +119,10 @@ export abstract class ClientCall {
   closed(): void {
     this.peer.give(this.held);
     if (this.over) return;
+    // A connection that is lost takes nothing back that had come: it may only not have been handed over yet.
+    for (let chunk = read(this.stream); chunk !== null && !this.over; chunk = read(this.stream)) this.received(chunk);
+    this.conclude();
+    if (this.over) return;
     this.settle();
     const { gone, broken } = this.held;
     this.failed(streamFailure(this.peer.address, this.stream, broken ?? this.error, gone));
@@ -130,6 +134,8 @@ export abstract class ClientCall {
   abstract received(chunk: Buffer): void;
   /** The server's word on how the call ended; messages may still have to be read. */
   protected abstract ended(error: ServiceError | undefined): void;
+  /** All that was to come has been received: ends the call as the server said, if it has said so. */
+  protected abstract conclude(): void;
   /** The call ended without the server's word. */
   protected abstract failed(error: unknown): void;
 }
@@ -138,6 +144,10 @@ export abstract class ClientCall {
 function plain(record: MetadataRecord): MetadataRecord {
   const { ":status": _, ...rest } = record;
   return rest;
+}
+
+function read(stream: ClientHttp2Stream): Buffer | null {
+  return stream.read() as Buffer | null;
 }
 
 /** Shared by all streams: `this` is the stream. */

@@ -99,8 +99,7 @@ export class StreamClientCall extends ClientCall {
     if (this.stream.readableEnded) this.conclude();
   }
 
-  /** All has been received, and the server has said how it ended. */
-  private conclude(): void {
+  protected conclude(): void {
     if (this.over || this.outcome === undefined) return;
     this.done();
     this.responses.end(this.outcome.error);

@@ -103,8 +103,11 @@ export class UnaryClientCall extends ClientCall {
     this.resolve(response);
   }
 
+  protected conclude(): void {
+    if (!this.over && this.outcome !== undefined) this.finish(this.outcome.error);
+  }
+
   protected failed(error: unknown): void {
-    if (this.outcome !== undefined) return this.finish(this.outcome.error);
     // The server says that it did not take the call in (GOAWAY, REFUSED_STREAM): once more, on a connection it has not given up.
     if (!this.repeated && isUnprocessed(error, this.stream.id)) {
       this.repeated = true;

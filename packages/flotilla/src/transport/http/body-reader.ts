@@ -1,4 +1,5 @@
 import type { Readable } from "node:stream";
+import { isWhole } from "../../codec/whole.ts";
 import type { Context } from "../../context/context.ts";
 import { afterFunc } from "../../context/with.ts";
 import { ServiceError } from "../../errors/service-error.ts";
@@ -40,6 +41,8 @@ export async function* readBody(
       }
       if (ended || body.readableEnded) return;
       if (failure !== undefined || body.destroyed) {
+        // Lost when all had come.
+        if (isWhole(body)) return;
         throw new ServiceError("canceled", "the peer went away inside a message", { cause: failure });
       }
       await new Promise<void>((resolve) => {
