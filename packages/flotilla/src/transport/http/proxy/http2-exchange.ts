@@ -1,5 +1,5 @@
 import { type ClientHttp2Stream, constants, type IncomingHttpHeaders } from "node:http2";
-import { breakOff } from "../../../codec/reset-stream.ts";
+import { breakOff, stopSending } from "../../../codec/reset-stream.ts";
 import { isWhole } from "../../../codec/whole.ts";
 import type { Context } from "../../../context/context.ts";
 import { afterFunc } from "../../../context/with.ts";
@@ -110,6 +110,8 @@ class Http2Exchange implements OpenAnswer {
       throw this.#failure ?? ctx.err ?? broke(peer, stream, cause);
     } finally {
       if (!finished) breakOff(stream, "cancel");
+      // The upstream has answered, and wants no more of the request.
+      else if (stream.closed) stopSending(stream);
     }
   }
 }
