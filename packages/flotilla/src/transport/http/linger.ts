@@ -1,5 +1,5 @@
 import { constants, type Http2ServerRequest } from "node:http2";
-import type { Socket } from "node:net";
+import { Socket } from "node:net";
 import type { Clock } from "../../clock/clock.ts";
 import type { Request } from "./http-message.ts";
 
@@ -15,13 +15,21 @@ export function linger(req: Request, clock: Clock): void {
   req.removeAllListeners("readable");
   req.resume();
   if (req.complete) return;
+  const release = req.httpVersionMajor < 2 ? holdOpen(req.socket) : undefined;
+  // Mostly the rest has arrived already, and is read in this turn.
+  setImmediate(() => {
+    if (req.complete || req.destroyed) release?.();
+    else wait(req, clock, release);
+  });
+}
+
+function wait(req: Request, clock: Clock, release: (() => void) | undefined): void {
   const timer = clock.schedule(LINGER_MS, () => {
     if (req.httpVersionMajor < 2) req.destroy();
     // RFC 9113, section 8.1: the answer counts, and the client need not send the rest.
     else (req as unknown as Http2ServerRequest).stream.close(constants.NGHTTP2_NO_ERROR);
   });
   timer.unref();
-  const release = req.httpVersionMajor < 2 ? holdOpen(req.socket) : undefined;
   const arrived = (): void => {
     timer.cancel();
     release?.();
@@ -42,8 +50,14 @@ function holdOpen(socket: Socket): () => void {
     closing = true;
   };
   return () => {
-    Reflect.deleteProperty(socket, "destroySoon");
+    // Deleted, it would leave the socket slow for good; what was there before may be another request's.
+    socket.destroySoon = destroySoon;
     if (closing) socket.destroySoon();
     closing = false;
   };
+}
+
+/** As sockets have it. */
+function destroySoon(this: Socket): void {
+  Socket.prototype.destroySoon.call(this);
 }
