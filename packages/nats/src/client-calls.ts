@@ -123,6 +123,7 @@ export class ClientCalls implements Way, Acceptor, LinkUser, ClientSide {
   lost(): void {
     const error = `${this.link.address}: the connection to the broker was lost`;
     for (const entry of this.#entries.values()) {
+      if (entry.answered) continue;
       // No more than may be in flight; what was lost before has run out of time, or will.
       this.#lost.push({ cancelSubject: entry.cancelSubject, reply: entry.reply });
       entry.fail(new ServiceError("unavailable", error));

@@ -20,6 +20,8 @@ export interface ClientEntry extends Accepted {
   readonly cancelSubject: string | undefined;
   /** What it is named by there; undefined before it was sent. */
   readonly reply: string | undefined;
+  /** Whether all of its answer has come, and only waits to be read. */
+  readonly answered: boolean;
   /** When it is given up although nobody has said so, on the connection's clock. */
   readonly giveUpAtMs: number;
 }

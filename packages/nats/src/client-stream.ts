@@ -62,8 +62,14 @@ export class ClientStream implements ClientEntry {
     this.#inflow = new Inflow(calls.settings.windowBytes, {
       write: (wire) => caller.message(wire),
       finish: () => this.#finish(),
-      allow: (limit) => this.#end.send(FRAME.credit, writeLimit(limit)),
+      allow: (limit) => {
+        if (!this.answered) this.#end.send(FRAME.credit, writeLimit(limit));
+      },
     });
+  }
+
+  get answered(): boolean {
+    return this.#ending !== undefined;
   }
 
   start(reply: string, waitedMs: number): void {

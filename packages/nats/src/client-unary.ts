@@ -21,6 +21,7 @@ const GRACE_MS = 5000;
 
 /** A call with one request and one response. */
 export class ClientUnary implements ClientEntry {
+  readonly answered = false;
   readonly subject: string;
   readonly cancelSubject: string;
   reply: string | undefined;

@@ -235,6 +235,22 @@ describe("what is not as it should be", { skip }, () => {
       peer.stop();
     });
 
+    test("a broken frame ends a stream whose handler has left its requests, too: nobody waits for what may be sent any more", async (t) => {
+      const listening = await serve(t, {
+        async *chat() {
+          for (;;) yield { text: "x".repeat(1000) };
+        },
+      });
+      const peer = await openStream("chat", 20);
+      await until("as much is sent as may be", () => peer.frames.length > 50);
+      const lost = writeFrame(FRAME.data, 7, Buffer.from("{}"));
+      plain.publish(peer.server, lost);
+      plain.publish(peer.server, lost);
+      await until("the client is told", () => peer.frames.some(({ kind }) => kind === FRAME.end));
+      await until("the call is over", () => listening.inFlight === 0);
+      peer.stop();
+    });
+
     test("a client that goes silent is taken to be gone", async (t) => {
       let cancelled: ServiceError | undefined;
       const listening = await serve(t, {

@@ -98,6 +98,23 @@ describe("a broker that is killed", { skip, timeout: 60_000 }, () => {
     asked.set();
   });
 
+  test("takes nothing of a stream that had come to its end before", async (t) => {
+    const { broker, listening, connection, calls, ctx } = await bed(t);
+    const requests = async function* (): AsyncGenerator<{ n: number }> {
+      for (let n = 1; n <= 500; n++) yield { n };
+    };
+    const chat = calls.chat(ctx, requests())[Symbol.asyncIterator]();
+    assert.deepEqual((await chat.next()).value, { n: 1 });
+    await until("the server has said all", () => listening.inFlight === 0);
+    // All that was sent before this answer has come before it.
+    await calls.say(ctx, { n: 0 });
+    await broker.kill();
+    await until("the connection is lost", () => connection.poolState?.().open === 0);
+    for (let n = 2; n <= 500; n++) assert.deepEqual((await chat.next()).value, { n });
+    assert.equal((await chat.next()).done, true);
+    await broker.up();
+  });
+
   test("under load, nothing hangs: with retries, and a broker that comes back, no call fails", async (t) => {
     const { broker, listening } = await bed(t);
     const patient = client(Echo, {

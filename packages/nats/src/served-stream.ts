@@ -48,6 +48,7 @@ export class ServedStream implements Caller {
   #binary = false;
   #call: Accepted | undefined;
   #beat: Timer | undefined;
+  #broken = false;
   #over = false;
 
   /** @param token - the last token of the subject on which the client reaches it. */
@@ -103,8 +104,11 @@ export class ServedStream implements Caller {
       const { code, message } = ServiceError.from(thrown);
       // What a client has broken is no failure of the server's.
       const error = new ServiceError(code === "internal" ? "invalid_argument" : code, message);
-      // A handler that reads the requests is told; any other is cancelled.
-      if (this.#requests !== undefined) return this.#requests.fail(error);
+      // A handler that reads the requests is told. Any other is cancelled, and so is one that still goes on when the next frame comes.
+      if (this.#requests !== undefined && !this.#broken) {
+        this.#broken = true;
+        return this.#requests.fail(error);
+      }
       this.abandon(error);
       this.#call?.abandoned();
     }

@@ -94,6 +94,7 @@ class Publisher implements Connection, Acceptor {
 
 /** A message on its way into a stream. */
 class Publishing implements ClientEntry {
+  readonly answered = false;
   readonly subject: string;
   readonly cancelSubject = undefined;
   reply: string | undefined;
