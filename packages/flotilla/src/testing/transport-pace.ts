@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
+import type { Context } from "../context/context.ts";
 import { withTimeout } from "../context/with.ts";
 import { ServiceError } from "../errors/service-error.ts";
 import type { ContractTest } from "./balancer-contract.ts";
@@ -18,6 +19,12 @@ const SOME = 12;
 export function paceTests(under: TransportUnderTest): ContractTest[] {
   let produced: number;
   let slow: Handover<void>;
+  const waiting = () => ({
+    async collect(ctx: Context, requests: AsyncIterable<Note>) {
+      await slow.value;
+      return sumOf(ctx, requests);
+    },
+  });
   return [
     ...streamTest(
       "a server stream waits for a slow reader",
@@ -93,24 +100,12 @@ export function paceTests(under: TransportUnderTest): ContractTest[] {
     ...streamTest(
       "a slow handler has every message of a stream that ended meanwhile",
       under,
-      () => ({
-        async collect(ctx, requests) {
-          await slow.value;
-          return sumOf(ctx, requests);
-        },
-      }),
+      waiting,
       async ({ client, ctx }) => {
         slow = new Handover();
-        let sent = 0;
-        const requests = async function* (): AsyncGenerator<Note> {
-          for (const item of notes(SOME, PART)) {
-            sent = item.n;
-            yield item;
-          }
-        };
-        const answer = client.collect(ctx, requests());
-        await until("something is sent", () => sent > 0);
-        await standsStill(() => sent);
+        const sending = new Sending(SOME, PART);
+        const answer = client.collect(ctx, sending.requests());
+        await sending.stands();
         slow.set();
         assert.equal((await answer).n, (SOME * (SOME + 1)) / 2);
       },
@@ -131,49 +126,47 @@ export function paceTests(under: TransportUnderTest): ContractTest[] {
       async ({ client, ctx }) => {
         for (let round = 0; round < 5; round++) {
           slow = new Handover();
-          let sent = 0;
-          const requests = async function* (): AsyncGenerator<Note> {
-            for (const item of notes(SOME, PART)) {
-              sent = item.n;
-              yield item;
-            }
-          };
-          const answer = client.collect(ctx, requests());
-          await until("something is sent", () => sent > 0);
-          await standsStill(() => sent);
+          const sending = new Sending(SOME, PART);
+          const answer = client.collect(ctx, sending.requests());
+          await sending.stands();
           slow.set();
           await answer;
           assert.equal((await client.one(withTimeout(ctx, 2000), { n: round, text: PART })).n, round);
         }
       },
     ),
-    ...streamTest(
-      "a client stream waits for a slow handler",
-      under,
-      () => ({
-        async collect(ctx, requests) {
-          await slow.value;
-          return sumOf(ctx, requests);
-        },
-      }),
-      async ({ client, ctx }) => {
-        slow = new Handover();
-        let sent = 0;
-        const requests = async function* (): AsyncGenerator<Note> {
-          for (const item of notes(MANY, BULK)) {
-            sent = item.n;
-            yield item;
-          }
-        };
-        const answer = client.collect(ctx, requests());
-        await until("something is sent", () => sent > 0);
-        await standsStill(() => sent);
-        assert.ok(sent < MANY, "the whole stream is buffered");
-        slow.set();
-        assert.equal((await answer).n, (MANY * (MANY + 1)) / 2);
-      },
-    ),
+    ...streamTest("a client stream waits for a slow handler", under, waiting, async ({ client, ctx }) => {
+      slow = new Handover();
+      const sending = new Sending(MANY, BULK);
+      const answer = client.collect(ctx, sending.requests());
+      await sending.stands();
+      assert.ok(sending.sent < MANY, "the whole stream is buffered");
+      slow.set();
+      assert.equal((await answer).n, (MANY * (MANY + 1)) / 2);
+    }),
   ];
+}
+
+/** A client's stream of so many messages, and how far it has come. */
+class Sending {
+  sent = 0;
+  readonly #notes: readonly Note[];
+
+  constructor(count: number, text: string) {
+    this.#notes = notes(count, text);
+  }
+
+  async *requests(): AsyncGenerator<Note> {
+    for (const item of this.#notes) {
+      this.sent = item.n;
+      yield item;
+    }
+  }
+
+  async stands(): Promise<void> {
+    await until("something is sent", () => this.sent > 0);
+    await standsStill(() => this.sent);
+  }
 }
 
 /** Waits until a number has not changed for a while. */
