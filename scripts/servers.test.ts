@@ -53,3 +53,14 @@ test("a program on PATH is found", async () => {
   const found = await findServer("curl");
   assert.ok(found.path === undefined ? found.missing.length > 0 : existsSync(found.path));
 });
+
+test("a free port is none that the system gives to whoever asks for any", async () => {
+  const ports = await Promise.all(Array.from({ length: 50 }, freePort));
+  for (const port of ports) assert.ok(port >= 20_000 && port < 32_768, String(port));
+});
+
+test("of a server that printed much, the error tells the end", async () => {
+  const code = "for (let n = 1; n <= 500; n++) console.log(`line ${n} of 500`); process.exitCode = 1";
+  const start = startServer({ command: process.execPath, args: () => ["-e", code], ready: async () => false });
+  await assert.rejects(start, ({ message }: Error) => /line 500 of/.test(message) && !/line 400 of/.test(message));
+});

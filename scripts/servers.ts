@@ -121,22 +121,38 @@ function isExecutable(path: string): boolean {
   }
 }
 
-/** A port of 127.0.0.1 that was free for TCP and UDP a moment ago. Only for programs that cannot choose one themselves. */
+/** Below the ports that systems give to connections and to servers that ask for any: Linux begins at 32768, others at 49152. */
+const CHOSEN_PORTS = { first: 20_000, count: 12_000 };
+
+/**
+ * A port of 127.0.0.1 that is free for TCP and UDP, and that nobody is given who asks for any port. Only for programs that cannot choose
+ * one themselves: a broker that takes seconds to start would find a port of the usual range taken by some connection.
+ */
 export async function freePort(): Promise<number> {
   for (;;) {
-    const tcp = createServer();
-    await new Promise<void>((resolve) => tcp.listen(0, "127.0.0.1", resolve));
-    const address = tcp.address();
-    const port = typeof address === "object" && address !== null ? address.port : 0;
-    const udp = createSocket("udp4");
-    const free = await new Promise<boolean>((resolve) => {
-      udp.once("error", () => resolve(false));
-      udp.bind(port, "127.0.0.1", () => resolve(true));
-    });
-    udp.close();
-    await new Promise((resolve) => tcp.close(resolve));
-    if (free) return port;
+    const port = CHOSEN_PORTS.first + Math.floor(Math.random() * CHOSEN_PORTS.count);
+    if ((await isFreeForTcp(port)) && (await isFreeForUdp(port))) return port;
   }
+}
+
+async function isFreeForTcp(port: number): Promise<boolean> {
+  const server = createServer();
+  const free = await new Promise<boolean>((resolve) => {
+    server.once("error", () => resolve(false));
+    server.listen(port, "127.0.0.1", () => resolve(true));
+  });
+  if (free) await new Promise((resolve) => server.close(resolve));
+  return free;
+}
+
+async function isFreeForUdp(port: number): Promise<boolean> {
+  const socket = createSocket("udp4");
+  const free = await new Promise<boolean>((resolve) => {
+    socket.once("error", () => resolve(false));
+    socket.bind(port, "127.0.0.1", () => resolve(true));
+  });
+  socket.close();
+  return free;
 }
 
 export interface StartOptions {
@@ -167,8 +183,9 @@ export interface RunningServer {
 const STOP_AFTER_MS = 3_000;
 const READY_EVERY_MS = 20;
 const KEPT_OUTPUT_CHARS = 100_000;
+const TOLD_LINES = 30;
 
-/** Starts a server and waits until it is ready; stops it and rejects with what it printed if it ends before, or never is. */
+/** Starts a server and waits until it is ready; stops it and rejects with the end of what it printed if it ends before, or never is. */
 export async function startServer(options: StartOptions): Promise<RunningServer> {
   const folder = await mkdtemp(join(tmpdir(), "flotilla-server-"));
   for (const [path, text] of Object.entries(options.files ?? {})) {
@@ -212,6 +229,11 @@ function handleOf(child: ChildProcess, folder: string): RunningServer {
   };
 }
 
+/** Brokers print hundreds of lines before the one that says what is wrong. */
+function lastLines(output: string): string {
+  return output.trimEnd().split("\n").slice(-TOLD_LINES).join("\n");
+}
+
 async function untilReady(child: ChildProcess, server: RunningServer, options: StartOptions): Promise<void> {
   const timeoutMs = options.timeoutMs ?? 10_000;
   const deadline = performance.now() + timeoutMs;
@@ -221,7 +243,7 @@ async function untilReady(child: ChildProcess, server: RunningServer, options: S
       const ending = child.pid === undefined ? "could not start" : `ended (${child.signalCode ?? child.exitCode})`;
       await server.stop();
       const why = gone ? ending : `was not ready in ${timeoutMs} ms`;
-      throw new Error(`${options.command} ${why}\n${server.output()}`);
+      throw new Error(`${options.command} ${why}; the end of what it printed:\n${lastLines(server.output())}`);
     }
     await sleep(READY_EVERY_MS);
   }
