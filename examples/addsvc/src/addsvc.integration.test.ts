@@ -91,7 +91,7 @@ async function ended(process: ReturnType<typeof spawn>): Promise<number | null> 
 }
 
 /** Which transports carry no streams. */
-const unary = new Set(["json-rpc", "amqp"]);
+const unary = new Set(["json-rpc", "amqp", "lambda"]);
 
 for (const [name, { open }] of Object.entries(transports)) {
   test(`over ${name}: the answers are the same`, { skip: without[name] ?? false, timeout: 30_000 }, async () => {

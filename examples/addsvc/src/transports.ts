@@ -2,12 +2,15 @@ import { amqp, amqpClient } from "@flotilla/amqp";
 import { nats, natsClient } from "@flotilla/nats";
 import type { Connector, HttpProtocol, Listener } from "flotilla/endpoint";
 import { grpc, grpcClient } from "flotilla/grpc";
-import { httpClient } from "flotilla/http";
+import { http, httpClient } from "flotilla/http";
 import { jsonRpc, jsonRpcClient } from "flotilla/json-rpc";
+import { lambdaClient, localFunctions } from "flotilla/lambda";
 import { memory } from "flotilla/memory";
-import { client, host, implement } from "flotilla/service";
+import { proxy, proxyClient } from "flotilla/proxy";
+import { channel, client, type HostOptions, host, implement, type RunningHost } from "flotilla/service";
 import { Adder, type AdderClient } from "./contract.ts";
 import { grpcWebClient } from "./grpc-web-client.ts";
+import { handler } from "./lambda.ts";
 import type { Places } from "./places.ts";
 import { adder } from "./service.ts";
 
@@ -60,25 +63,42 @@ export const transports: Readonly<Record<string, Transport>> = {
       return calls(`amqp://${at}${pathname}`, amqpClient(login));
     },
   },
+  /** Through a reverse proxy, which the client brings along. */
+  proxy: {
+    async open({ port }) {
+      const over = channel({ discover: [`http://127.0.0.1:${port}`], transport: proxyClient() });
+      const edge = await aside({
+        listen: [http({ port: 0, protocols: [proxy({ over, service: Adder.name })] })],
+        close: [over],
+      });
+      return together(calls(edge.addresses[0]!, httpClient()), edge);
+    },
+  },
+  /** The function of `lambda.ts`, in the process of the client. On the platform `invoke` is one of `@aws-sdk/client-lambda`. */
+  lambda: {
+    open: () => calls("lambda://addsvc", lambdaClient({ invoke: localFunctions({ addsvc: handler }) })),
+  },
   /** Server and client in one process: there is nobody else to be called. */
   memory: {
     async open() {
       const net = memory();
-      const own = await host({
-        name: "addsvc",
-        serve: [implement(Adder, adder)],
-        listen: [net.listener("addsvc")],
-        admin: false,
-        onEvent() {},
-      }).start();
-      const { [Symbol.asyncDispose]: close, ...methods } = calls("memory://addsvc", net);
-      return {
-        ...methods,
-        async [Symbol.asyncDispose]() {
-          await close();
-          await own.stop();
-        },
-      };
+      const own = await aside({ serve: [implement(Adder, adder)], listen: [net.listener("addsvc")] });
+      return together(calls("memory://addsvc", net), own);
     },
   },
 };
+
+/** A host beside the client, which says nothing of itself. */
+function aside(options: Pick<HostOptions, "serve" | "listen" | "close">): Promise<RunningHost> {
+  return host({ name: "addsvc", admin: false, onEvent() {}, ...options }).start();
+}
+
+function together({ [Symbol.asyncDispose]: close, ...methods }: AdderClient, server: RunningHost): AdderClient {
+  return {
+    ...methods,
+    async [Symbol.asyncDispose]() {
+      await close();
+      await server.stop();
+    },
+  };
+}

@@ -90,8 +90,10 @@ export interface ApiGatewayResultV2 {
 /** The answer to whoever invokes the function by itself. */
 export interface InvokeResult {
   readonly output: unknown;
-  /** Headers and trailers that the service has set. */
+  /** Headers that the service has set. */
   readonly metadata: Readonly<Record<string, string | readonly string[]>>;
+  /** Trailers that the service has set. Left out where there are none. */
+  readonly trailers?: Readonly<Record<string, string | readonly string[]>>;
 }
 
 /** The answer to an event of a kind. */

@@ -5,13 +5,14 @@ import type { InvokeResult } from "./events.ts";
 import type { LambdaResponse } from "./response.ts";
 
 /**
- * What an invocation fails with: `errorType` is the code, `errorMessage` the error as Connect writes it, `{"code", "message", "details"}`.
+ * What an invocation fails with: `errorType` is the code, `errorMessage` the error as Connect writes it, `{"code", "message", "details"}`,
+ * with the headers and trailers that came with it, if any, as `metadata`.
  * So the platform counts it as a failure, retries what was invoked asynchronously, and a state machine can catch it by its code.
  */
 export class InvokeError extends Error {
   override readonly name: string;
 
-  constructor(error: ConnectErrorJson) {
+  constructor(error: ConnectErrorJson & { readonly metadata?: Values }) {
     super(JSON.stringify(error));
     this.name = error.code;
     // The platform would send it to the caller.
@@ -19,23 +20,40 @@ export class InvokeError extends Error {
   }
 }
 
+/** What stands before the names of trailers in a unary answer of the Connect protocol. */
+const TRAILER = "trailer-";
+
 /** Headers of the answer that are the protocol's, or for browsers. */
 const NO_METADATA = /^(?:content-.*|retry-after|vary|accept-.*|access-control-.*|allow)$/;
 
 /** The answer to an invocation. @throws InvokeError when it was an error; ServiceError when nobody knows which. */
 export function toInvoke(response: LambdaResponse): InvokeResult {
   const json = jsonOf(response);
+  const { metadata, trailers } = metadataOf(response);
   if (response.statusCode !== 200) {
     const { code } = Object(json) as ConnectErrorJson;
-    if (Object.hasOwn(codes, code)) throw new InvokeError(json as ConnectErrorJson);
-    throw new ServiceError("unknown", `the answer has status ${response.statusCode}`);
+    if (!Object.hasOwn(codes, code)) {
+      throw new ServiceError("unknown", `the answer has status ${response.statusCode}`);
+    }
+    const own = { ...metadata, ...trailers };
+    const empty = Object.keys(own).length === 0;
+    throw new InvokeError(empty ? (json as ConnectErrorJson) : { ...(json as ConnectErrorJson), metadata: own });
   }
-  const own = [...response.passed()].filter(([name]) => !NO_METADATA.test(name));
-  const metadata = own.map(([name, values]) => [
-    name.replace(/^trailer-/, ""),
-    values.length === 1 ? values[0]! : values,
-  ]);
-  return { output: json, metadata: Object.fromEntries(metadata) as InvokeResult["metadata"] };
+  return { output: json, metadata, ...(Object.keys(trailers).length > 0 && { trailers }) };
+}
+
+type Values = Record<string, string | readonly string[]>;
+
+function metadataOf(response: LambdaResponse): { metadata: Values; trailers: Values } {
+  const metadata: Values = {};
+  const trailers: Values = {};
+  for (const [name, values] of response.passed()) {
+    if (NO_METADATA.test(name)) continue;
+    const value = values.length === 1 ? values[0]! : values;
+    if (name.startsWith(TRAILER)) trailers[name.slice(TRAILER.length)] = value;
+    else metadata[name] = value;
+  }
+  return { metadata, trailers };
 }
 
 function jsonOf({ body }: LambdaResponse): unknown {

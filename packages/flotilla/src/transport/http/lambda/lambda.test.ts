@@ -311,7 +311,8 @@ describe("invoked by itself", () => {
     );
     assert.deepEqual(result, {
       output: { text: "1 a, b" },
-      metadata: { "x-peer": "lambda", "x-two": ["1", "2"], "x-after": "3" },
+      metadata: { "x-peer": "lambda", "x-two": ["1", "2"] },
+      trailers: { "x-after": "3" },
     });
   });
 
