@@ -131,8 +131,7 @@ for (const [name, { open }] of Object.entries(transports)) {
         );
         assert.ok(error instanceof ServiceError, String(error));
         assert.deepEqual([error.code, error.message], [code, message]);
-        // The browsers' client is not ours, and has details in a form of its own.
-        if (name !== "grpc-web") assert.equal((error.details[0]!.value as { reason: string }).reason, reason);
+        assert.equal((error.details[0]!.value as { reason: string }).reason, reason);
       }
     } finally {
       ctx.cancel();

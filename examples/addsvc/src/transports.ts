@@ -2,6 +2,7 @@ import { amqp, amqpClient } from "@flotilla/amqp";
 import { nats, natsClient } from "@flotilla/nats";
 import type { Connector, HttpProtocol, Listener } from "flotilla/endpoint";
 import { grpc, grpcClient } from "flotilla/grpc";
+import { grpcWebClient } from "flotilla/grpc-web";
 import { http, httpClient } from "flotilla/http";
 import { jsonRpc, jsonRpcClient } from "flotilla/json-rpc";
 import { lambdaClient, localFunctions } from "flotilla/lambda";
@@ -9,7 +10,6 @@ import { memory } from "flotilla/memory";
 import { proxy, proxyClient } from "flotilla/proxy";
 import { channel, client, type HostOptions, host, implement, type RunningHost } from "flotilla/service";
 import { Adder, type AdderClient } from "./contract.ts";
-import { grpcWebClient } from "./grpc-web-client.ts";
 import { handler } from "./lambda.ts";
 import type { Places } from "./places.ts";
 import { adder } from "./service.ts";
@@ -44,7 +44,7 @@ export const transports: Readonly<Record<string, Transport>> = {
     open: ({ port }) => calls(`grpc://127.0.0.1:${port}`, grpcClient()),
   },
   "grpc-web": {
-    open: ({ port }) => grpcWebClient(`http://127.0.0.1:${port}`),
+    open: ({ port }) => calls(`http://127.0.0.1:${port}`, grpcWebClient()),
   },
   "json-rpc": {
     protocol: () => jsonRpc(),

@@ -1,3 +1,4 @@
+import type { Code } from "../errors/code.ts";
 import { ServiceError } from "../errors/service-error.ts";
 
 /** Flag of an envelope whose data is compressed. */
@@ -36,10 +37,14 @@ export function encodeTextEnvelope(flags: number, text: string): Buffer {
 /**
  * Cuts a byte stream into envelopes. Holds at most one message: a longer one is refused as soon as its header is read.
  *
- * @throws ServiceError `resource_exhausted` for a message over `maxBytes`, `invalid_argument` for a stream that ends inside
- *   an envelope.
+ * @param malformed - the code of a stream that ends inside an envelope: whose fault it is depends on the side.
+ * @throws ServiceError `resource_exhausted` for a message over `maxBytes`; `malformed`.
  */
-export async function* decodeEnvelopes(chunks: AsyncIterable<Uint8Array>, maxBytes: number): AsyncGenerator<Envelope> {
+export async function* decodeEnvelopes(
+  chunks: AsyncIterable<Uint8Array>,
+  maxBytes: number,
+  malformed: Code,
+): AsyncGenerator<Envelope> {
   let held: Buffer[] = [];
   let size = 0;
   for await (const chunk of chunks) {
@@ -63,6 +68,5 @@ export async function* decodeEnvelopes(chunks: AsyncIterable<Uint8Array>, maxByt
       size = rest.byteLength;
     }
   }
-  if (size > 0)
-    throw new ServiceError("invalid_argument", `the stream ended inside a message, after ${size} bytes of it`);
+  if (size > 0) throw new ServiceError(malformed, `the stream ended inside a message, after ${size} bytes of it`);
 }

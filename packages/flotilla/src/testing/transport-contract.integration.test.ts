@@ -2,6 +2,7 @@ import { describe, test } from "node:test";
 import { grpcClient } from "../transport/grpc/client.ts";
 import { grpc } from "../transport/grpc/server.ts";
 import { httpClient } from "../transport/http/client.ts";
+import { grpcWebClient } from "../transport/http/grpc-web/client.ts";
 import { jsonRpcClient } from "../transport/http/json-rpc/client.ts";
 import { jsonRpc } from "../transport/http/json-rpc/server.ts";
 import { http } from "../transport/http/server.ts";
@@ -22,6 +23,15 @@ const transports = {
   "HTTP/2 on a port with gRPC": {
     listener: () => http({ protocols: [grpc()] }),
     connector: () => httpClient({ http2: true }),
+  },
+  "gRPC-Web over HTTP/1.1": {
+    listener: () => http({ protocols: [grpc()] }),
+    connector: () => grpcWebClient(),
+    bidi: false,
+  },
+  "gRPC-Web over HTTP/2 with TLS, compressed": {
+    listener: () => http({ tls: secret, protocols: [grpc({ compressMinBytes: 0 })] }),
+    connector: () => grpcWebClient({ ...trusting, http2: true, compress: true }),
   },
   "JSON-RPC": {
     listener: () => http({ protocols: [jsonRpc()] }),

@@ -1,4 +1,5 @@
 import { type ClientHttp2Stream, constants, type IncomingHttpHeaders } from "node:http2";
+import { readStatus } from "../../codec/grpc-status.ts";
 import { breakOff, stopSending } from "../../codec/reset-stream.ts";
 import type { Context } from "../../context/context.ts";
 import { afterFunc } from "../../context/with.ts";
@@ -10,7 +11,6 @@ import { streamFailure } from "./client-errors.ts";
 import type { ClientMethod } from "./client-method.ts";
 import { FrameReader } from "./frame-reader.ts";
 import type { GrpcPeer, Held } from "./peer.ts";
-import { readStatus } from "./status.ts";
 
 /** Messages of fewer bytes are not worth compressing. */
 const COMPRESS_MIN_BYTES = 1024;

@@ -1,3 +1,4 @@
+import { isReserved } from "../../codec/grpc-status.ts";
 import { formatTimeout } from "../../codec/grpc-timeout.ts";
 import { toRecord } from "../../codec/header-record.ts";
 import type { Context } from "../../context/context.ts";
@@ -11,7 +12,6 @@ import { PRIORITY_HEADER, priorityHeader } from "../../metadata/priority.ts";
 import { currentTrace } from "../../metadata/trace.ts";
 import type { GrpcClientSettings } from "./client-options.ts";
 import { ENCODINGS, jsonCodec, type MessageCodec, protoCodec } from "./codec.ts";
-import { isReserved } from "./status.ts";
 
 /** Whether a list of names and values may be given for headers, which spares node the objects: a tenth of what a call costs here. */
 const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);

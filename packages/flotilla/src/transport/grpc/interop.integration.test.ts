@@ -5,6 +5,8 @@ import { background, withValue } from "../../context/with.ts";
 import { errorReporterKey } from "../../endpoint/report.ts";
 import type { Listener } from "../../endpoint/transport.ts";
 import { implement } from "../../service/implement.ts";
+import { grpcWebClient } from "../http/grpc-web/client.ts";
+import type { GrpcWebClientOptions } from "../http/grpc-web/options.ts";
 import { http } from "../http/server.ts";
 import { nothingEscapes } from "../http/test-fixtures/bed.ts";
 import { certificate } from "../http/test-fixtures/certificate.ts";
@@ -12,7 +14,7 @@ import { grpcClient } from "./client.ts";
 import type { GrpcClientOptions } from "./client-options.ts";
 import { grpc } from "./server.ts";
 import { type InteropClient, interopCases } from "./test-fixtures/interop-cases.ts";
-import { connectClient, connectServer } from "./test-fixtures/interop-connect.ts";
+import { connectClient, connectHttp1Server, connectServer } from "./test-fixtures/interop-connect.ts";
 import { interopClient, TestContract, testService } from "./test-fixtures/interop-flotilla.ts";
 import { grpcJsClient, grpcJsServer } from "./test-fixtures/interop-grpc-js.ts";
 
@@ -44,6 +46,14 @@ function peer(open: () => Promise<{ readonly port: number; close(): void }>): Se
 function flotillaClient(scheme: string, options: GrpcClientOptions = {}): Call {
   return (t, address) => {
     const connection = grpcClient(options).connect(`${scheme}://${address}`);
+    t.after(() => connection.close());
+    return interopClient(connection);
+  };
+}
+
+function webClient(options: GrpcWebClientOptions = {}): Call {
+  return (t, address) => {
+    const connection = grpcWebClient(options).connect(`http://${address}`);
     t.after(() => connection.close());
     return interopClient(connection);
   };
@@ -105,6 +115,14 @@ const pairs: readonly [name: string, serve: Serve, call: Call, without?: readonl
   ["connect-node to Flotilla by gRPC-Web on HTTP/2", httpPort, webOverHttp2],
   ["connect-node to Flotilla by gRPC-Web with TLS", secureHttpPort, webWithTls],
   ["connect-node to Flotilla by gRPC-Web on HTTP/1.1", httpPort, webOverHttp1, twoWays],
+  ["Flotilla to Flotilla by gRPC-Web on HTTP/2", httpPort, webClient({ http2: true })],
+  ["Flotilla to connect-node by gRPC-Web on HTTP/2", peer(connectServer), webClient({ http2: true })],
+  [
+    "Flotilla to connect-node by gRPC-Web on HTTP/1.1, compressed",
+    peer(connectHttp1Server),
+    webClient({ compress: true }),
+    twoWays,
+  ],
 ];
 
 for (const [name, serve, call, without = []] of pairs) {

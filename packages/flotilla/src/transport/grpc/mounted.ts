@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import { writeStatus } from "../../codec/grpc-status.ts";
 import { parseTimeout } from "../../codec/grpc-timeout.ts";
 import { letGo } from "../../codec/reset-stream.ts";
 import type { Context } from "../../context/context.ts";
@@ -16,7 +17,6 @@ import { formOf, type ServedMethod, servedMethods } from "./methods.ts";
 import type { GrpcSettings } from "./options.ts";
 import { Reflection } from "./reflection.ts";
 import type { GrpcState } from "./state.ts";
-import { writeStatus } from "./status.ts";
 import { StreamCall } from "./stream-call.ts";
 import { UnaryCall } from "./unary-call.ts";
 import { WebCarrier } from "./web-carrier.ts";

@@ -1,3 +1,4 @@
+import { OK, ownMetadata, writeStatus } from "../../codec/grpc-status.ts";
 import type { CancelContext } from "../../context/context.ts";
 import { requestContext } from "../../context/request-context.ts";
 import { UNWATCHED_MS, type Watchable } from "../../context/watch-list.ts";
@@ -14,7 +15,6 @@ import { acceptsGzip, compressFrame, ENCODINGS, isEncoding, unknownEncoding } fr
 import { FrameReader } from "./frame-reader.ts";
 import type { Form } from "./methods.ts";
 import type { GrpcState } from "./state.ts";
-import { OK, ownMetadata, writeStatus } from "./status.ts";
 
 /** One call on its way through the server, on whatever carries it: its context, its bookkeeping, its one answer. */
 export abstract class GrpcServerCall implements ServerCall, Carried, Watchable {

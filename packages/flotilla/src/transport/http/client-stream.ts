@@ -82,7 +82,7 @@ class StreamCodec {
     const { output, procedure } = this.#method;
     const encoding = parseEncoding(answer.headers["connect-content-encoding"] as string | undefined);
     let end: Uint8Array | undefined;
-    for await (const { flags, data } of decodeEnvelopes(answer.body, this.#maxBytes)) {
+    for await (const { flags, data } of decodeEnvelopes(answer.body, this.#maxBytes, "internal")) {
       if (end !== undefined)
         throw new ServiceError("internal", `${procedure}: a message came after the end of the stream`);
       const plain = flags & COMPRESSED ? await this.#decompress(encoding, data) : data;
@@ -128,7 +128,8 @@ function endOfStream(ctx: Context, headers: MetadataRecord, data: Uint8Array): v
   if (end.error !== undefined) throw fromConnectError(end.error, undefined, flat);
 }
 
-async function onlyOne(responses: AsyncGenerator, procedure: string): Promise<unknown> {
+/** The one message of a stream. @throws ServiceError when there is none, or more. */
+export async function onlyOne(responses: AsyncGenerator, procedure: string): Promise<unknown> {
   const first = await responses.next();
   if (first.done)
     throw new ServiceError("unimplemented", `${procedure} must answer with exactly one message, got none`);
@@ -140,7 +141,8 @@ async function onlyOne(responses: AsyncGenerator, procedure: string): Promise<un
   return first.value;
 }
 
-async function* once(value: unknown): AsyncGenerator {
+/** A stream of one. */
+export async function* once<T>(value: T): AsyncGenerator<T> {
   yield value;
 }
 

@@ -22,15 +22,21 @@ export function httpClient(options: HttpClientOptions = {}, clock: Clock = syste
   return {
     protocol: "http",
     callProtocol: "connect",
-    connect: (address) => openHttp("httpClient", address, settings, unaryEndpoint, clock),
+    connect: (address) => openHttp("httpClient", address, settings, connect, clock),
   };
 }
 
-/** How a protocol calls a unary method by HTTP. */
-export type UnaryForm = (method: MethodInfo, settings: HttpClientSettings, roundTrip: RoundTrip) => Endpoint;
+/** How a protocol calls methods by HTTP. */
+export interface CallForms {
+  unary(method: MethodInfo, settings: HttpClientSettings, roundTrip: RoundTrip): Endpoint;
+  stream(method: MethodInfo, settings: HttpClientSettings, open: OpenStream): Endpoint;
+}
+
+/** The Connect protocol. */
+const connect: CallForms = { unary: unaryEndpoint, stream: streamEndpoint };
 
 /**
- * A connection to one address; streams are those of the Connect protocol.
+ * A connection to one address.
  *
  * @param of - whose address it is, for errors.
  * @throws TypeError when the address is none.
@@ -39,7 +45,7 @@ export function openHttp(
   of: string,
   address: string,
   settings: HttpClientSettings,
-  unary: UnaryForm,
+  forms: CallForms,
   clock: Clock,
 ): Connection {
   const url = URL.parse(address);
@@ -49,20 +55,22 @@ export function openHttp(
     );
   }
   return settings.http2
-    ? new Http2Connection(url.origin, settings, unary, clock)
-    : new Http1Connection(url.origin, settings, unary);
+    ? new Http2Connection(url.origin, settings, forms, clock)
+    : new Http1Connection(of, url.origin, settings, forms);
 }
 
 class Http1Connection implements Connection {
+  readonly #of: string;
   readonly #pool: Pool;
   readonly #settings: HttpClientSettings;
-  readonly #unary: UnaryForm;
+  readonly #forms: CallForms;
   readonly #roundTrip: RoundTrip;
   readonly #openStream: OpenStream;
 
-  constructor(address: string, settings: HttpClientSettings, unary: UnaryForm) {
+  constructor(of: string, address: string, settings: HttpClientSettings, forms: CallForms) {
+    this.#of = of;
     this.#settings = settings;
-    this.#unary = unary;
+    this.#forms = forms;
     this.#pool = new Pool(address, {
       connections: settings.maxConnections,
       pipelining: 1,
@@ -79,16 +87,12 @@ class Http1Connection implements Connection {
   }
 
   endpoint(method: MethodInfo): Endpoint {
-    if (method.kind === "unary") return this.#unary(method, this.#settings, this.#roundTrip);
-    if (method.kind === "bidi_stream") {
-      return async function needsHttp2() {
-        throw new ServiceError(
-          "unimplemented",
-          `${method.procedure} streams both ways: use httpClient({ http2: true })`,
-        );
-      };
-    }
-    return streamEndpoint(method, this.#settings, this.#openStream);
+    if (method.kind === "unary") return this.#forms.unary(method, this.#settings, this.#roundTrip);
+    return this.#forms.stream(
+      method,
+      this.#settings,
+      method.kind === "bidi_stream" ? needsHttp2(this.#of, method) : this.#openStream,
+    );
   }
 
   poolState(): PoolState {
@@ -105,21 +109,27 @@ class Http1Connection implements Connection {
   }
 }
 
+function needsHttp2(of: string, { procedure }: MethodInfo): OpenStream {
+  return async function refuse() {
+    throw new ServiceError("unimplemented", `${procedure} streams both ways: use ${of}({ http2: true })`);
+  };
+}
+
 class Http2Connection implements Connection {
   readonly #peer: Http2Peer;
   readonly #settings: HttpClientSettings;
-  readonly #unary: UnaryForm;
+  readonly #forms: CallForms;
 
-  constructor(address: string, settings: HttpClientSettings, unary: UnaryForm, clock: Clock) {
+  constructor(address: string, settings: HttpClientSettings, forms: CallForms, clock: Clock) {
     this.#settings = settings;
-    this.#unary = unary;
+    this.#forms = forms;
     this.#peer = new Http2Peer(address, settings, clock);
   }
 
   endpoint(method: MethodInfo): Endpoint {
     return method.kind === "unary"
-      ? this.#unary(method, this.#settings, http2RoundTrip(this.#peer, this.#settings.maxBodyBytes))
-      : streamEndpoint(method, this.#settings, http2Stream(this.#peer));
+      ? this.#forms.unary(method, this.#settings, http2RoundTrip(this.#peer, this.#settings.maxBodyBytes))
+      : this.#forms.stream(method, this.#settings, http2Stream(this.#peer));
   }
 
   poolState(): PoolState {

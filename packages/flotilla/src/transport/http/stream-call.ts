@@ -91,7 +91,7 @@ class StreamCall extends HttpServerCall {
     const body = readBody(this.req, this.ctx, (count) => {
       this.requestBytes += count;
     });
-    for await (const { flags, data } of decodeEnvelopes(body, maxMessageBytes)) {
+    for await (const { flags, data } of decodeEnvelopes(body, maxMessageBytes, "invalid_argument")) {
       if (flags & END_STREAM)
         throw new ServiceError("invalid_argument", "a request stream has no end-of-stream message");
       let plain = data;

@@ -36,6 +36,10 @@ test("an answer that cannot be read is the server's fault, not the caller's", as
   const streaming = await calling(t, httpClient(), "application/connect+json", encodeTextEnvelope(0, "<html>"));
   assert.equal((await failureOf(readAll(streaming.count(background(), { to: 1 })))).code, "internal");
 
+  const short = await calling(t, httpClient(), "application/connect+json", Buffer.from("\0\0\0\0\u0009{", "latin1"));
+  const cut = await failureOf(readAll(short.count(background(), { to: 1 })));
+  assert.deepEqual([cut.code, cut.message], ["internal", "the stream ended inside a message, after 6 bytes of it"]);
+
   const rpc = await calling(
     t,
     jsonRpcClient(),

@@ -1,5 +1,6 @@
 // Connect for Node, as client and as server of the cases.
-import { createServer } from "node:http2";
+import { createServer as createHttp1Server } from "node:http";
+import { createServer as createHttp2Server } from "node:http2";
 import type { AddressInfo } from "node:net";
 import {
   type CallOptions,
@@ -100,9 +101,14 @@ function routes(router: ConnectRouter): void {
   });
 }
 
+interface Running {
+  readonly port: number;
+  close(): void;
+}
+
 /** A server on a free port of the loopback. */
-export async function connectServer(): Promise<{ readonly port: number; close(): void }> {
-  const server = createServer(connectNodeAdapter({ routes }));
+export async function connectServer(): Promise<Running> {
+  const server = createHttp2Server(connectNodeAdapter({ routes }));
   const sessions = new Set<{ destroy(): void }>();
   server.on("session", (session) => {
     sessions.add(session);
@@ -114,6 +120,19 @@ export async function connectServer(): Promise<{ readonly port: number; close():
     close() {
       server.close();
       for (const session of sessions) session.destroy();
+    },
+  };
+}
+
+/** The same over HTTP/1.1: Connect and gRPC-Web only. */
+export async function connectHttp1Server(): Promise<Running> {
+  const server = createHttp1Server(connectNodeAdapter({ routes }));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    port: (server.address() as AddressInfo).port,
+    close() {
+      server.close();
+      server.closeAllConnections();
     },
   };
 }

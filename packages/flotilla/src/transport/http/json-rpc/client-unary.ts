@@ -3,7 +3,7 @@ import type { Context } from "../../../context/context.ts";
 import { unreadableAnswer } from "../../../endpoint/unreadable-answer.ts";
 import { ServiceError } from "../../../errors/service-error.ts";
 import { responseObserver } from "../../../metadata/call.ts";
-import type { UnaryForm } from "../client.ts";
+import type { CallForms } from "../client.ts";
 import { metadataOf, responseError } from "../client-errors.ts";
 import { callHeaders } from "../client-headers.ts";
 import { type Answer, acceptedEncodings, plainBody, post, splitTrailers } from "../client-unary.ts";
@@ -19,7 +19,7 @@ interface RpcResponse {
 }
 
 /** Calls unary methods by JSON-RPC, a request each. */
-export function rpcForm({ path, methodName }: JsonRpcClientSettings): UnaryForm {
+export function rpcForm({ path, methodName }: JsonRpcClientSettings): CallForms["unary"] {
   return (method, settings, roundTrip) => {
     const { input, output } = method;
     const name = methodName(method);

@@ -2,7 +2,7 @@ import type { Clock } from "../../../clock/clock.ts";
 import { systemClock } from "../../../clock/system-clock.ts";
 import type { Endpoint } from "../../../endpoint/endpoint.ts";
 import type { MethodInfo } from "../../../endpoint/method-info.ts";
-import type { Connection, Connector } from "../../../endpoint/transport.ts";
+import type { Connector } from "../../../endpoint/transport.ts";
 import { ServiceError } from "../../../errors/service-error.ts";
 import { openHttp } from "../client.ts";
 import { type JsonRpcClientOptions, settleJsonRpcClient } from "./client-options.ts";
@@ -18,23 +18,11 @@ import { rpcForm } from "./client-unary.ts";
  */
 export function jsonRpcClient(options: JsonRpcClientOptions = {}, clock: Clock = systemClock): Connector {
   const settings = settleJsonRpcClient(options);
-  const unary = rpcForm(settings);
+  const forms = { unary: rpcForm(settings), stream: streamRefused };
   return {
     protocol: "http",
     callProtocol: "jsonrpc",
-    connect(address) {
-      const connection = openHttp("jsonRpcClient", address, settings.http, unary, clock);
-      return unaryOnly(connection);
-    },
-  };
-}
-
-function unaryOnly(connection: Connection): Connection {
-  return {
-    endpoint: (method) => (method.kind === "unary" ? connection.endpoint(method) : streamRefused(method)),
-    poolState: () => connection.poolState!(),
-    drain: () => connection.drain(),
-    close: () => connection.close(),
+    connect: (address) => openHttp("jsonRpcClient", address, settings.http, forms, clock),
   };
 }
 

@@ -65,8 +65,10 @@ export class Invocation implements Accepted {
     const message = textOf(answer["errorMessage"]) ?? "no message";
     const error = isCode(type) ? objectOf(Buffer.from(message)) : undefined;
     if (error === undefined) throw platformError(this.#name, type, message);
-    this.#caller.head(newRecord());
-    this.#caller.end(JSON.stringify(error), recordOf(error["metadata"]));
+    const headers = recordOf(error["metadata"]);
+    this.#caller.head(headers);
+    // All of it is metadata of the error.
+    this.#caller.end(JSON.stringify(error), { ...headers, ...recordOf(error["trailers"]) });
   }
 }
 

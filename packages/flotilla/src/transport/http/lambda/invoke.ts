@@ -6,13 +6,13 @@ import type { LambdaResponse } from "./response.ts";
 
 /**
  * What an invocation fails with: `errorType` is the code, `errorMessage` the error as Connect writes it, `{"code", "message", "details"}`,
- * with the headers and trailers that came with it, if any, as `metadata`.
+ * with its headers and trailers, if any, as `metadata` and `trailers`.
  * So the platform counts it as a failure, retries what was invoked asynchronously, and a state machine can catch it by its code.
  */
 export class InvokeError extends Error {
   override readonly name: string;
 
-  constructor(error: ConnectErrorJson & { readonly metadata?: Values }) {
+  constructor(error: ConnectErrorJson & { readonly metadata?: Values; readonly trailers?: Values }) {
     super(JSON.stringify(error));
     this.name = error.code;
     // The platform would send it to the caller.
@@ -35,11 +35,15 @@ export function toInvoke(response: LambdaResponse): InvokeResult {
     if (!Object.hasOwn(codes, code)) {
       throw new ServiceError("unknown", `the answer has status ${response.statusCode}`);
     }
-    const own = { ...metadata, ...trailers };
-    const empty = Object.keys(own).length === 0;
-    throw new InvokeError(empty ? (json as ConnectErrorJson) : { ...(json as ConnectErrorJson), metadata: own });
+    const error = { ...(json as ConnectErrorJson), ...some("metadata", metadata), ...some("trailers", trailers) };
+    throw new InvokeError(error);
   }
-  return { output: json, metadata, ...(Object.keys(trailers).length > 0 && { trailers }) };
+  return { output: json, metadata, ...some("trailers", trailers) };
+}
+
+/** A member, unless it would be empty. */
+function some<Name extends string>(name: Name, values: Values): { [name in Name]?: Values } {
+  return Object.keys(values).length === 0 ? {} : ({ [name]: values } as { [name in Name]: Values });
 }
 
 type Values = Record<string, string | readonly string[]>;

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { type Code, codes } from "../../errors/code.ts";
-import { errorInfo } from "../../errors/details.ts";
-import { ServiceError } from "../../errors/service-error.ts";
-import { newRecord } from "../../metadata/metadata.ts";
-import { readStatus, writeStatus } from "./status.ts";
+import { type Code, codes } from "../errors/code.ts";
+import { errorInfo } from "../errors/details.ts";
+import { ServiceError } from "../errors/service-error.ts";
+import { newRecord } from "../metadata/metadata.ts";
+import { readStatus, writeStatus } from "./grpc-status.ts";
 
 function cross(error: ServiceError): ServiceError | undefined {
   const trailers = newRecord();

@@ -1,11 +1,11 @@
 import { BinaryReader, BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
-import { fromBinaryDetail, toBinaryDetail } from "../../codec/error-details.ts";
-import { decodeMessage, encodeMessage, fittingMessage } from "../../codec/grpc-message.ts";
-import { splitRetry, withRetryDetails } from "../../codec/retry-details.ts";
-import { codeFromGrpc, codeFromHttp, codes } from "../../errors/code.ts";
-import { type ErrorDetail, type RetryInfo, ServiceError } from "../../errors/service-error.ts";
-import { isFraming } from "../../metadata/framing.ts";
-import { type MetadataRecord, newRecord } from "../../metadata/metadata.ts";
+import { codeFromGrpc, codeFromHttp, codes } from "../errors/code.ts";
+import { type ErrorDetail, type RetryInfo, ServiceError } from "../errors/service-error.ts";
+import { isFraming } from "../metadata/framing.ts";
+import { type MetadataRecord, newRecord } from "../metadata/metadata.ts";
+import { fromBinaryDetail, toBinaryDetail } from "./error-details.ts";
+import { decodeMessage, encodeMessage, fittingMessage } from "./grpc-message.ts";
+import { splitRetry, withRetryDetails } from "./retry-details.ts";
 
 /** The trailers of a success that says no more. */
 export const OK: MetadataRecord = Object.freeze({ "grpc-status": "0" });

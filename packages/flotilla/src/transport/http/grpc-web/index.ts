@@ -1,0 +1,2 @@
+export { grpcWebClient } from "./client.ts";
+export type { GrpcWebClientOptions } from "./options.ts";
