@@ -1,5 +1,6 @@
 import { promisify } from "node:util";
 import { brotliCompress, brotliDecompress, constants, gunzip, gzip } from "node:zlib";
+import type { Code } from "../errors/code.ts";
 import { ServiceError } from "../errors/service-error.ts";
 
 /** A content coding Flotilla can read and write. */
@@ -23,29 +24,36 @@ export function compress(encoding: Encoding, data: Uint8Array | string): Promise
 /**
  * Decompresses in the thread pool, never to more than `maxBytes`.
  *
- * @throws ServiceError `resource_exhausted` when the content is larger, `invalid_argument` when it is not validly compressed.
+ * @param malformed - the code of what is not validly compressed: whose fault it is depends on the side.
+ * @throws ServiceError `resource_exhausted` when the content is larger; `malformed`.
  */
-export async function decompress(encoding: Encoding, data: Uint8Array, maxBytes: number): Promise<Buffer> {
+export async function decompress(
+  encoding: Encoding,
+  data: Uint8Array,
+  maxBytes: number,
+  malformed: Code,
+): Promise<Buffer> {
   try {
     return await (encoding === "gzip" ? gunzipAsync : unbrotliAsync)(data, { maxOutputLength: Math.max(1, maxBytes) });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") {
       throw new ServiceError("resource_exhausted", `the decompressed message is over the limit of ${maxBytes} bytes`);
     }
-    throw new ServiceError("invalid_argument", `the message is not valid ${encoding} data`, { cause: error });
+    throw new ServiceError(malformed, `the message is not valid ${encoding} data`, { cause: error });
   }
 }
 
 /**
  * Reads a content-encoding header: undefined for none or `identity`.
  *
- * @throws ServiceError `unimplemented` for a coding that is not supported, naming those that are.
+ * @param unknown - the code of a coding that is not supported: `unimplemented` for a request's, `internal` for an answer's.
+ * @throws ServiceError `unknown`, naming the codings that are supported.
  */
-export function parseEncoding(value: string | undefined): Encoding | undefined {
+export function parseEncoding(value: string | undefined, unknown: Code): Encoding | undefined {
   if (value === undefined || value === "" || value === "identity") return undefined;
   if (value === "gzip" || value === "br") return value;
   throw new ServiceError(
-    "unimplemented",
+    unknown,
     `unknown compression ${JSON.stringify(value.slice(0, 32))}: supported encodings are gzip, br, identity`,
   );
 }

@@ -40,21 +40,12 @@ export async function compressFrame(frame: Buffer): Promise<Buffer> {
  *   is not gzip, `resource_exhausted` over the limit.
  */
 export function expand(encoding: unknown, data: Buffer, maxBytes: number, malformed: Code): Promise<Buffer> {
-  if (encoding === "gzip") return gunzip(data, maxBytes, malformed);
+  if (encoding === "gzip") return decompress("gzip", data, maxBytes, malformed);
   if (encoding === undefined || encoding === "identity") {
     const message = "a message is marked as compressed, but header grpc-encoding names no compression";
     return Promise.reject(new ServiceError("internal", message));
   }
   return Promise.reject(unknownEncoding(encoding));
-}
-
-async function gunzip(data: Buffer, maxBytes: number, malformed: Code): Promise<Buffer> {
-  try {
-    return await decompress("gzip", data, maxBytes);
-  } catch (error) {
-    if (!(error instanceof ServiceError) || error.code !== "invalid_argument") throw error;
-    throw new ServiceError(malformed, error.message, { cause: error });
-  }
 }
 
 export function unknownEncoding(encoding: unknown): ServiceError {

@@ -80,7 +80,7 @@ class StreamCodec {
 
   async *decode(ctx: Context, answer: OpenAnswer): AsyncGenerator {
     const { output, procedure } = this.#method;
-    const encoding = parseEncoding(answer.headers["connect-content-encoding"] as string | undefined);
+    const encoding = parseEncoding(answer.headers["connect-content-encoding"] as string | undefined, "internal");
     let end: Uint8Array | undefined;
     for await (const { flags, data } of decodeEnvelopes(answer.body, this.#maxBytes, "internal")) {
       if (end !== undefined)
@@ -104,7 +104,7 @@ class StreamCodec {
   }
 
   #decompress(encoding: Encoding | undefined, data: Uint8Array): Promise<Uint8Array> {
-    if (encoding !== undefined) return decompress(encoding, data, this.#maxBytes);
+    if (encoding !== undefined) return decompress(encoding, data, this.#maxBytes, "internal");
     throw new ServiceError("internal", "a message is compressed but header connect-content-encoding names no encoding");
   }
 }

@@ -101,8 +101,8 @@ export function post(
 
 /** The body of an answer, decompressed where it is compressed. */
 export function plainBody({ headers, body }: Answer, maxBytes: number): Buffer | Promise<Buffer> {
-  const encoding = parseEncoding(headers["content-encoding"] as string | undefined);
-  return encoding === undefined ? body : decompress(encoding, body, maxBytes);
+  const encoding = parseEncoding(headers["content-encoding"] as string | undefined, "internal");
+  return encoding === undefined ? body : decompress(encoding, body, maxBytes, "internal");
 }
 
 /** Trailers of a unary answer come as headers with a prefix (Connect protocol). */

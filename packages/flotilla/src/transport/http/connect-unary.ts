@@ -61,8 +61,10 @@ class ConnectUnaryCall extends UnaryCall {
     if (message === null) throw new ServiceError("invalid_argument", "query parameter message is missing");
     const body = Buffer.from(message, parameters.get("base64") === "1" ? "base64url" : "utf8");
     this.requestBytes = body.byteLength;
-    const compression = parseEncoding(parameters.get("compression") ?? undefined);
-    return compression === undefined ? body : decompress(compression, body, this.state.settings.maxBodyBytes);
+    const compression = parseEncoding(parameters.get("compression") ?? undefined, "unimplemented");
+    return compression === undefined
+      ? body
+      : decompress(compression, body, this.state.settings.maxBodyBytes, "invalid_argument");
   }
 
   protected decode(body: Buffer): unknown {

@@ -59,7 +59,7 @@ class StreamCall extends HttpServerCall {
     this.watch();
     if (bad !== undefined) return this.fail(bad);
     try {
-      this.requestEncoding = parseEncoding(this.head.streamEncoding);
+      this.requestEncoding = parseEncoding(this.head.streamEncoding, "unimplemented");
     } catch (error) {
       return this.fail(error);
     }
@@ -102,7 +102,7 @@ class StreamCall extends HttpServerCall {
             "a message is compressed but header connect-content-encoding names no encoding",
           );
         }
-        plain = await decompress(this.requestEncoding, data, maxMessageBytes);
+        plain = await decompress(this.requestEncoding, data, maxMessageBytes, "invalid_argument");
       }
       yield this.binary ? input.binary!.decode(plain) : input.fromJson(Buffer.from(plain).toString("utf8"));
     }

@@ -64,13 +64,13 @@ export abstract class UnaryCall extends HttpServerCall {
     this.chunks = this.first = undefined;
     let encoding: Encoding | undefined;
     try {
-      encoding = parseEncoding(this.head.contentEncoding);
+      encoding = parseEncoding(this.head.contentEncoding, "unimplemented");
     } catch (error) {
       return this.fail(error);
     }
     if (encoding === undefined) this.invoke(body);
     else {
-      decompress(encoding, body, this.state.settings.maxBodyBytes).then(
+      decompress(encoding, body, this.state.settings.maxBodyBytes, "invalid_argument").then(
         (plain) => this.invoke(plain),
         (error: unknown) => this.fail(error),
       );

@@ -13,10 +13,16 @@ import { jsonRpcClient } from "./json-rpc/client.ts";
 import { Freight } from "./test-fixtures/freight.ts";
 
 /** Calls a server that answers everything with this. */
-async function calling(t: TestContext, connector: Connector, type: string, body: string | Buffer) {
+async function calling(
+  t: TestContext,
+  connector: Connector,
+  type: string,
+  body: string | Buffer,
+  more: Readonly<Record<string, string>> = {},
+) {
   const server = createServer((req, res) => {
     req.resume();
-    res.writeHead(200, { "content-type": type }).end(body);
+    res.writeHead(200, { ...more, "content-type": type }).end(body);
   });
   await once(server.listen(0, "127.0.0.1"), "listening");
   const connection = connector.connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
@@ -47,4 +53,15 @@ test("an answer that cannot be read is the server's fault, not the caller's", as
     '{"jsonrpc":"2.0","id":1,"result":{"__proto__":1}}',
   );
   assert.equal((await failureOf(rpc.echo(background(), { text: "x" }))).code, "internal");
+});
+
+test("so is what is not compressed as it says", async (t) => {
+  for (const coding of ["gzip", "zstd"]) {
+    const unary = await calling(t, httpClient(), "application/json", "{}", { "content-encoding": coding });
+    assert.equal((await failureOf(unary.echo(background(), { text: "x" }))).code, "internal", coding);
+    const packed = encodeTextEnvelope(1, "{}");
+    const more = { "connect-content-encoding": coding };
+    const streaming = await calling(t, httpClient(), "application/connect+json", packed, more);
+    assert.equal((await failureOf(readAll(streaming.count(background(), { to: 1 })))).code, "internal", coding);
+  }
 });

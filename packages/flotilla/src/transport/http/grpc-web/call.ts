@@ -122,7 +122,7 @@ class WebCodec {
   }
 
   #expand(encoding: MetadataRecord[string], data: Uint8Array): Promise<Uint8Array> {
-    if (encoding === "gzip") return decompress("gzip", data, this.#settings.maxMessageBytes);
+    if (encoding === "gzip") return decompress("gzip", data, this.#settings.maxMessageBytes, "internal");
     throw new ServiceError(
       "internal",
       `a message is compressed, and grpc-encoding is ${JSON.stringify(encoding ?? "")}`,

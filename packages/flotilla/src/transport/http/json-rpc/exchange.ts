@@ -112,9 +112,9 @@ export class Exchange implements RpcCallOwner, OnSocket, Watchable {
     this.#stopWaiting();
     const body = this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks);
     this.#chunks = [];
-    const encoding = parseEncoding(this.#head.contentEncoding);
+    const encoding = parseEncoding(this.#head.contentEncoding, "unimplemented");
     if (encoding === undefined) return this.#serve(body);
-    decompress(encoding, body, this.#state.settings.maxBodyBytes).then(
+    decompress(encoding, body, this.#state.settings.maxBodyBytes, "invalid_argument").then(
       (plain) => this.#serve(plain),
       (thrown: unknown) => {
         const error = ServiceError.from(thrown);

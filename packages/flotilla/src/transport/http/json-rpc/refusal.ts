@@ -26,7 +26,7 @@ export function refusalOf(req: Request, head: RequestHead, settings: JsonRpcSett
   }
   if (Number(head.contentLength ?? 0) > settings.maxBodyBytes) return tooLarge(settings.maxBodyBytes);
   try {
-    parseEncoding(head.contentEncoding);
+    parseEncoding(head.contentEncoding, "unimplemented");
   } catch (error) {
     return [415, ServiceError.from(error), ["accept-encoding", "br, gzip"]];
   }
