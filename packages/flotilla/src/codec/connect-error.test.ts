@@ -3,13 +3,16 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { type Code, codes, isCode } from "../errors/code.ts";
 import { errorInfo } from "../errors/details.ts";
-import { ServiceError } from "../errors/service-error.ts";
+import { type RetryInfo, ServiceError } from "../errors/service-error.ts";
 import { fromConnectError, toConnectError } from "./connect-error.ts";
 
 test("an error comes out as it went in", () => {
   const code = fc.constantFrom(...(Object.keys(codes) as Code[]));
   const retry = fc.option(
-    fc.oneof(fc.record({ afterMs: fc.nat() }, { noNullPrototype: true }), fc.constant({ never: true })),
+    fc.oneof(
+      fc.record({ afterMs: fc.oneof(fc.nat(), fc.constantFrom(40 / 3, 1e-5, 0.1)) }, { noNullPrototype: true }),
+      fc.constant({ never: true }),
+    ),
     { nil: undefined },
   );
   fc.assert(
@@ -17,7 +20,13 @@ test("an error comes out as it went in", () => {
       const details = [errorInfo({ reason, domain: "example.org" })];
       const sent = new ServiceError(given, message, { details, ...(again !== undefined && { retry: again }) });
       const read = fromConnectError(JSON.parse(JSON.stringify(toConnectError(sent))), undefined);
-      assert.deepEqual([read.code, read.message, read.retry], [given, message, again]);
+      assert.deepEqual([read.code, read.message], [given, message]);
+      const { afterMs, never } = (again ?? {}) as RetryInfo;
+      assert.deepEqual([read.retry === undefined, read.retry?.never], [again === undefined, never]);
+      // To the nanosecond.
+      if (afterMs !== undefined)
+        assert.ok(Math.abs(read.retry!.afterMs! - afterMs) <= 1e-6, String(read.retry!.afterMs));
+      if (Number.isInteger(afterMs)) assert.equal(read.retry!.afterMs, afterMs);
       assert.deepEqual({ ...(read.details[0]!.value as object) }, { ...(details[0]!.value as object) });
     }),
   );

@@ -12,7 +12,7 @@ export function withRetryDetails({ details, retry }: ServiceError): readonly Err
   if (retry?.afterMs === undefined && !retry?.never) return details;
   const all = details.slice();
   if (retry.afterMs !== undefined) {
-    all.push({ type: detailTypes.retryInfo, value: { retryDelay: `${retry.afterMs / 1000}s` } });
+    all.push({ type: detailTypes.retryInfo, value: { retryDelay: formatDuration(retry.afterMs) } });
   }
   if (retry.never) all.push({ type: detailTypes.errorInfo, value: NO_RETRY });
   return all;
@@ -39,8 +39,14 @@ export function splitRetry(details: readonly ErrorDetail[]): { kept: ErrorDetail
   return { kept, retry };
 }
 
+/** Milliseconds as `"1.5s"`, to the nanosecond. */
+function formatDuration(ms: number): string {
+  return `${(ms / 1000).toFixed(9).replace(/\.?0+$/, "")}s`;
+}
+
 /** `"1.5s"` in milliseconds; undefined when it is not a duration of 0 or more. */
 function parseDuration(text: unknown): number | undefined {
-  if (typeof text !== "string" || !/^\d{1,12}(\.\d{1,9})?s$/.test(text)) return undefined;
-  return Number(text.slice(0, -1)) * 1000;
+  const [, seconds, fraction = ""] = (typeof text === "string" && /^(\d{1,12})(?:\.(\d{1,9}))?s$/.exec(text)) || [];
+  // In whole numbers: 1.1 times 1000 is not 1100.
+  return seconds === undefined ? undefined : Number(seconds) * 1000 + Number(fraction.padEnd(9, "0")) / 1e6;
 }
