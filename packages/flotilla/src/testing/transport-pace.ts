@@ -10,7 +10,7 @@ import { sumOf } from "./transport-calls.ts";
 
 /** Messages of so many characters, and so many of them, are more than any buffer on the way may hold, compressed as well. */
 const BULK = randomBytes(48 * 1024).toString("base64");
-const MANY = 2048;
+const MANY = 1024;
 /** So many of so many characters fit into the buffers on the way, but not all where they are read from. */
 const PART = BULK.slice(0, 16 * 1024);
 const SOME = 12;
