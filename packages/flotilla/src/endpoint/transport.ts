@@ -33,7 +33,7 @@ export interface Listening {
   readonly inFlight: number;
   /** Connections that are open; left out where there are none. */
   readonly connections?: number;
-  /** Asks clients to go elsewhere (`Connection: close`, GOAWAY) while still serving whatever comes. */
+  /** Asks clients to go elsewhere, as far as that costs no call (`Connection: close`, health), while still serving whatever comes. */
   discourage(): void;
   /** Stops accepting and resolves when the calls in flight have ended. Idempotent. */
   drain(): Promise<void>;
@@ -65,6 +65,11 @@ export interface PoolState {
 export interface Connection {
   /** The endpoint that calls a method over this connection. Asked once a method; the caller keeps it. */
   endpoint(method: MethodInfo): Endpoint;
+  /**
+   * Whether the other side has said with its last answer that it is about to go, so that others should be called; what is called all the same may
+   * be lost. Left out where the protocol tells in time what was not taken in.
+   */
+  readonly going?: boolean;
   /** Left out where there is nothing to open. Asked when metrics are collected. */
   poolState?(): PoolState;
   /** Lets calls in flight finish, then closes. */

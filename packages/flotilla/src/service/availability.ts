@@ -10,6 +10,8 @@ import type { Peer } from "./peer.ts";
 
 /** Below this share of instances that are not ejected all are used: better to fail some calls than to drown the few. */
 const PANIC = 0.5;
+/** How long one is left alone that says it is about to go, milliseconds. */
+const GOING_MS = 1000;
 /** While those in use have too much to do, one call in so long looks whether one that is out can serve, milliseconds. */
 const TRIAL_MS = 1000;
 
@@ -121,6 +123,7 @@ export class Availability {
   /** A call has ended. */
   ended(peer: Peer, error: unknown): void {
     if (error instanceof ServiceError && error.retry?.unprocessed === true) return this.#refused(peer);
+    this.#listen(peer);
     const code = error instanceof ServiceError ? error.code : undefined;
     // Gave up: that tells nothing of the instance.
     if (code === "canceled") return;
@@ -141,6 +144,18 @@ export class Availability {
     peer.warm = found && ejection.readmit(peer);
     if (changed || peer.warm) this.#rebalance();
     peer.warm = false;
+  }
+
+  /** What says that it is about to go is left alone for a moment, and longer for as long as it says so. */
+  #listen(peer: Peer): void {
+    if (!peer.going) {
+      // It has stayed.
+      if (peer.refusals === 0 && this.#down.size > 0) this.#down.delete(peer);
+      return;
+    }
+    if (this.#peers.get(peer.instance.id) !== peer) return;
+    peer.avoidUntilMs = this.#clock.now() + GOING_MS;
+    this.#down.add(peer);
   }
 
   /** One in use has too much to do, or seems to: those that are left alone may be needed. */

@@ -47,7 +47,10 @@ export interface HostOptions {
   readonly tasks?: Readonly<Record<string, (ctx: Context) => Promise<void>>>;
   /** Closed last, in reverse order: what was opened first is closed last. Default none. */
   readonly close?: readonly Closable[];
-  /** How long the host goes on accepting after it was deregistered, for the news to spread, milliseconds. Default 500 with a registrar, else 0. */
+  /**
+   * How long the host goes on accepting, connections and calls, after it was deregistered, for the news to spread, milliseconds. Then it asks what clients
+   * are left to go (GOAWAY), and leaves connections of HTTP/1.1 open for up to 100 ms more. Default 500 with a registrar, else 0.
+   */
   readonly drainDelayMs?: number;
   /** How long calls in flight, and then tasks, may take to end before they are cancelled, milliseconds. Default 20000. */
   readonly drainTimeoutMs?: number;

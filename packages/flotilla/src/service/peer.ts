@@ -115,6 +115,11 @@ export class Peer implements Candidate {
     this.leave = around.leave;
   }
 
+  /** Whether it has said that it is about to go. */
+  get going(): boolean {
+    return this.#connection.going === true;
+  }
+
   /** It has answered something. */
   heard(): void {
     this.unanswered = 0;

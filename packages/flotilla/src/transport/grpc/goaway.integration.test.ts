@@ -55,20 +55,27 @@ const ports: Readonly<Record<string, () => Listener>> = {
 };
 
 for (const [name, listener] of Object.entries(ports)) {
-  test(`clients of grpc-js are asked to open other connections: ${name}`, async (t) => {
-    const listening = await listener().listen([implement(TestContract, testService)], background());
-    t.after(() => listening.close());
-    const clients = Array.from({ length: 5 }, () => grpcJsClient(new URL(listening.address).host));
+  test(`clients of grpc-js go elsewhere: ${name}`, async (t) => {
+    const listen = () => listener().listen([implement(TestContract, testService)], background());
+    const [first, second] = [await listen(), await listen()];
+    t.after(() => Promise.all([first.close(), second.close()]));
+    const target = `ipv4:${[first, second].map(({ address }) => new URL(address).host).join(",")}`;
+    const clients = Array.from({ length: 5 }, () => grpcJsClient(target));
     t.after(() => {
       for (const each of clients) each.close();
     });
     let n = 0;
     const load = new Load(() => clients[n++ % clients.length]!.unaryCall({ responseSize: 10 }));
     await load.more(500);
-    listening.discourage();
+    const { connections } = first;
+    first.discourage();
+    await load.more(500);
+    assert.equal(first.connections, connections, "nobody is sent away before they had time to go");
+    await first.drain();
     await load.more(500);
     await load.end();
-    assert.ok(load.calls >= 1000);
+    assert.ok(load.calls >= 1500);
+    assert.equal(first.connections, 0);
   });
 
   test(`each of two instances is replaced, one after the other: ${name}`, async (t) => {

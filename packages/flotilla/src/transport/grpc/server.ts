@@ -8,6 +8,7 @@ import {
   type ServerHttp2Stream,
 } from "node:http2";
 import type { AddressInfo, Socket } from "node:net";
+import { acceptWaiting } from "../../codec/accept-waiting.ts";
 import { maxSessionMemory } from "../../codec/session-memory.ts";
 import type { CancelContext, Context } from "../../context/context.ts";
 import { withCancel } from "../../context/with.ts";
@@ -140,10 +141,8 @@ class GrpcListening implements Listening {
   discourage(): void {
     if (this.#discouraging) return;
     this.#discouraging = true;
+    // Nothing of GOAWAY yet: it refuses what is on its way, and clients that hear of the registry leave by themselves.
     this.#mounted.discourage();
-    // GOAWAY with the last stream that was taken in: clients know that later ones were not, and open another connection. One that promised
-    // to take all further streams would lose them, for nghttp2 ignores what comes after any GOAWAY.
-    for (const session of this.#sessions) session.close();
   }
 
   drain(): Promise<void> {
@@ -153,7 +152,10 @@ class GrpcListening implements Listening {
   }
 
   async #drain(): Promise<void> {
+    await acceptWaiting();
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    // GOAWAY with the last stream that was taken in: clients know that later ones were not, and open another connection. One that promised
+    // to take all further streams would lose them, for nghttp2 ignores what comes after any GOAWAY.
     for (const session of this.#sessions) session.close();
     await this.#mounted.drain();
     await closed;

@@ -11,6 +11,7 @@ import { Metadata, type MetadataRecord, newRecord } from "../../metadata/metadat
 import { connectionError, responseError } from "./client-errors.ts";
 import { callHeaders } from "./client-headers.ts";
 import type { HttpClientSettings } from "./client-options.ts";
+import { isGoing } from "./going.ts";
 
 /** Sends one request and gives the whole answer. Either HTTP version has its own. */
 export type RoundTrip = (
@@ -26,6 +27,13 @@ export interface Answer {
   readonly status: number;
   readonly headers: MetadataRecord;
   readonly body: Buffer;
+}
+
+/** The other side of connections of HTTP/1.1. */
+export interface Http1Peer {
+  readonly address: string;
+  /** Whether its last answer said that others should be called. */
+  going: boolean;
 }
 
 const COMPRESS_MIN_BYTES = 1024;
@@ -117,17 +125,17 @@ export function splitTrailers(record: MetadataRecord): [headers: Metadata, trail
 }
 
 /** Unary calls over HTTP/1.1, on undici's lowest level: no stream and no promise but the one that is returned. */
-export function undiciRoundTrip(pool: Pool, address: string, maxBodyBytes: number): RoundTrip {
+export function undiciRoundTrip(pool: Pool, peer: Http1Peer, maxBodyBytes: number): RoundTrip {
   return (ctx, method, path, headers, body) =>
     new Promise((resolve, reject) => {
-      const call = new UndiciCall(ctx, address, maxBodyBytes, resolve, reject);
+      const call = new UndiciCall(ctx, peer, maxBodyBytes, resolve, reject);
       pool.dispatch({ method, path, headers: headers as string[], body: body ?? null }, call);
     });
 }
 
 class UndiciCall implements Dispatcher.DispatchHandler {
   readonly #ctx: Context;
-  readonly #address: string;
+  readonly #peer: Http1Peer;
   readonly #maxBytes: number;
   readonly #resolve: (answer: Answer) => void;
   readonly #reject: (error: ServiceError) => void;
@@ -141,13 +149,13 @@ class UndiciCall implements Dispatcher.DispatchHandler {
 
   constructor(
     ctx: Context,
-    address: string,
+    peer: Http1Peer,
     maxBytes: number,
     resolve: (answer: Answer) => void,
     reject: (error: ServiceError) => void,
   ) {
     this.#ctx = ctx;
-    this.#address = address;
+    this.#peer = peer;
     this.#maxBytes = maxBytes;
     this.#resolve = resolve;
     this.#reject = reject;
@@ -170,6 +178,7 @@ class UndiciCall implements Dispatcher.DispatchHandler {
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: MetadataRecord): void {
     this.#status = status;
     this.#headers = headers;
+    this.#peer.going = isGoing(headers);
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -190,6 +199,6 @@ class UndiciCall implements Dispatcher.DispatchHandler {
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
     this.#stop();
-    this.#reject(connectionError(this.#address, error, this.#controller === undefined));
+    this.#reject(connectionError(this.#peer.address, error, this.#controller === undefined));
   }
 }

@@ -7,7 +7,7 @@ import type { Connection, Connector, PoolState } from "../../endpoint/transport.
 import { ServiceError } from "../../errors/service-error.ts";
 import { type HttpClientOptions, type HttpClientSettings, settleClient } from "./client-options.ts";
 import { type OpenStream, streamEndpoint } from "./client-stream.ts";
-import { type RoundTrip, unaryEndpoint, undiciRoundTrip } from "./client-unary.ts";
+import { type Http1Peer, type RoundTrip, unaryEndpoint, undiciRoundTrip } from "./client-unary.ts";
 import { http2RoundTrip, http2Stream } from "./http2-call.ts";
 import { Http2Peer } from "./http2-session.ts";
 import { undiciStream } from "./undici-stream.ts";
@@ -62,6 +62,7 @@ export function openHttp(
 class Http1Connection implements Connection {
   readonly #of: string;
   readonly #pool: Pool;
+  readonly #peer: Http1Peer;
   readonly #settings: HttpClientSettings;
   readonly #forms: CallForms;
   readonly #roundTrip: RoundTrip;
@@ -82,8 +83,9 @@ class Http1Connection implements Connection {
       headersTimeout: 0,
       bodyTimeout: 0,
     });
-    this.#roundTrip = undiciRoundTrip(this.#pool, address, settings.maxBodyBytes);
-    this.#openStream = undiciStream(this.#pool, address);
+    this.#peer = { address, going: false };
+    this.#roundTrip = undiciRoundTrip(this.#pool, this.#peer, settings.maxBodyBytes);
+    this.#openStream = undiciStream(this.#pool, this.#peer);
   }
 
   endpoint(method: MethodInfo): Endpoint {
@@ -93,6 +95,10 @@ class Http1Connection implements Connection {
       this.#settings,
       method.kind === "bidi_stream" ? needsHttp2(this.#of, method) : this.#openStream,
     );
+  }
+
+  get going(): boolean {
+    return this.#peer.going;
   }
 
   poolState(): PoolState {

@@ -1,6 +1,7 @@
 import { parseConnectTimeout } from "../../codec/timeout.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { serveConnectUnary } from "./connect-unary.ts";
+import { GOING } from "./going.ts";
 import type { Request, Response } from "./http-message.ts";
 import { malformation } from "./malformation.ts";
 import { refuse } from "./refusal.ts";
@@ -37,8 +38,8 @@ export class Dispatcher {
     if (req.method === "OPTIONS" && state.cors !== undefined && head.origin !== undefined) {
       if (req.headers["access-control-request-method"] !== undefined) {
         req.resume();
-        const close = state.discouraging && req.httpVersionMajor === 1;
-        return state.cors.preflight(res, head.origin, close ? CLOSE : []);
+        const going = state.discouraging && req.httpVersionMajor === 1;
+        return state.cors.preflight(res, head.origin, going ? GOING : []);
       }
     }
     if (state.inFlight >= state.settings.maxConcurrentRequests) {

@@ -1,6 +1,7 @@
 import type { Http2Server, IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { HttpListenerParts, HttpProtocol, MountedProtocol } from "../../endpoint/http-protocol.ts";
 import type { Service } from "../../endpoint/service.ts";
+import { GOING } from "./going.ts";
 import type { Request, Response } from "./http-message.ts";
 import { linger } from "./linger.ts";
 import type { ServerState } from "./server-call.ts";
@@ -22,7 +23,7 @@ export class Protocols {
     const parts: HttpListenerParts = {
       mark(headers, req) {
         state.cors?.mark(headers, req.headers.origin);
-        if (state.discouraging && req.httpVersionMajor === 1) headers.push("connection", "close");
+        if (state.discouraging && req.httpVersionMajor === 1) headers.push(...GOING);
       },
       linger: (req) => linger(req, state.root.clock),
     };

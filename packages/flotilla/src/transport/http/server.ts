@@ -11,6 +11,7 @@ import {
 import { createServer as createHttpsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import type { Clock } from "../../clock/clock.ts";
+import { acceptWaiting } from "../../codec/accept-waiting.ts";
 import { maxSessionMemory } from "../../codec/session-memory.ts";
 import type { CancelContext, Context } from "../../context/context.ts";
 import { withCancel } from "../../context/with.ts";
@@ -39,6 +40,9 @@ export function http(options: HttpServerOptions = {}): Listener {
   };
 }
 
+/** How long connections of HTTP/1.1 are left open once their clients are asked to go, milliseconds. */
+const LINGER_MS = 100;
+
 type Http2Handler = (req: Http2ServerRequest, res: Http2ServerResponse) => void;
 
 class HttpListening implements Listening {
@@ -54,7 +58,11 @@ class HttpListening implements Listening {
   /** All that are open. Neither of Node's servers closes them all. */
   readonly #sockets = new Set<Socket>();
   #address = "";
+  #discouragedAtMs = 0;
   #drained: Promise<void> | undefined;
+  /** There is no time to be gentle. */
+  #hurried = false;
+  #endLinger: (() => void) | undefined;
 
   private constructor(settings: HttpServerSettings, services: readonly Service[], root: Context) {
     this.#scope = withCancel(root);
@@ -95,7 +103,10 @@ class HttpListening implements Listening {
     this.#server.maxConnections = settings.maxConnections;
     this.#server.on("connection", (socket: Socket) => {
       this.#sockets.add(socket);
-      socket.on("close", () => this.#sockets.delete(socket));
+      socket.on("close", () => {
+        this.#sockets.delete(socket);
+        if (!this.#speaksHttp1) this.#endLinger?.();
+      });
     });
   }
 
@@ -176,10 +187,9 @@ class HttpListening implements Listening {
   discourage(): void {
     if (this.#state.discouraging) return;
     this.#state.discouraging = true;
+    this.#discouragedAtMs = this.#scope.clock.now();
+    // Nothing of GOAWAY yet: it refuses what is on its way, and clients that hear of the registry leave by themselves.
     this.#protocols.discourage();
-    // GOAWAY with the last stream that was taken in: clients know that later ones were not, and open another connection. One that promised
-    // to take all further streams would lose them, for nghttp2 ignores what comes after any GOAWAY.
-    for (const session of this.#sessions) session.close();
   }
 
   drain(): Promise<void> {
@@ -190,9 +200,13 @@ class HttpListening implements Listening {
 
   async #drain(): Promise<void> {
     const state = this.#state;
+    await this.#linger();
+    await acceptWaiting();
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    for (const socket of this.#unread) socket.destroy();
+    // GOAWAY with the last stream that was taken in: clients know that later ones were not, and open another connection. One that promised
+    // to take all further streams would lose them, for nghttp2 ignores what comes after any GOAWAY.
     for (const session of this.#sessions) session.close();
+    for (const socket of this.#unread) socket.setTimeout(LINGER_MS);
     this.#closeIdle();
     if (state.inFlight > 0) {
       await new Promise<void>((resolve) => {
@@ -205,12 +219,37 @@ class HttpListening implements Listening {
     await closed;
   }
 
+  /**
+   * Leaves connections of HTTP/1.1 open for a moment: a client may be sending on one that is idle, and nobody could tell it that this was
+   * not read. What is used meanwhile is answered with `connection: close`, which is the only way to end one without loss.
+   */
+  #linger(): Promise<void> {
+    const { clock } = this.#scope;
+    const leftMs = this.#discouragedAtMs + LINGER_MS - clock.now();
+    if (leftMs <= 0 || this.#hurried || !this.#speaksHttp1) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = clock.schedule(leftMs, () => this.#endLinger?.());
+      this.#endLinger = () => {
+        timer.cancel();
+        this.#endLinger = undefined;
+        resolve();
+      };
+    });
+  }
+
+  /** Whether a connection is open that is neither one of HTTP/2 nor silent yet. */
+  get #speaksHttp1(): boolean {
+    return this.#sockets.size > this.#sessions.size + this.#unread.size;
+  }
+
   #closeIdle(): void {
     // With TLS the server is node:http2's, which has no such method before Node 24.
     (this.#server as Partial<Server>).closeIdleConnections?.();
   }
 
   async close(cause?: unknown): Promise<void> {
+    this.#hurried = true;
+    this.#endLinger?.();
     this.discourage();
     const drained = this.drain();
     this.#scope.cancel(cause);

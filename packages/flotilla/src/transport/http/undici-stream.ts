@@ -6,19 +6,21 @@ import type { MetadataRecord } from "../../metadata/metadata.ts";
 import { ChunkQueue } from "./chunk-queue.ts";
 import { connectionError } from "./client-errors.ts";
 import type { OpenAnswer, OpenStream } from "./client-stream.ts";
+import type { Http1Peer } from "./client-unary.ts";
+import { isGoing } from "./going.ts";
 
 /** Streams over HTTP/1.1. */
-export function undiciStream(pool: Pool, address: string): OpenStream {
+export function undiciStream(pool: Pool, peer: Http1Peer): OpenStream {
   return (ctx, path, headers, body) =>
     new Promise((resolve, reject) => {
-      const call = new UndiciStream(ctx, address, resolve, reject);
+      const call = new UndiciStream(ctx, peer, resolve, reject);
       pool.dispatch({ method: "POST", path, headers: headers as string[], body: call.guard(body) as never }, call);
     });
 }
 
 class UndiciStream implements Dispatcher.DispatchHandler {
   readonly #ctx: Context;
-  readonly #address: string;
+  readonly #peer: Http1Peer;
   readonly #resolve: (answer: OpenAnswer) => void;
   readonly #reject: (error: unknown) => void;
   readonly #stop: () => boolean;
@@ -27,9 +29,9 @@ class UndiciStream implements Dispatcher.DispatchHandler {
   /** Why the request body could not go on: the caller's own error, more telling than the broken connection it causes. */
   #bodyError: unknown;
 
-  constructor(ctx: Context, address: string, resolve: (answer: OpenAnswer) => void, reject: (error: unknown) => void) {
+  constructor(ctx: Context, peer: Http1Peer, resolve: (answer: OpenAnswer) => void, reject: (error: unknown) => void) {
     this.#ctx = ctx;
-    this.#address = address;
+    this.#peer = peer;
     this.#resolve = resolve;
     this.#reject = reject;
     this.#queue = new ChunkQueue({
@@ -66,6 +68,7 @@ class UndiciStream implements Dispatcher.DispatchHandler {
   }
 
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: MetadataRecord): void {
+    this.#peer.going = isGoing(headers);
     this.#resolve({ status, headers, body: this.#queue });
   }
 
@@ -79,6 +82,6 @@ class UndiciStream implements Dispatcher.DispatchHandler {
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
-    this.#fail(this.#bodyError ?? connectionError(this.#address, error, this.#controller === undefined));
+    this.#fail(this.#bodyError ?? connectionError(this.#peer.address, error, this.#controller === undefined));
   }
 }
