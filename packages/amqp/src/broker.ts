@@ -148,6 +148,7 @@ export function whole(who: string, numbers: Readonly<Record<string, number>>): v
 /** @throws TypeError for the first that is not above 0, naming it. */
 export function positive(who: string, numbers: Readonly<Record<string, number>>): void {
   for (const [name, value] of Object.entries(numbers)) {
-    if (!(value > 0)) throw new TypeError(`${who}: ${name} must be a number above 0, got ${value}`);
+    if (typeof value !== "number" || !(value > 0))
+      throw new TypeError(`${who}: ${name} must be a number above 0, got ${value}`);
   }
 }

@@ -79,7 +79,7 @@ export function settle(who: string, options: NatsCommonOptions): NatsSettings {
 /** @throws TypeError for the first that is no time of more than 0 ms for which a timer can wait, naming it. */
 export function checkTimes(who: string, times: Readonly<Record<string, number>>): void {
   for (const [name, value] of Object.entries(times)) {
-    if (!(value > 0 && value <= MAX_TIMER_MS)) {
+    if (typeof value !== "number" || !(value > 0 && value <= MAX_TIMER_MS)) {
       throw new TypeError(`${who}: ${name} must be a number above 0, at most ${MAX_TIMER_MS}, got ${value}`);
     }
   }

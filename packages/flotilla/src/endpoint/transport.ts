@@ -35,7 +35,7 @@ export interface Listening {
   readonly connections?: number;
   /** Asks clients to go elsewhere, as far as that costs no call (`Connection: close`, health), while still serving whatever comes. */
   discourage(): void;
-  /** Stops accepting and resolves when the calls in flight have ended. Idempotent. */
+  /** Stops accepting, at once or within a moment, and resolves when the calls in flight have ended. Idempotent. */
   drain(): Promise<void>;
   /** Cancels what still runs, with the cause given, and frees the address. Idempotent. */
   close(cause?: unknown): Promise<void>;

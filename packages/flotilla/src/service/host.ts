@@ -88,7 +88,7 @@ function settle(options: HostOptions): HostSettings {
   };
   if (settings.name === "") throw new TypeError("host: name must not be empty");
   for (const name of ["drainDelayMs", "drainTimeoutMs"] as const) {
-    if (!(settings[name] >= 0))
+    if (typeof settings[name] !== "number" || !(settings[name] >= 0))
       throw new TypeError(`host: ${name} must be 0 or more milliseconds, got ${settings[name]}`);
   }
   return settings;

@@ -1,3 +1,5 @@
+import { checkPositive, pick } from "../errors/check-positive.ts";
+
 /** What transports that are made of {@link Serving} and {@link Calling} can be told. */
 export interface WireOptions {
   /** Form of messages whose contract has a protobuf form. Default `proto`. */
@@ -41,9 +43,6 @@ const defaults: Omit<WireSettings, "protocol"> = {
 /** @throws TypeError naming the option that is not legal. */
 export function settleWire(protocol: string, options: WireOptions): WireSettings {
   const settings = { ...defaults, ...options, protocol };
-  for (const name of ["maxMessageBytes", "maxWaitingMessages", "maxConcurrentCalls", "timeoutMs"] as const) {
-    if (!(settings[name] > 0))
-      throw new TypeError(`${protocol}: ${name} must be a number above 0, got ${settings[name]}`);
-  }
+  checkPositive(protocol, pick(settings, ["maxMessageBytes", "maxWaitingMessages", "maxConcurrentCalls", "timeoutMs"]));
   return settings;
 }

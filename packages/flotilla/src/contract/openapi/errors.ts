@@ -40,6 +40,7 @@ export const errorSchemas: Readonly<Record<string, JsonSchema>> = {
       status: { type: "integer" },
       detail: { type: "string" },
       code,
+      reason: { type: "string", description: "What exactly was wrong, as a constant." },
       errors: {
         type: "array",
         description: "The fields that were wrong.",
@@ -48,6 +49,11 @@ export const errorSchemas: Readonly<Record<string, JsonSchema>> = {
           properties: { field: { type: "string" }, description: { type: "string" } },
           required: ["field", "description"],
         },
+      },
+      details: {
+        type: "array",
+        description: "What else there is to know, each with its type.",
+        items: { type: "object", properties: { "@type": { type: "string" } }, required: ["@type"] },
       },
     },
     required: ["type", "title", "status", "code"],

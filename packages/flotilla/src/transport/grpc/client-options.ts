@@ -1,4 +1,5 @@
 import type { ConnectionOptions } from "node:tls";
+import { checkPositive, pick } from "../../errors/check-positive.ts";
 import { type KeepaliveOptions, settleKeepalive } from "./options.ts";
 
 /** Options of {@link grpcClient}. */
@@ -62,10 +63,6 @@ export function settleClient(options: GrpcClientOptions): GrpcClientSettings {
     ...options,
     keepalive: settleKeepalive("grpcClient", { everyMs: false, ...options.keepalive }),
   };
-  for (const name of positive) {
-    if (!(settings[name] > 0)) {
-      throw new TypeError(`grpcClient: ${name} must be a number above 0, got ${settings[name]}`);
-    }
-  }
+  checkPositive("grpcClient", pick(settings, positive));
   return settings;
 }

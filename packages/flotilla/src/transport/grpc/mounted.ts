@@ -93,8 +93,9 @@ export class MountedGrpc implements MountedProtocol {
     }
     const form = formOf(served, suffix);
     if (form === undefined) {
-      const forms = served.proto === undefined ? "application/grpc+json" : "application/grpc, or +json";
-      const message = `content-type application/grpc${suffix.slice(0, 64)} is not spoken by ${path}: send ${forms}`;
+      const type = protocol === "grpc" ? TYPE : WEB;
+      const forms = served.proto === undefined ? `${type}+json (its contract is no protobuf)` : `${type}, or +json`;
+      const message = `content-type ${type}${suffix.slice(0, 64)} is not spoken by ${path}: send ${forms}`;
       return this.#refuse(carrier, protocol, new ServiceError("unimplemented", message));
     }
     const { info } = form.method;

@@ -1,4 +1,5 @@
 import type { SecureServerOptions } from "node:http2";
+import { checkPositive, pick } from "../../errors/check-positive.ts";
 
 /** When connections are asked for a sign of life. */
 export interface KeepaliveOptions {
@@ -93,9 +94,7 @@ export function settle(options: GrpcServerOptions): GrpcSettings {
   if (!Number.isInteger(settings.port) || settings.port < 0 || settings.port > 65_535) {
     throw new TypeError(`grpc: port must be a whole number from 0 to 65535, got ${settings.port}`);
   }
-  for (const name of positive) {
-    if (!(settings[name] > 0)) throw new TypeError(`grpc: ${name} must be a number above 0, got ${settings[name]}`);
-  }
+  checkPositive("grpc", pick(settings, positive));
   const { compressMinBytes } = settings;
   if (compressMinBytes !== false && !(compressMinBytes >= 0)) {
     throw new TypeError(`grpc: compressMinBytes must be false, or a number of bytes, got ${String(compressMinBytes)}`);
@@ -111,8 +110,6 @@ export function settleKeepalive(of: string, options: KeepaliveOptions = {}): Req
       `${of}: keepalive.everyMs must be false, or 100 milliseconds or more, got ${keepalive.everyMs}`,
     );
   }
-  if (!(keepalive.timeoutMs > 0)) {
-    throw new TypeError(`${of}: keepalive.timeoutMs must be a number above 0, got ${keepalive.timeoutMs}`);
-  }
+  checkPositive(of, { "keepalive.timeoutMs": keepalive.timeoutMs });
   return keepalive;
 }

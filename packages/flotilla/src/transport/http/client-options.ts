@@ -1,5 +1,6 @@
 import type { ConnectionOptions } from "node:tls";
 import type { Encoding } from "../../codec/compression.ts";
+import { checkPositive, pick } from "../../errors/check-positive.ts";
 
 /** Options of {@link httpClient}. */
 export interface HttpClientOptions {
@@ -67,8 +68,6 @@ const positive = [
  */
 export function settleClient(options: HttpClientOptions, of = "httpClient"): HttpClientSettings {
   const settings = { ...defaults, ...options };
-  for (const name of positive) {
-    if (!(settings[name] > 0)) throw new TypeError(`${of}: ${name} must be a number above 0, got ${settings[name]}`);
-  }
+  checkPositive(of, pick(settings, positive));
   return settings;
 }

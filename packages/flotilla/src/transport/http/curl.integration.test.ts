@@ -4,6 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { brotliDecompressSync, gunzipSync, gzipSync } from "node:zlib";
+import { errorInfo } from "../../errors/details.ts";
+import { ServiceError } from "../../errors/service-error.ts";
 import { nothingEscapes, serveFreight } from "./test-fixtures/bed.ts";
 import { curl } from "./test-fixtures/curl.ts";
 
@@ -122,6 +124,34 @@ for (const [name, { flag, version }] of Object.entries(versions)) {
         (errors as { field: string }[]).map(({ field }) => field),
         ["tons"],
       );
+      const full = await serveFreight(
+        t,
+        { maxBodyBytes: 100 },
+        {
+          expressCargo() {
+            const details = [
+              errorInfo({ reason: "SOLD_OUT", domain: "x.example" }),
+              { type: "x.v1.Left", value: { n: 0 } },
+            ];
+            throw new ServiceError("failed_precondition", "sold out", { details });
+          },
+        },
+      );
+      const express = (text: string) =>
+        call(`${full.address}/cargos/express`, ...json, "--data", JSON.stringify({ text }));
+      assert.deepEqual(JSON.parse((await express("x")).body), {
+        type: "about:blank",
+        title: "Bad Request",
+        status: 400,
+        detail: "sold out",
+        code: "failed_precondition",
+        reason: "SOLD_OUT",
+        details: [
+          { reason: "SOLD_OUT", domain: "x.example", "@type": "google.rpc.ErrorInfo" },
+          { n: 0, "@type": "x.v1.Left" },
+        ],
+      });
+      assert.equal((await express("x".repeat(100))).status, 413);
     });
 
     test("what is no ServiceError leaves as internal, and stays in the log", async (t) => {

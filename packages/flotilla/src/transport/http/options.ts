@@ -2,6 +2,7 @@ import type { SecureServerOptions } from "node:http2";
 import type { Context } from "../../context/context.ts";
 import type { FinishedCall } from "../../endpoint/finished-call.ts";
 import type { HttpProtocol } from "../../endpoint/http-protocol.ts";
+import { checkPositive, pick } from "../../errors/check-positive.ts";
 import type { ServiceError } from "../../errors/service-error.ts";
 import type { ServerCall } from "../../metadata/call.ts";
 
@@ -129,9 +130,7 @@ export function settle(options: HttpServerOptions, of = "http"): HttpServerSetti
   if (!Number.isInteger(settings.port) || settings.port < 0 || settings.port > 65_535) {
     throw new TypeError(`${of}: port must be a whole number from 0 to 65535, got ${settings.port}`);
   }
-  for (const name of positive) {
-    if (!(settings[name] > 0)) throw new TypeError(`${of}: ${name} must be a number above 0, got ${settings[name]}`);
-  }
+  checkPositive(of, pick(settings, positive));
   if (settings.cors !== undefined) checkCors(settings.cors, of);
   for (const { name } of settings.protocols) {
     if (settings.protocols.filter((other) => other.name === name).length > 1) {

@@ -1,7 +1,7 @@
 import { hash } from "node:crypto";
 import { STATUS_CODES } from "node:http";
 import { codes } from "../../errors/code.ts";
-import { type BadRequest, detailTypes, findDetail } from "../../errors/details.ts";
+import { type BadRequest, detailTypes, type ErrorInfo, findDetail } from "../../errors/details.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { baseType } from "./connect-unary.ts";
 import type { RestInput } from "./rest-input.ts";
@@ -76,14 +76,22 @@ export class RestCall extends UnaryCall {
     error: ServiceError,
     as?: number,
   ): { status: number; headers: string[]; body: string } {
-    const status = as ?? codes[error.code].http;
+    // The other meaning of its code invites to try again.
+    const status = as ?? (this.oversized ? 413 : codes[error.code].http);
     return { status, headers: ["content-type", "application/problem+json"], body: problemJson(error, status) };
   }
 }
 
-/** The body of a problem+json answer (RFC 9457): `detail` is the message, `code` the canonical code, `errors` the fields. */
+/**
+ * The body of a problem+json answer (RFC 9457): `detail` is the message, `code` the canonical code, `reason` that of an ErrorInfo, `errors` the
+ * fields, `details` all other typed details, each with its type as `@type`.
+ */
 export function problemJson(error: ServiceError, status: number): string {
   const violations = findDetail<BadRequest>(error, detailTypes.badRequest)?.fieldViolations;
+  const reason = findDetail<ErrorInfo>(error, detailTypes.errorInfo)?.reason;
+  const details = error.details.flatMap(({ type, value }) =>
+    type === detailTypes.badRequest ? [] : [{ ...Object(value), "@type": type }],
+  );
   return JSON.stringify({
     type: "about:blank",
     // For about:blank the title is the status phrase; 499 has none.
@@ -91,7 +99,9 @@ export function problemJson(error: ServiceError, status: number): string {
     status,
     ...(error.message !== "" && { detail: error.message }),
     code: error.code,
+    ...(reason !== undefined && { reason }),
     ...(violations !== undefined && { errors: violations }),
+    ...(details.length > 0 && { details }),
   });
 }
 

@@ -13,6 +13,8 @@ export abstract class UnaryCall extends HttpServerCall {
   private readonly timeoutMs: number;
   private chunks: Buffer[] | undefined = undefined;
   private first: Buffer | undefined = undefined;
+  /** The request's body is over the limit. */
+  protected oversized = false;
 
   constructor(
     state: ServerState,
@@ -40,7 +42,7 @@ export abstract class UnaryCall extends HttpServerCall {
     const limit = this.state.settings.maxBodyBytes;
     const { req } = this;
     if (this.head.contentLength !== undefined && Number(this.head.contentLength) > limit) {
-      return this.fail(tooLarge(limit));
+      return this.failOversized();
     }
     this.watchSoon(this.timeoutMs);
     req.on("data", (chunk: Buffer) => {
@@ -48,7 +50,7 @@ export abstract class UnaryCall extends HttpServerCall {
       if (this.answered) return;
       if (this.requestBytes > limit) {
         this.chunks = this.first = undefined;
-        this.fail(tooLarge(limit));
+        this.failOversized();
       } else if (this.first === undefined) this.first = chunk;
       else (this.chunks ??= [this.first]).push(chunk);
     });
@@ -57,6 +59,12 @@ export abstract class UnaryCall extends HttpServerCall {
     });
     // Told through the close of the response; only HTTP/2's request insists on being heard.
     if (req.httpVersionMajor === 2) req.on("error", ignore);
+  }
+
+  private failOversized(): void {
+    this.oversized = true;
+    const limit = this.state.settings.maxBodyBytes;
+    this.fail(new ServiceError("resource_exhausted", `the request body is over the limit of ${limit} bytes`));
   }
 
   private received(): void {
@@ -72,7 +80,10 @@ export abstract class UnaryCall extends HttpServerCall {
     else {
       decompress(encoding, body, this.state.settings.maxBodyBytes, "invalid_argument").then(
         (plain) => this.invoke(plain),
-        (error: unknown) => this.fail(error),
+        (error: unknown) => {
+          this.oversized = ServiceError.from(error).code === "resource_exhausted";
+          this.fail(error);
+        },
       );
     }
   }
@@ -165,8 +176,4 @@ function ignore(): void {}
 /** Whether a header says how the answer is to be read, which metadata that came from elsewhere must not. */
 function isOfBody(name: string): boolean {
   return name === "content-type" || name === "content-encoding" || isFraming(name);
-}
-
-function tooLarge(limit: number): ServiceError {
-  return new ServiceError("resource_exhausted", `the request body is over the limit of ${limit} bytes`);
 }

@@ -18,7 +18,7 @@ export function grpcWebClient(options: GrpcWebClientOptions = {}, clock: Clock =
   const settings = settleGrpcWebClient(options);
   return {
     protocol: "http",
-    callProtocol: "grpc",
+    callProtocol: "grpc-web",
     connect: (address) => openHttp("grpcWebClient", address, settings, grpcWeb, clock),
   };
 }

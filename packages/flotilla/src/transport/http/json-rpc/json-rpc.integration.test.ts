@@ -485,7 +485,7 @@ test("what is in flight when the server drains is answered", async (t) => {
   go();
   const { text, headers } = await answered;
   assert.equal((JSON.parse(text) as Response[]).length, 2);
-  assert.equal(headers["connection"], "close");
+  assert.equal(headers["connection"], "close, drain");
   await drained;
 });
 

@@ -1,4 +1,5 @@
 import type { MethodInfo } from "../../../endpoint/method-info.ts";
+import { checkPositive, pick } from "../../../errors/check-positive.ts";
 
 /** The name of a method on the wire, where it is not `package.Service.method`. */
 export type MethodName = (method: MethodInfo) => string;
@@ -61,9 +62,7 @@ const positive = [
 export function settle(options: JsonRpcOptions): JsonRpcSettings {
   const settings = { ...defaults, ...options };
   checkPath("jsonRpc", settings.path);
-  for (const name of positive) {
-    if (!(settings[name] > 0)) throw new TypeError(`jsonRpc: ${name} must be a number above 0, got ${settings[name]}`);
-  }
+  checkPositive("jsonRpc", pick(settings, positive));
   const { compressMinBytes } = settings;
   if (compressMinBytes !== false && !(compressMinBytes >= 0)) {
     throw new TypeError(

@@ -1,3 +1,4 @@
+import { checkPositive } from "../../../errors/check-positive.ts";
 import { settleWire, type WireSettings } from "../../../wire/options.ts";
 
 /** What is asked of the platform, as `InvokeCommand` of `@aws-sdk/client-lambda` takes it. */
@@ -46,9 +47,7 @@ export function settleLambdaClient(options: LambdaClientOptions): LambdaClientSe
     const example = "(input, options) => aws.send(new InvokeCommand(input), options)";
     throw new TypeError(`lambdaClient: invoke must be a function such as ${example}`);
   }
-  if (!(maxPayloadBytes > 0)) {
-    throw new TypeError(`lambdaClient: maxPayloadBytes must be a number above 0, got ${maxPayloadBytes}`);
-  }
+  checkPositive("lambdaClient", { maxPayloadBytes });
   const limits = maxConcurrentCalls === undefined ? {} : { maxConcurrentCalls };
   return { invoke, wire: settleWire("lambdaClient", { format: "json", maxMessageBytes: maxPayloadBytes, ...limits }) };
 }

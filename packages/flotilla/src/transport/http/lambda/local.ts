@@ -1,6 +1,7 @@
 import type { Clock } from "../../../clock/clock.ts";
 import { systemClock } from "../../../clock/system-clock.ts";
 import { parseJson } from "../../../codec/json.ts";
+import { checkPositive } from "../../../errors/check-positive.ts";
 import type { Invoke, InvokeOutput } from "./client-options.ts";
 import type { LambdaEvent } from "./events.ts";
 import type { LambdaHandler } from "./lambda.ts";
@@ -29,7 +30,7 @@ export function localFunctions(
   functions: Readonly<Record<string, LambdaHandler>>,
   { timeoutMs = 3000, clock = systemClock }: LocalFunctionsOptions = {},
 ): Invoke {
-  if (!(timeoutMs > 0)) throw new TypeError(`localFunctions: timeoutMs must be a number above 0, got ${timeoutMs}`);
+  checkPositive("localFunctions", { timeoutMs });
 
   function run(handler: LambdaHandler, payload: Uint8Array): Promise<InvokeOutput> {
     const endsAtMs = clock.now() + timeoutMs;

@@ -5,6 +5,7 @@ import type { HttpProtocol } from "../../../endpoint/http-protocol.ts";
 import type { ErrorReporter } from "../../../endpoint/report.ts";
 import type { Service } from "../../../endpoint/service.ts";
 import type { TelemetryPort } from "../../../endpoint/telemetry-port.ts";
+import { checkPositive, pick } from "../../../errors/check-positive.ts";
 import { type HttpServerOptions, type HttpServerSettings, settle } from "../options.ts";
 
 /** What of the HTTP server may be set here; `compressMinBytes` is `false` by default, since API Gateway and CloudFront compress themselves. */
@@ -82,8 +83,6 @@ export function settleLambda(options: LambdaOptions): LambdaSettings {
   if (!(settings.marginMs >= 0)) {
     throw new TypeError(`lambda: marginMs must be 0 or more milliseconds, got ${settings.marginMs}`);
   }
-  for (const name of ["maxResponseBytes", "flushTimeoutMs"] as const) {
-    if (!(settings[name] > 0)) throw new TypeError(`lambda: ${name} must be a number above 0, got ${settings[name]}`);
-  }
+  checkPositive("lambda", pick(settings, ["maxResponseBytes", "flushTimeoutMs"]));
   return settings;
 }

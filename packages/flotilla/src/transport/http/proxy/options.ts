@@ -1,5 +1,6 @@
 import { chain, type Endpoint, type Middleware } from "../../../endpoint/endpoint.ts";
 import type { MethodInfo } from "../../../endpoint/method-info.ts";
+import { checkPositive, pick } from "../../../errors/check-positive.ts";
 import { prefixOf, wanders } from "./target.ts";
 
 /** Options of {@link proxy}. */
@@ -82,9 +83,7 @@ export function settle(options: ProxyOptions): ProxySettings {
   if (!/^[\w!#$%&'*+.^`|~-]+$/.test(rest.via)) {
     throw new TypeError(`proxy: via must be a name without spaces, got ${JSON.stringify(rest.via)}`);
   }
-  for (const name of ["idleTimeoutMs", "timeoutMs", "maxConcurrentRequests"] as const) {
-    if (!(rest[name] > 0)) throw new TypeError(`proxy: ${name} must be a number above 0, got ${rest[name]}`);
-  }
+  checkPositive("proxy", pick(rest, ["idleTimeoutMs", "timeoutMs", "maxConcurrentRequests"]));
   const trusts = typeof trustForwarded === "function" ? trustForwarded : () => trustForwarded;
   return {
     ...rest,

@@ -4,6 +4,7 @@ import type { Clock } from "../../../clock/clock.ts";
 import { systemClock } from "../../../clock/system-clock.ts";
 import type { Endpoint } from "../../../endpoint/endpoint.ts";
 import type { Connection, Connector, PoolState } from "../../../endpoint/transport.ts";
+import { checkPositive } from "../../../errors/check-positive.ts";
 import { type HttpClientSettings, settleClient } from "../client-options.ts";
 import { Http2Peer } from "../http2-session.ts";
 import { forwarding } from "./forwarding.ts";
@@ -46,9 +47,7 @@ export interface ProxyClientOptions {
 export function proxyClient(options: ProxyClientOptions = {}, clock: Clock = systemClock): Connector {
   const { scheme = "http", maxHeaderBytes = 16 * 1024, maxWaiting = 4096, ...rest } = options;
   const settings = settleClient(rest, "proxyClient");
-  for (const [name, value] of Object.entries({ maxHeaderBytes, maxWaiting })) {
-    if (!(value > 0)) throw new TypeError(`proxyClient: ${name} must be a number above 0, got ${value}`);
-  }
+  checkPositive("proxyClient", { maxHeaderBytes, maxWaiting });
   if (!/^[a-z][a-z0-9+]*$/.test(scheme)) {
     throw new TypeError(`proxyClient: scheme must be like "http" or "grpc", got ${JSON.stringify(scheme)}`);
   }

@@ -468,7 +468,7 @@ test("over its limit of requests the proxy refuses; draining, it lets those in f
   const drained = listening.drain();
   release!();
   const answer = await pending;
-  assert.equal(answer.headers.get("connection"), "close");
+  assert.equal(answer.headers.get("connection"), "close, drain");
   assert.equal(await answer.text(), "done");
   await drained;
 });
