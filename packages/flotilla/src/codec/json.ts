@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import { ServiceError } from "../errors/service-error.ts";
 
 const SHORTEST_REFUSED = '{"__proto__":1}'.length;
@@ -19,6 +20,16 @@ export function parseJson(text: string): unknown {
   }
   if (mayHaveForbiddenKeys(text)) checkKeys(value);
   return value;
+}
+
+/**
+ * The text of bytes that should be JSON. What is not UTF-8 would otherwise be stored with a `\ufffd` in its place.
+ *
+ * @throws ServiceError `invalid_argument` when they are not UTF-8 (RFC 8259, section 8.1).
+ */
+export function jsonText(bytes: Uint8Array): string {
+  if (!isUtf8(bytes)) throw new ServiceError("invalid_argument", "the message is not valid UTF-8, as JSON is");
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
 }
 
 /** Whether {@link checkKeys} has anything to look for. */

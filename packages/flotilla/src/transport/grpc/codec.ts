@@ -1,5 +1,6 @@
 import { compress, decompress } from "../../codec/compression.ts";
 import { encodeEnvelope, encodeTextEnvelope } from "../../codec/envelope.ts";
+import { jsonText } from "../../codec/json.ts";
 import type { MessageType } from "../../endpoint/message-type.ts";
 import type { Code } from "../../errors/code.ts";
 import { ServiceError } from "../../errors/service-error.ts";
@@ -21,7 +22,7 @@ export function protoCodec(type: MessageType): MessageCodec {
 
 export function jsonCodec(type: MessageType): MessageCodec {
   return {
-    decode: (data) => type.fromJson(data.toString("utf8")),
+    decode: (data) => type.fromJson(jsonText(data)),
     frame: (message) => encodeTextEnvelope(0, type.toJson(message)),
   };
 }

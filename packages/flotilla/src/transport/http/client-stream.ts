@@ -1,6 +1,7 @@
 import { compress, decompress, type Encoding, parseEncoding } from "../../codec/compression.ts";
 import { fromConnectError } from "../../codec/connect-error.ts";
 import { COMPRESSED, decodeEnvelopes, END_STREAM, encodeEnvelope, encodeTextEnvelope } from "../../codec/envelope.ts";
+import { jsonText } from "../../codec/json.ts";
 import type { Context } from "../../context/context.ts";
 import type { Endpoint } from "../../endpoint/endpoint.ts";
 import type { MethodInfo } from "../../endpoint/method-info.ts";
@@ -93,7 +94,7 @@ class StreamCodec {
       }
       let message: unknown;
       try {
-        message = this.#binary ? output.binary!.decode(plain) : output.fromJson(Buffer.from(plain).toString("utf8"));
+        message = this.#binary ? output.binary!.decode(plain) : output.fromJson(jsonText(plain));
       } catch (error) {
         throw unreadableAnswer(procedure, error);
       }

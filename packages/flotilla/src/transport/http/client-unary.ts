@@ -1,5 +1,6 @@
 import type { Dispatcher, Pool } from "undici";
 import { compress, decompress, parseEncoding } from "../../codec/compression.ts";
+import { jsonText } from "../../codec/json.ts";
 import type { Context } from "../../context/context.ts";
 import { afterFunc } from "../../context/with.ts";
 import type { Endpoint } from "../../endpoint/endpoint.ts";
@@ -60,7 +61,7 @@ export function unaryEndpoint(method: MethodInfo, settings: HttpClientSettings, 
       );
     }
     try {
-      return binary === undefined ? output.fromJson(plain.toString("utf8")) : output.binary!.decode(plain);
+      return binary === undefined ? output.fromJson(jsonText(plain)) : output.binary!.decode(plain);
     } catch (error) {
       throw unreadableAnswer(method.procedure, error);
     }

@@ -1,4 +1,5 @@
 import { decompress, parseEncoding } from "../../codec/compression.ts";
+import { jsonText } from "../../codec/json.ts";
 import { parseConnectTimeout } from "../../codec/timeout.ts";
 import type { MessageType } from "../../endpoint/message-type.ts";
 import type { BoundMethod } from "../../endpoint/service.ts";
@@ -70,7 +71,7 @@ class ConnectUnaryCall extends UnaryCall {
   protected decode(body: Buffer): unknown {
     const { input } = this.info;
     // A message without fields may have no bytes at all in protobuf; in JSON it is at least {}.
-    return this.binary ? binaryOf(input).decode(body) : input.fromJson(body.toString("utf8"));
+    return this.binary ? binaryOf(input).decode(body) : input.fromJson(jsonText(body));
   }
 
   protected sendResponse(response: unknown): void {

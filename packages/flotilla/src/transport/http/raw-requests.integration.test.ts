@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { describe, type TestContext, test } from "node:test";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import fc from "fast-check";
+import { encodeEnvelope } from "../../codec/envelope.ts";
 import type { Endpoint, Middleware } from "../../endpoint/endpoint.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { nothingEscapes, type Served, serveFreight } from "./test-fixtures/bed.ts";
@@ -85,6 +86,24 @@ describe("requests that are framed wrongly are refused, and their connection clo
 });
 
 describe("bodies", () => {
+  test("that are not UTF-8 are refused, and not stored with something else in their place", async (t) => {
+    const served = await serveFreight(t);
+    const body = Buffer.from('{"text":"caf\u00e9"}', "latin1");
+    const ask = (path: string, type: string, bytes: Buffer) =>
+      fetch(`${served.address}${path}`, {
+        method: "POST",
+        headers: { "content-type": type },
+        body: new Uint8Array(bytes),
+      });
+    const connect = await ask("/test.v1.Freight/echo", "application/json", body);
+    assert.deepEqual([connect.status, ((await connect.json()) as { code: string }).code], [400, "invalid_argument"]);
+    const rest = await ask("/cargos/express", "application/json; charset=latin1", body);
+    const { detail } = (await rest.json()) as { detail: string };
+    assert.deepEqual([rest.status, detail], [400, "the message is not valid UTF-8, as JSON is"]);
+    const stream = await ask("/test.v1.Freight/total", "application/connect+json", encodeEnvelope(0, body));
+    assert.match(await stream.text(), /not valid UTF-8/);
+  });
+
   test("over the limit are refused: announced, sent in chunks, or unpacked", async (t) => {
     const served = await serveFreight(t, { maxBodyBytes: 1000 });
     const long = JSON.stringify({ text: "x".repeat(2000) });

@@ -1,5 +1,6 @@
 import { hash } from "node:crypto";
 import { STATUS_CODES } from "node:http";
+import { jsonText } from "../../codec/json.ts";
 import { codes } from "../../errors/code.ts";
 import { type BadRequest, detailTypes, type ErrorInfo, findDetail } from "../../errors/details.ts";
 import { ServiceError } from "../../errors/service-error.ts";
@@ -41,7 +42,7 @@ export class RestCall extends UnaryCall {
   }
 
   protected decode(body: Buffer): unknown {
-    return this.input.message(this.parameters, this.query, body.toString("utf8"));
+    return this.input.message(this.parameters, this.query, jsonText(body));
   }
 
   protected sendResponse(response: unknown): void {

@@ -2,6 +2,7 @@ import { chooseEncoding, compress, decompress, type Encoding, parseEncoding } fr
 import { toConnectError } from "../../codec/connect-error.ts";
 import { drained } from "../../codec/drained.ts";
 import { COMPRESSED, decodeEnvelopes, END_STREAM, encodeEnvelope, encodeTextEnvelope } from "../../codec/envelope.ts";
+import { jsonText } from "../../codec/json.ts";
 import { parseConnectTimeout } from "../../codec/timeout.ts";
 import type { BoundMethod } from "../../endpoint/service.ts";
 import { ServiceError } from "../../errors/service-error.ts";
@@ -104,7 +105,7 @@ class StreamCall extends HttpServerCall {
         }
         plain = await decompress(this.requestEncoding, data, maxMessageBytes, "invalid_argument");
       }
-      yield this.binary ? input.binary!.decode(plain) : input.fromJson(Buffer.from(plain).toString("utf8"));
+      yield this.binary ? input.binary!.decode(plain) : input.fromJson(jsonText(plain));
     }
   }
 

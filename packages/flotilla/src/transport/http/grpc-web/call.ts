@@ -2,6 +2,7 @@ import { compress, decompress } from "../../../codec/compression.ts";
 import { COMPRESSED, decodeEnvelopes, encodeEnvelope, encodeTextEnvelope } from "../../../codec/envelope.ts";
 import { isReserved, readStatus } from "../../../codec/grpc-status.ts";
 import { formatTimeout } from "../../../codec/grpc-timeout.ts";
+import { jsonText } from "../../../codec/json.ts";
 import type { Context } from "../../../context/context.ts";
 import type { MethodInfo } from "../../../endpoint/method-info.ts";
 import { unreadableAnswer } from "../../../endpoint/unreadable-answer.ts";
@@ -132,7 +133,7 @@ class WebCodec {
   #read(data: Uint8Array): unknown {
     const { output, procedure } = this.#method;
     try {
-      return this.#binary ? output.binary!.decode(data) : output.fromJson(Buffer.from(data).toString("utf8"));
+      return this.#binary ? output.binary!.decode(data) : output.fromJson(jsonText(data));
     } catch (error) {
       throw unreadableAnswer(procedure, error);
     }
