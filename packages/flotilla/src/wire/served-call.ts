@@ -3,6 +3,7 @@ import { parseConnectTimeout } from "../codec/timeout.ts";
 import type { CancelContext, Context } from "../context/context.ts";
 import { requestContext } from "../context/request-context.ts";
 import { afterFunc } from "../context/with.ts";
+import { sentMetadata } from "../endpoint/error-metadata.ts";
 import type { MethodInfo } from "../endpoint/method-info.ts";
 import type { MethodObserver } from "../endpoint/observer.ts";
 import { reportError } from "../endpoint/report.ts";
@@ -232,7 +233,8 @@ export class ServedCall implements ServerCall, Accepted {
       reportError(this.#scope, error, this.#method.info);
     }
     this.#sendHead();
-    this.#end(JSON.stringify(toConnectError(error)), { ...this.#trailersOut, ...error.metadata }, error);
+    const trailers = Object.assign(sent(this.#trailersOut), sentMetadata(this.#scope, error, this.#method.info));
+    this.#end(JSON.stringify(toConnectError(error)), trailers, error);
   }
 
   /** What the call ended with. Once the context is done that counts, not how the handler put it. */

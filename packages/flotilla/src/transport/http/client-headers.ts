@@ -3,7 +3,7 @@ import type { Context } from "../../context/context.ts";
 import { remainingMs } from "../../context/with.ts";
 import { baggageHeader } from "../../metadata/baggage.ts";
 import { outgoingHeaders } from "../../metadata/call.ts";
-import { isFraming } from "../../metadata/framing.ts";
+import { isOfBody } from "../../metadata/framing.ts";
 import { PRIORITY_HEADER, priorityHeader } from "../../metadata/priority.ts";
 import { currentTrace } from "../../metadata/trace.ts";
 
@@ -39,8 +39,7 @@ export function callHeaders(ctx: Context, fixed: readonly string[]): readonly st
   if (members !== undefined) headers.push("baggage", members);
   if (priority !== undefined) headers.push(PRIORITY_HEADER, priority);
   if (own !== undefined) {
-    for (const [name, value] of own.entries())
-      if (!isFraming(name) && name !== "content-type") headers.push(name, value);
+    for (const [name, value] of own.entries()) if (!isOfBody(name)) headers.push(name, value);
   }
   return headers;
 }

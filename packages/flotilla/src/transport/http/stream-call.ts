@@ -3,6 +3,7 @@ import { toConnectError } from "../../codec/connect-error.ts";
 import { drained } from "../../codec/drained.ts";
 import { COMPRESSED, decodeEnvelopes, END_STREAM, encodeEnvelope, encodeTextEnvelope } from "../../codec/envelope.ts";
 import { parseConnectTimeout } from "../../codec/timeout.ts";
+import { sentMetadata } from "../../endpoint/error-metadata.ts";
 import type { BoundMethod } from "../../endpoint/service.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { readBody } from "./body-reader.ts";
@@ -153,11 +154,11 @@ class StreamCall extends HttpServerCall {
   }
 
   private finish(error: ServiceError | undefined): void {
+    const told = error === undefined ? undefined : sentMetadata(this.ctx, error, this.info);
     const metadata: Record<string, string[]> = {};
-    for (const [name, value] of Object.entries(this.trailers() ?? {})) {
+    for (const [name, value] of Object.entries({ ...this.trailers(), ...told })) {
       if (value !== undefined) metadata[name] = typeof value === "string" ? [value] : value;
     }
-    for (const [name, value] of Object.entries(error?.metadata ?? {})) metadata[name] = [value];
     const frame = encodeTextEnvelope(
       END_STREAM,
       JSON.stringify({
