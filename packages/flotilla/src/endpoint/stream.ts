@@ -44,7 +44,7 @@ export function observeStream<T>(
             } catch (error) {
               end(error, false);
               // A reader whose `next` has failed does not call `return`.
-              await close(iterator);
+              await closeQuietly(iterator);
               throw error;
             }
           }
@@ -92,10 +92,10 @@ export function isStream(value: unknown): value is AsyncIterable<unknown> {
   return typeof value === "object" && value !== null && Symbol.asyncIterator in value;
 }
 
-/** Closes an iterator on account of an error, which counts more than what goes wrong in closing. */
-async function close(iterator: AsyncIterator<unknown>): Promise<void> {
+/** Closes an iterator whose outcome is known: what goes wrong in closing changes nothing any more. Never rejects. */
+export async function closeQuietly(iterator: AsyncIterator<unknown> | undefined): Promise<void> {
   try {
-    await iterator.return?.();
+    await iterator?.return?.();
   } catch {
     return;
   }
