@@ -1,10 +1,10 @@
 import { closeQuietly } from "./stream.ts";
 
 /**
- * The messages that a caller sends, for whoever sends them: unlike a generator's they can be left while one is waited for.
+ * The messages that a caller or a handler sends, for the transport: unlike a generator's they can be left while one is waited for.
  *
- * When a call is over before its requests are, their iterator's `return` is called: at once, once, and without waiting for it. What it says, and what becomes of a
- * `next` that was pending, changes nothing any more. (An async generator hears of it where it yields next.) Requests that were never read are left alone.
+ * When a call is over before its messages are, their iterator's `return` is called: at once, once, and without waiting for it. What it says, and what becomes of a
+ * `next` that was pending, changes nothing any more. (An async generator hears of it where it yields next.) What was never read is left alone.
  */
 export class Outgoing<T> implements AsyncIterableIterator<T, undefined> {
   readonly #messages: AsyncIterable<T>;

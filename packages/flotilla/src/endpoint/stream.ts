@@ -87,6 +87,38 @@ export function observeCall<T>(
   return observeStream(stream, end);
 }
 
+/**
+ * What `each` makes of every item of a stream. Where that fails the stream is closed, and ends with the failure. Unlike a generator it hands a `return` on at once, also
+ * while an item is waited for.
+ */
+export function mapStream<T, R>(stream: AsyncIterable<T>, each: (item: T) => R | Promise<R>): AsyncIterable<R> {
+  return {
+    [Symbol.asyncIterator](): AsyncIterator<R, undefined> {
+      const iterator = stream[Symbol.asyncIterator]();
+      let over = false;
+      return {
+        async next() {
+          if (over) return { done: true, value: undefined };
+          const { done, value } = await iterator.next();
+          if (done === true) return { done: true, value: undefined };
+          try {
+            return { done: false, value: await each(value) };
+          } catch (error) {
+            over = true;
+            await closeQuietly(iterator);
+            throw error;
+          }
+        },
+        async return() {
+          over = true;
+          await iterator.return?.();
+          return { done: true, value: undefined };
+        },
+      };
+    },
+  };
+}
+
 /** Whether an answer is a stream. */
 export function isStream(value: unknown): value is AsyncIterable<unknown> {
   return typeof value === "object" && value !== null && Symbol.asyncIterator in value;

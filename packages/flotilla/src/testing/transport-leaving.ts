@@ -23,7 +23,7 @@ function ended(ctx: Context): Promise<ServiceError> {
   return new Promise((resolve) => void afterFunc(ctx, () => resolve(ctx.err!)));
 }
 
-/** Requests of which the second never comes, in an iterator of the caller's own. */
+/** Messages of which the second never comes, in an iterator of somebody's own. */
 class Stalling implements AsyncIterable<Note>, AsyncIterator<Note> {
   returned = 0;
   #asked = 0;
@@ -48,7 +48,7 @@ class Stalling implements AsyncIterable<Note>, AsyncIterator<Note> {
   }
 }
 
-/** What is given up while somebody waits in it: answers by their reader, requests by the end of their call. */
+/** What is given up while somebody waits in it: answers by their reader, requests and a handler's answers by the end of their call. */
 export function leavingTests(under: TransportUnderTest): ContractTest[] {
   let begun: Handover<Context>;
   const stalling = async function* (ctx: Context): AsyncGenerator<Note> {
@@ -96,7 +96,39 @@ export function leavingTests(under: TransportUnderTest): ContractTest[] {
     return nothing;
   };
 
+  let answers: Stalling;
+  const answering = (ctx: Context): Stalling => {
+    begun.set(ctx);
+    return (answers = new Stalling());
+  };
+  const assertLetGo = async (bed: TransportBed): Promise<void> => {
+    await until("the handler's iterator was told", () => answers.returned > 0);
+    await until("no call is in flight", () => bed.listening.inFlight === 0);
+    assert.equal(answers.returned, 1);
+    assert.deepEqual(bed.reported, []);
+  };
+
   return [
+    ...streamTest(
+      "answers of which the next never comes are let go of, once, when the reader stops",
+      under,
+      () => ({ many: answering }),
+      afterBegun(async (bed) => {
+        for await (const note of bed.client.many(bed.ctx, nothing)) if (note.n === 0) break;
+        await assertEnded(bed);
+        await assertLetGo(bed);
+      }),
+    ),
+    ...streamTest(
+      "answers of which the next never comes are let go of, once, when the deadline passes",
+      under,
+      () => ({ many: answering }),
+      afterBegun(async (bed) => {
+        const call = bed.client.many(withTimeout(bed.ctx, 60), nothing);
+        assert.equal((await failureOf(readAll(call))).code, "deadline_exceeded");
+        await assertLetGo(bed);
+      }),
+    ),
     ...streamTest(
       "an answer that is given up before it is read ends the handler",
       under,
