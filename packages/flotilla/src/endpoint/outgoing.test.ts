@@ -80,6 +80,12 @@ test("a generator hears of it where it yields next", async () => {
   assert.ok(closed);
 });
 
+test("an iterator that answers at once, as `for await` takes it, will do", async () => {
+  let left = 2;
+  const next = (): never => ({ done: left === 0, value: left-- }) as never;
+  assert.deepEqual(await readAll(source(next).requests), [2, 1]);
+});
+
 test("what was never read is left alone", () => {
   const requests = new Outgoing({ [Symbol.asyncIterator]: () => assert.fail("read") });
   requests.leave();

@@ -39,7 +39,8 @@ export class Outgoing<T> implements AsyncIterableIterator<T, undefined> {
     if (this.#left || this.#ended) return Promise.resolve(this.#done);
     try {
       this.#iterator ??= this.#messages[Symbol.asyncIterator]();
-      return this.#iterator.next().then(this.#came, this.#failed);
+      // `for await` takes what is no promise, too.
+      return Promise.resolve(this.#iterator.next()).then(this.#came, this.#failed);
     } catch (error) {
       this.#ended = true;
       return Promise.reject(error);

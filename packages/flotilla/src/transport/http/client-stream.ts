@@ -144,8 +144,8 @@ class StreamCodec {
   /** @param isLeft - whether its reader has given it up, and is to hear of no error. */
   async *decode(ctx: Context, answer: OpenAnswer, isLeft: () => boolean): AsyncGenerator<unknown, void> {
     const { output, procedure } = this.#method;
-    const encoding = parseEncoding(answer.headers["connect-content-encoding"] as string | undefined);
     try {
+      const encoding = parseEncoding(answer.headers["connect-content-encoding"] as string | undefined);
       for await (const { flags, data, behind } of decodeEnvelopes(answer.body, this.#maxBytes)) {
         const plain = flags & COMPRESSED ? await this.#decompress(encoding, data) : data;
         if (flags & END_STREAM) {
@@ -164,6 +164,8 @@ class StreamCodec {
         yield message;
       }
     } catch (error) {
+      // It may not have been read from yet.
+      answer.cancel();
       if (isLeft()) return;
       throw error;
     }

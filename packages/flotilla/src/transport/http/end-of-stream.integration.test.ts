@@ -1,6 +1,6 @@
 // What stands behind the end-of-stream message of a Connect stream, by peers that do not end the body with it.
 import assert from "node:assert/strict";
-import { createServer, type ServerResponse } from "node:http";
+import { createServer, type OutgoingHttpHeaders, type ServerResponse } from "node:http";
 import { createServer as createHttp2Server, type ServerHttp2Stream } from "node:http2";
 import type { AddressInfo, Socket } from "node:net";
 import { describe, type TestContext, test } from "node:test";
@@ -14,7 +14,6 @@ import { callFreight, nothingEscapes } from "./test-fixtures/bed.ts";
 
 nothingEscapes();
 
-const type = { "content-type": "application/connect+json" };
 const one = encodeTextEnvelope(0, '{"n":1}');
 const end = encodeTextEnvelope(END_STREAM, '{"metadata":{"x-trail":["t"]}}');
 const failed = encodeTextEnvelope(END_STREAM, '{"error":{"code":"not_found","message":"none"}}');
@@ -55,10 +54,10 @@ function listening(t: TestContext, server: ReturnType<typeof createServer> | Ret
 }
 
 const peers = {
-  async "HTTP/1.1"(t: TestContext, first: Uint8Array): Promise<Peer> {
+  async "HTTP/1.1"(t: TestContext, first: Uint8Array, headers: OutgoingHttpHeaders): Promise<Peer> {
     const server = createServer((req, res: ServerResponse) => {
       req.resume();
-      res.writeHead(200, type);
+      res.writeHead(200, headers);
       res.write(first);
       peer.answers.push({
         write: (data) => void res.write(data),
@@ -74,12 +73,12 @@ const peers = {
     const peer = await listening(t, server);
     return peer;
   },
-  async "HTTP/2"(t: TestContext, first: Uint8Array): Promise<Peer> {
+  async "HTTP/2"(t: TestContext, first: Uint8Array, headers: OutgoingHttpHeaders): Promise<Peer> {
     const server = createHttp2Server();
     server.on("stream", (stream: ServerHttp2Stream) => {
       stream.on("error", () => {});
       stream.resume();
-      stream.respond({ ":status": 200, ...type });
+      stream.respond({ ":status": 200, ...headers });
       stream.write(first);
       peer.answers.push({
         write: (data) => void stream.write(data),
@@ -99,8 +98,8 @@ const peers = {
 
 for (const [version, peerOf] of Object.entries(peers)) {
   describe(`the end of a stream over ${version}`, () => {
-    const bed = async (t: TestContext, first: Uint8Array) => {
-      const peer = await peerOf(t, first);
+    const bed = async (t: TestContext, first: Uint8Array, headers: OutgoingHttpHeaders = {}) => {
+      const peer = await peerOf(t, first, { "content-type": "application/connect+json", ...headers });
       const calls = callFreight(t, peer.address, { http2: version === "HTTP/2" });
       const clock = new VirtualClock();
       const ctx = withCancel(background(clock));
@@ -163,6 +162,12 @@ for (const [version, peerOf] of Object.entries(peers)) {
         return error.code === "internal";
       });
       assert.deepEqual(read, [{ n: 1 }]);
+      await until("it is broken off", () => peer.answers[0]!.broken);
+    });
+
+    test("an answer that cannot be read from its beginning on is broken off", async (t) => {
+      const { peer, readAll } = await bed(t, one, { "connect-content-encoding": "snappy" });
+      await assert.rejects(readAll(), (error: ServiceError) => /snappy/.test(error.message));
       await until("it is broken off", () => peer.answers[0]!.broken);
     });
   });
