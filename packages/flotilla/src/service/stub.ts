@@ -60,7 +60,8 @@ class Answers implements AsyncIterableIterator<unknown, undefined> {
       const again = (): Promise<Result> => this.next();
       return this.#pending.then(again, again);
     }
-    const read = this.#messages === undefined ? this.#begin() : this.#messages.next();
+    // `for await` takes what is no promise, too.
+    const read = Promise.resolve(this.#messages === undefined ? this.#begin() : this.#messages.next());
     this.#pending = new Promise((resolve, reject) => {
       this.#waiting = resolve;
       read.then(
