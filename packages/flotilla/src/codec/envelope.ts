@@ -10,6 +10,8 @@ export const END_STREAM = 0b10;
 export interface Envelope {
   readonly flags: number;
   readonly data: Uint8Array;
+  /** Bytes that have come behind it already. */
+  readonly behind: number;
 }
 
 /**
@@ -62,7 +64,7 @@ export async function* decodeEnvelopes(
       }
       if (size < 5 + length) break;
       const all = held.length === 1 ? held[0]! : Buffer.concat(held);
-      yield { flags: all[0]!, data: all.subarray(5, 5 + length) };
+      yield { flags: all[0]!, data: all.subarray(5, 5 + length), behind: size - 5 - length };
       const rest = all.subarray(5 + length);
       held = rest.byteLength === 0 ? [] : [rest];
       size = rest.byteLength;

@@ -5,6 +5,7 @@ import { isFraming } from "../metadata/framing.ts";
 import { type MetadataRecord, newRecord } from "../metadata/metadata.ts";
 import { fromBinaryDetail, toBinaryDetail } from "./error-details.ts";
 import { decodeMessage, encodeMessage, fittingMessage } from "./grpc-message.ts";
+import { ONCE } from "./header-record.ts";
 import { splitRetry, withRetryDetails } from "./retry-details.ts";
 
 /** The trailers of a success that says no more. */
@@ -15,17 +16,9 @@ const MAX_DETAILS_BYTES = 4096;
 /** Details looked at in an error that came. */
 const MAX_DETAILS = 32;
 
-/** What can stand in a header. What cannot is left out of an error's metadata, which may have come from elsewhere. */
-const NAME = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
-const VALUE = /^[\t\x20-\x7e]*$/;
-
-/** Writes the outcome of a failed call into its trailers. */
+/** Writes the outcome of a failed call into its trailers, all but the error's metadata. */
 export function writeStatus(error: ServiceError, into: MetadataRecord): void {
-  const { message, metadata } = error;
-  for (const [name, value] of Object.entries(metadata ?? {})) {
-    const key = name.toLowerCase();
-    if (!isReserved(key) && NAME.test(key) && VALUE.test(value)) into[key] = value;
-  }
+  const { message } = error;
   into["grpc-status"] = String(codes[error.code].grpc);
   // The details must say the same: grpcio refuses those that do not.
   const shown = fittingMessage(message);
@@ -134,6 +127,10 @@ function base64(bytes: Uint8Array): string {
 
 /** A copy of what a service set itself, without what belongs to the protocol. */
 export function ownMetadata(record: MetadataRecord, into: MetadataRecord = newRecord()): MetadataRecord {
-  for (const name of Object.keys(record)) if (!isReserved(name)) into[name] = record[name];
+  for (const name of Object.keys(record)) {
+    const value = record[name];
+    // What may stand only once node:http2 would refuse, and all with it.
+    if (!isReserved(name)) into[name] = Array.isArray(value) && ONCE.has(name) ? value.join(", ") : value;
+  }
   return into;
 }

@@ -1,5 +1,5 @@
 /** What node:http2 refuses to send more than once, be it a list by its definition. */
-const ONCE: ReadonlySet<string> = new Set([
+export const ONCE: ReadonlySet<string> = new Set([
   "access-control-allow-credentials",
   "access-control-max-age",
   "access-control-request-method",

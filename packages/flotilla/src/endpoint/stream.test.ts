@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { observeStream } from "./stream.ts";
+import { mapStream, observeStream } from "./stream.ts";
 
 interface Ending {
   readonly error: unknown;
@@ -188,5 +188,49 @@ describe("observeStream", () => {
       }),
       { numRuns: 500 },
     );
+  });
+});
+
+describe("mapStream", () => {
+  /** Counts what it is asked, and waits for ever after `items`. */
+  function source(...items: number[]) {
+    const told = { returned: 0 };
+    const stream: AsyncIterable<number> = {
+      [Symbol.asyncIterator]: () => ({
+        next: () =>
+          items.length > 0 ? Promise.resolve({ done: false, value: items.shift()! }) : new Promise(() => {}),
+        async return() {
+          told.returned++;
+          return { done: true, value: undefined };
+        },
+      }),
+    };
+    return { told, stream };
+  }
+
+  test("each item is mapped, at once or later, and the end stays the end", async () => {
+    const doubled: number[] = [];
+    const two = (async function* () {
+      yield* [1, 2];
+    })();
+    for await (const item of mapStream(two, (n) => (n === 1 ? n * 2 : Promise.resolve(n * 2)))) doubled.push(item);
+    assert.deepEqual(doubled, [2, 4]);
+  });
+
+  test("an item that cannot be mapped closes the stream, and is its end", async () => {
+    const { told, stream } = source(1, 2);
+    const broken = new Error("no");
+    const iterator = mapStream(stream, () => Promise.reject(broken))[Symbol.asyncIterator]();
+    await assert.rejects(iterator.next(), (error) => error === broken);
+    assert.equal(told.returned, 1);
+    assert.equal((await iterator.next()).done, true);
+  });
+
+  test("return is handed on at once, while an item is waited for", async () => {
+    const { told, stream } = source();
+    const iterator = mapStream(stream, (n) => n)[Symbol.asyncIterator]();
+    void iterator.next();
+    assert.equal((await iterator.return!()).done, true);
+    assert.equal(told.returned, 1);
   });
 });

@@ -44,7 +44,7 @@ export function observeStream<T>(
             } catch (error) {
               end(error, false);
               // A reader whose `next` has failed does not call `return`.
-              await close(iterator);
+              await closeQuietly(iterator);
               throw error;
             }
           }
@@ -87,15 +87,47 @@ export function observeCall<T>(
   return observeStream(stream, end);
 }
 
+/**
+ * What `each` makes of every item of a stream. Where that fails the stream is closed, and ends with the failure. Unlike a generator it hands a `return` on at once, also
+ * while an item is waited for.
+ */
+export function mapStream<T, R>(stream: AsyncIterable<T>, each: (item: T) => R | Promise<R>): AsyncIterable<R> {
+  return {
+    [Symbol.asyncIterator](): AsyncIterator<R, undefined> {
+      const iterator = stream[Symbol.asyncIterator]();
+      let over = false;
+      return {
+        async next() {
+          if (over) return { done: true, value: undefined };
+          const { done, value } = await iterator.next();
+          if (done === true) return { done: true, value: undefined };
+          try {
+            return { done: false, value: await each(value) };
+          } catch (error) {
+            over = true;
+            await closeQuietly(iterator);
+            throw error;
+          }
+        },
+        async return() {
+          over = true;
+          await iterator.return?.();
+          return { done: true, value: undefined };
+        },
+      };
+    },
+  };
+}
+
 /** Whether an answer is a stream. */
 export function isStream(value: unknown): value is AsyncIterable<unknown> {
   return typeof value === "object" && value !== null && Symbol.asyncIterator in value;
 }
 
-/** Closes an iterator on account of an error, which counts more than what goes wrong in closing. */
-async function close(iterator: AsyncIterator<unknown>): Promise<void> {
+/** Closes an iterator whose outcome is known: what goes wrong in closing changes nothing any more. Never rejects. */
+export async function closeQuietly(iterator: AsyncIterator<unknown> | undefined): Promise<void> {
   try {
-    await iterator.return?.();
+    await iterator?.return?.();
   } catch {
     return;
   }

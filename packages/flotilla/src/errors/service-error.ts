@@ -48,7 +48,10 @@ export interface ServiceErrorOptions {
   retry?: RetryInfo;
   /** Every attempt there was. Kept in this process, never sent. */
   attempts?: readonly FailedAttempt[];
-  /** Response headers or trailers to send with the error, or those received with it. Names in lower case. */
+  /**
+   * Response headers or trailers to send with the error, or those received with it. Names in lower case; values are visible ASCII, space and tab, anything else
+   * goes into a name ending in `-bin` as base64. What cannot be a header is left out when the error is sent, and told to the error reporter.
+   */
   metadata?: Readonly<Record<string, string>>;
 }
 

@@ -82,6 +82,11 @@ export class Metadata {
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
 
+/** Whether every transport can carry a header: what `set` takes. */
+export function isSendable(name: string, value: unknown): boolean {
+  return TOKEN.test(name.toLowerCase()) && typeof value === "string" && oddAt(value) < 0;
+}
+
 function checkName(name: string): string {
   const key = name.toLowerCase();
   if (!TOKEN.test(key))
@@ -90,14 +95,18 @@ function checkName(name: string): string {
 }
 
 function checkValue(name: string, value: string): string {
-  // Visible ASCII, space and tab: what every transport can carry. Anything else goes into a `-bin` name as base64.
+  const at = oddAt(value);
+  if (at < 0) return value;
+  throw new TypeError(
+    `metadata value of ${JSON.stringify(name)} has a character a header cannot carry at index ${at}: use a name ending in -bin with base64`,
+  );
+}
+
+/** Where a value has what is not visible ASCII, space or tab: only those can every transport carry. Anything else goes into a `-bin` name as base64. */
+function oddAt(value: string): number {
   for (let i = 0; i < value.length; i++) {
     const char = value.charCodeAt(i);
-    if ((char < 0x20 && char !== 0x09) || char > 0x7e) {
-      throw new TypeError(
-        `metadata value of ${JSON.stringify(name)} has a character a header cannot carry at index ${i}: use a name ending in -bin with base64`,
-      );
-    }
+    if ((char < 0x20 && char !== 0x09) || char > 0x7e) return i;
   }
-  return value;
+  return -1;
 }

@@ -3,6 +3,7 @@ import { chain, type Endpoint, type Middleware } from "../endpoint/endpoint.ts";
 import type { MessageType, Validated } from "../endpoint/message-type.ts";
 import type { MethodInfo } from "../endpoint/method-info.ts";
 import { type Service, wrapped } from "../endpoint/service.ts";
+import { mapStream } from "../endpoint/stream.ts";
 import { badRequest, type FieldViolation } from "../errors/details.ts";
 import { ServiceError } from "../errors/service-error.ts";
 
@@ -78,12 +79,12 @@ function validating(handler: AnyHandler, info: MethodInfo): Endpoint {
   };
 }
 
-async function* validEach(input: MessageType, requests: AsyncIterable<unknown>, procedure: string): AsyncGenerator {
-  for await (const request of requests) {
+function validEach(input: MessageType, requests: AsyncIterable<unknown>, procedure: string): AsyncIterable<unknown> {
+  return mapStream(requests, async (request) => {
     const outcome = await input.validate(request);
     if ("violations" in outcome) throw invalid(procedure, outcome.violations);
-    yield outcome.value;
-  }
+    return outcome.value;
+  });
 }
 
 function checkingOutput(handler: AnyHandler, info: MethodInfo): AnyHandler {
@@ -98,11 +99,11 @@ function checkingOutput(handler: AnyHandler, info: MethodInfo): AnyHandler {
   };
 }
 
-async function* checkEach(output: MessageType, responses: AsyncIterable<unknown>, procedure: string): AsyncGenerator {
-  for await (const response of responses) {
+function checkEach(output: MessageType, responses: AsyncIterable<unknown>, procedure: string): AsyncIterable<unknown> {
+  return mapStream(responses, async (response) => {
     contradiction(procedure, await output.validate(response));
-    yield response;
-  }
+    return response;
+  });
 }
 
 function contradiction(procedure: string, outcome: Validated): void {

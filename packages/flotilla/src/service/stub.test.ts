@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { background } from "../context/with.ts";
+import type { Context } from "../context/context.ts";
+import { afterFunc, background, withCancel } from "../context/with.ts";
 import type { MethodInfo } from "../endpoint/method-info.ts";
-import { Notes, notes, readAll, streamOf } from "../testing/transport-bed.ts";
+import { Handover, Notes, notes, readAll, streamOf } from "../testing/transport-bed.ts";
 import { stub } from "./stub.ts";
 
 const ctx = background();
@@ -42,6 +43,86 @@ test("a stream that nobody reads makes no call; each reading of one ends its cal
   assert.equal(calls, 0);
   for await (const { n } of client.many(ctx, nothing)) if (n === 2) break;
   assert.deepEqual([calls, closed], [1, 1]);
+});
+
+test("messages are read in the order they were asked for, and an end stays one", async () => {
+  const client = stub(Notes, () => async () => streamOf(notes(2)));
+  const iterator = client.many(ctx, nothing)[Symbol.asyncIterator]();
+  const results = await Promise.all(Array.from({ length: 4 }, () => iterator.next()));
+  assert.deepEqual(
+    results.map(({ done, value }) => done || (value as { n: number }).n),
+    [1, 2, true, true],
+  );
+  assert.equal((await iterator.return!()).done, true);
+});
+
+test("leaving a stream while its next message is waited for ends call and wait at once, whatever stands between", async () => {
+  let call: Context | undefined;
+  let closed = false;
+  // As of a middleware: a generator hears of nothing while it waits.
+  const between = async function* (inner: AsyncIterable<unknown>): AsyncGenerator {
+    try {
+      yield* inner;
+    } finally {
+      closed = true;
+    }
+  };
+  const silent = async function* (of: Context): AsyncGenerator {
+    yield nothing;
+    await new Promise<void>((resolve) => void afterFunc(of, resolve));
+    throw of.err!;
+  };
+  const client = stub(Notes, () => async (given) => between(silent((call = given))));
+  const caller = withCancel(ctx);
+  const iterator = client.many(caller, nothing)[Symbol.asyncIterator]();
+  await iterator.next();
+  const waiting = [iterator.next(), iterator.next()];
+  assert.deepEqual(await iterator.return!(), { done: true, value: undefined });
+  for (const one of waiting) assert.deepEqual(await one, { done: true, value: undefined });
+  assert.deepEqual([call!.err?.code, caller.err], ["canceled", undefined]);
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.ok(closed);
+});
+
+test("leaving a stream that is not answered yet ends its call; an answer that comes all the same is closed", async () => {
+  const answered = new Handover<void>();
+  let call: Context | undefined;
+  let closed = 0;
+  const late: AsyncIterable<unknown> = {
+    [Symbol.asyncIterator]: () => ({
+      next: () => assert.fail("read"),
+      async return() {
+        closed++;
+        return { done: true, value: undefined };
+      },
+    }),
+  };
+  const client = stub(Notes, () => async (given) => {
+    call = given;
+    await answered.value;
+    return late;
+  });
+  const iterator = client.many(ctx, nothing)[Symbol.asyncIterator]();
+  const waiting = iterator.next();
+  assert.equal((await iterator.return!()).done, true);
+  assert.equal((await waiting).done, true);
+  assert.equal(call!.err?.code, "canceled");
+  answered.set();
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(closed, 1);
+});
+
+test("a stream that is left between two messages is closed without cancelling, and tells what its closing fails with", async () => {
+  const broken = new Error("cannot be closed");
+  let call: Context | undefined;
+  const client = stub(Notes, () => async (given) => {
+    call = given;
+    return Object.assign(streamOf(notes(3)), { return: () => Promise.reject(broken) });
+  });
+  const iterator = client.many(ctx, nothing)[Symbol.asyncIterator]();
+  await iterator.next();
+  await assert.rejects(iterator.return!() as Promise<unknown>, (error) => error === broken);
+  assert.equal(call!.err, undefined);
 });
 
 test("a call that fails before its stream begins fails the first reading", async () => {

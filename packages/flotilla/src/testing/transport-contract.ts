@@ -4,6 +4,7 @@ import { callTests } from "./transport-calls.ts";
 import { cutTests } from "./transport-cuts.ts";
 import { endTests } from "./transport-ends.ts";
 import { errorTests } from "./transport-errors.ts";
+import { leavingTests } from "./transport-leaving.ts";
 import { lifeTests } from "./transport-life.ts";
 import { metadataTests } from "./transport-metadata.ts";
 import { paceTests } from "./transport-pace.ts";
@@ -22,6 +23,7 @@ export function transportContract(under: TransportUnderTest): ContractTest[] {
     ...callTests(under),
     ...paceTests(under),
     ...endTests(under),
+    ...leavingTests(under),
     ...cutTests(under),
     ...errorTests(under),
     ...metadataTests(under),

@@ -56,6 +56,23 @@ export function errorTests(under: TransportUnderTest): ContractTest[] {
         assert.deepEqual(reported, []);
       },
     ),
+    transportTest(
+      "metadata of an error that cannot be a header is left out, and told once; the rest of it crosses",
+      under,
+      () => ({
+        one: () => {
+          const odd = { "x-lines": "a\r\nx-smuggled: 1", "x-text": "Ærø", "x two": "2" };
+          throw new ServiceError("not_found", "no such ship", { metadata: { ...odd, "X-Ship": "ever-given" } });
+        },
+      }),
+      async ({ client, ctx, reported }) => {
+        const { code, message, metadata = {} } = await failureOf(client.one(ctx, nothing));
+        assert.deepEqual([code, message, metadata["x-ship"]], ["not_found", "no such ship", "ever-given"]);
+        for (const name of ["x-lines", "x-smuggled", "x-text", "x two"]) assert.equal(metadata[name], undefined, name);
+        assert.equal(reported.length, 1);
+        assert.match(reported[0]!.message, /"x-lines", "x-text", "x two"/);
+      },
+    ),
     ...streamTest(
       "an error inside a stream comes after the messages that were sent before it",
       under,

@@ -1,6 +1,7 @@
 import type { Context } from "../context/context.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
 import type { MethodInfo } from "../endpoint/method-info.ts";
+import { Outgoing } from "../endpoint/outgoing.ts";
 import type { Connection } from "../endpoint/transport.ts";
 import { ServiceError } from "../errors/service-error.ts";
 import { type CallOwner, type ClientCall, SingleCall, StreamCall } from "./client-call.ts";
@@ -106,12 +107,15 @@ async function sendAll(
   pipe: Pipe<Wire>,
   type: string,
 ): Promise<void> {
+  const requests = new Outgoing(messages);
+  call.sends(requests);
   try {
-    for await (const message of messages) {
+    for await (const message of requests) {
       // The handler wants no more: leaving the loop ends the caller's generator.
       if (!(await pipe.write(writeMessage(method.input, message, type)))) return;
     }
-    pipe.end();
+    // Left by the end of the call, which must not look like theirs.
+    if (!requests.left) pipe.end();
   } catch (error) {
     // The caller's own iterator failed: that is the call's error, and the server must hear that the rest will not come.
     call.abandon(error);

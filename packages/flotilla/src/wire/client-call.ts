@@ -2,6 +2,7 @@ import { fromConnectError } from "../codec/connect-error.ts";
 import type { Context } from "../context/context.ts";
 import { afterFunc } from "../context/with.ts";
 import type { MethodInfo } from "../endpoint/method-info.ts";
+import type { Outgoing } from "../endpoint/outgoing.ts";
 import { unreadableAnswer } from "../endpoint/unreadable-answer.ts";
 import { ServiceError } from "../errors/service-error.ts";
 import { responseObserver } from "../metadata/call.ts";
@@ -30,6 +31,7 @@ export abstract class ClientCall implements Caller, Listed {
   #stop: (() => boolean) | undefined;
   #headers: MetadataRecord | undefined;
   #over = false;
+  #requests: Outgoing<unknown> | undefined;
 
   constructor(ctx: Context, method: MethodInfo, maxMessageBytes: number, owner: CallOwner) {
     this.#ctx = ctx;
@@ -42,6 +44,12 @@ export abstract class ClientCall implements Caller, Listed {
   begin(server: Accepted): void {
     this.#server = server;
     this.#stop = afterFunc(this.#ctx, () => this.abandon(this.#ctx.err));
+  }
+
+  /** Requests that are let go of when the call is over. */
+  sends(requests: Outgoing<unknown>): void {
+    this.#requests = requests;
+    if (this.#over) requests.leave();
   }
 
   /** Gives the call up with an error of the client's own; the handler's context is cancelled. */
@@ -88,6 +96,7 @@ export abstract class ClientCall implements Caller, Listed {
   #close(): void {
     this.#over = true;
     this.#stop?.();
+    this.#requests?.leave();
     this.#owner.ended(this);
   }
 }

@@ -3,8 +3,10 @@ import { parseConnectTimeout } from "../codec/timeout.ts";
 import type { CancelContext, Context } from "../context/context.ts";
 import { requestContext } from "../context/request-context.ts";
 import { afterFunc } from "../context/with.ts";
+import { sentMetadata } from "../endpoint/error-metadata.ts";
 import type { MethodInfo } from "../endpoint/method-info.ts";
 import type { MethodObserver } from "../endpoint/observer.ts";
+import { Outgoing } from "../endpoint/outgoing.ts";
 import { reportError } from "../endpoint/report.ts";
 import type { BoundMethod } from "../endpoint/service.ts";
 import { ServiceError } from "../errors/service-error.ts";
@@ -79,6 +81,7 @@ export class ServedCall implements ServerCall, Accepted {
   #trailersOut: MetadataRecord | undefined;
   #stopWatching: (() => boolean) | undefined;
   #requests: Pipe<Wire> | undefined;
+  #responses: Outgoing<unknown> | undefined;
   #headSent = false;
   #over = false;
   readonly #startedMs: number;
@@ -181,21 +184,8 @@ export class ServedCall implements ServerCall, Accepted {
   }
 
   async #sendAll(responses: AsyncIterable<unknown>): Promise<void> {
-    const iterator = responses[Symbol.asyncIterator]();
-    let completed = false;
-    try {
-      for (;;) {
-        const { done, value } = await iterator.next();
-        if (done) {
-          completed = true;
-          return;
-        }
-        if (this.#over || !(await this.#send(value))) return;
-      }
-    } finally {
-      // Stopped early: the handler's own finally blocks must run, but their failure changes nothing any more.
-      if (!completed) await iterator.return?.().then(undefined, () => {});
-    }
+    this.#responses = new Outgoing(responses);
+    for await (const response of this.#responses) if (this.#over || !(await this.#send(response))) return;
   }
 
   #send(message: unknown): boolean | Promise<boolean> {
@@ -232,7 +222,8 @@ export class ServedCall implements ServerCall, Accepted {
       reportError(this.#scope, error, this.#method.info);
     }
     this.#sendHead();
-    this.#end(JSON.stringify(toConnectError(error)), { ...this.#trailersOut, ...error.metadata }, error);
+    const trailers = Object.assign(sent(this.#trailersOut), sentMetadata(this.#scope, error, this.#method.info));
+    this.#end(JSON.stringify(toConnectError(error)), trailers, error);
   }
 
   /** What the call ended with. Once the context is done that counts, not how the handler put it. */
@@ -254,6 +245,7 @@ export class ServedCall implements ServerCall, Accepted {
     this.#stopWatching?.();
     this.#scope.cancel();
     this.#requests?.fail(new ServiceError("canceled", "the call is over"));
+    this.#responses?.leave();
     const state = this.#state;
     this.observation?.end({
       method: this.#method.info,

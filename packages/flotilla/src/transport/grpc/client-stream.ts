@@ -1,5 +1,6 @@
 import { drained } from "../../codec/drained.ts";
 import type { Context } from "../../context/context.ts";
+import { Outgoing } from "../../endpoint/outgoing.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { ClientCall } from "./client-call.ts";
 import type { ClientMethod } from "./client-method.ts";
@@ -17,6 +18,7 @@ export class StreamClientCall extends ClientCall {
   private reject!: (error: unknown) => void;
   private readonly single: boolean;
   private request: unknown;
+  private requests: Outgoing<unknown> | undefined = undefined;
   private repeated = false;
   private outcome: { readonly error: ServiceError | undefined } | undefined = undefined;
 
@@ -68,19 +70,26 @@ export class StreamClientCall extends ClientCall {
   private async sendAll(messages: AsyncIterable<unknown>): Promise<void> {
     const { stream } = this;
     const { input } = this.method;
+    const requests = (this.requests = new Outgoing(messages));
     try {
-      for await (const message of messages) {
+      for await (const message of requests) {
         let frame = input.frame(message);
         if (this.compresses(frame)) frame = await compressFrame(frame);
         // The server wants no more: leaving the loop ends the caller's generator. What were written now would be the end of what is still to be read, too.
         if (stream.destroyed || stream.closed || this.over) return;
         if (!stream.write(frame)) await drained(stream);
       }
-      stream.end();
+      // Left by the end of the call, which must not look like theirs.
+      if (!requests.left) stream.end();
     } catch (error) {
       // The caller's own iterator failed: that is the call's error, and the server must hear that the rest will not come.
       this.abandon(error);
     }
+  }
+
+  protected override settle(): void {
+    super.settle();
+    this.requests?.leave();
   }
 
   protected opened(): void {

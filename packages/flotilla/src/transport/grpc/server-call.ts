@@ -3,6 +3,7 @@ import type { CancelContext } from "../../context/context.ts";
 import { requestContext } from "../../context/request-context.ts";
 import { UNWATCHED_MS, type Watchable } from "../../context/watch-list.ts";
 import { afterFunc } from "../../context/with.ts";
+import { sentMetadata } from "../../endpoint/error-metadata.ts";
 import type { FinishedCall } from "../../endpoint/finished-call.ts";
 import { reportError } from "../../endpoint/report.ts";
 import type { Code } from "../../errors/code.ts";
@@ -240,6 +241,7 @@ export abstract class GrpcServerCall implements ServerCall, Carried, Watchable {
 
   private sendError(error: ServiceError): void {
     const trailers = this.trailersOut === undefined ? newRecord() : ownMetadata(this.trailersOut);
+    ownMetadata(sentMetadata(this.ctx, error, this.form.method.info), trailers);
     writeStatus(error, trailers);
     // What would have been read, as gRPC's compression document has it.
     if (!isEncoding(this.record["grpc-encoding"])) trailers["grpc-accept-encoding"] = ENCODINGS;

@@ -1,3 +1,4 @@
+import { Outgoing } from "../../endpoint/outgoing.ts";
 import type { ServiceError } from "../../errors/service-error.ts";
 import type { MetadataRecord } from "../../metadata/metadata.ts";
 import type { Carrier } from "./carrier.ts";
@@ -11,6 +12,7 @@ import { notOne } from "./unary-call.ts";
 /** A call of a method that streams, in either direction or both. */
 export class StreamCall extends GrpcServerCall {
   private readonly requests: Incoming;
+  private responses: Outgoing<unknown> | undefined = undefined;
   private begun = false;
 
   constructor(
@@ -46,6 +48,7 @@ export class StreamCall extends GrpcServerCall {
   }
 
   protected ended(error: ServiceError | undefined): void {
+    this.responses?.leave();
     // Whoever still reads learns why there is no more.
     if (error === undefined) void this.requests.return();
     else this.requests.fail(error);
@@ -64,31 +67,20 @@ export class StreamCall extends GrpcServerCall {
   }
 
   private async sendAll(responses: AsyncIterable<unknown>): Promise<void> {
-    const iterator = responses[Symbol.asyncIterator]();
     const { output } = this.form;
     const { compressMinBytes } = this.state.settings;
-    let completed = false;
-    try {
-      for (;;) {
-        const { done, value } = await iterator.next();
-        if (done) {
-          completed = true;
-          return;
-        }
+    this.responses = new Outgoing(responses);
+    for await (const response of this.responses) {
+      if (this.answered) return;
+      let frame = output.frame(response);
+      if (compressMinBytes !== false && this.compresses(frame)) {
+        frame = await compressFrame(frame);
         if (this.answered) return;
-        let frame = output.frame(value);
-        if (compressMinBytes !== false && this.compresses(frame)) {
-          frame = await compressFrame(frame);
-          if (this.answered) return;
-        }
-        if (!this.write(frame)) {
-          await this.carrier.drained();
-          if (this.answered) return;
-        }
       }
-    } finally {
-      // Stopped early: the handler's own finally blocks must run, but their failure changes nothing any more.
-      if (!completed) await iterator.return?.().then(undefined, () => {});
+      if (!this.write(frame)) {
+        await this.carrier.drained();
+        if (this.answered) return;
+      }
     }
   }
 }

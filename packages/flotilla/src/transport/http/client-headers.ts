@@ -3,7 +3,7 @@ import type { Context } from "../../context/context.ts";
 import { remainingMs } from "../../context/with.ts";
 import { baggageHeader } from "../../metadata/baggage.ts";
 import { outgoingHeaders } from "../../metadata/call.ts";
-import { isFraming } from "../../metadata/framing.ts";
+import { isOfBody } from "../../metadata/framing.ts";
 import { PRIORITY_HEADER, priorityHeader } from "../../metadata/priority.ts";
 import { currentTrace } from "../../metadata/trace.ts";
 
@@ -19,7 +19,7 @@ export interface HeaderForm {
 const connect: HeaderForm = {
   timeout: "connect-timeout-ms",
   formatTimeout: formatConnectTimeout,
-  isReserved: (name) => isFraming(name) || name === "content-type",
+  isReserved: isOfBody,
 };
 
 /**

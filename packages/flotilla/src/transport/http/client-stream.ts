@@ -5,6 +5,7 @@ import { jsonText } from "../../codec/json.ts";
 import type { Context } from "../../context/context.ts";
 import type { Endpoint } from "../../endpoint/endpoint.ts";
 import type { MethodInfo } from "../../endpoint/method-info.ts";
+import { Outgoing } from "../../endpoint/outgoing.ts";
 import { unreadableAnswer } from "../../endpoint/unreadable-answer.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { responseObserver } from "../../metadata/call.ts";
@@ -18,17 +19,47 @@ export interface OpenAnswer {
   readonly status: number;
   readonly headers: MetadataRecord;
   readonly body: AsyncIterable<Uint8Array>;
+  /**
+   * All that counts has come, and the call is over: the context does not end it any more. To be called by the reader, who then leaves the body. Its end is waited for
+   * in the background, since who broke off what is complete would end connections: but only for a moment.
+   */
+  release(): void;
+  /** The call is given up, whoever reads the body. Nothing happens after its end, or once it was released. */
+  cancel(): void;
 }
+
+/** The body of a request. */
+export interface SentBody extends AsyncIterable<Uint8Array> {
+  /** The call is over. */
+  leave(): void;
+}
+
+/** How long the end of a released body is waited for, milliseconds. */
+export const DRAIN_MS = 2000;
+/** How much may still come of it. */
+export const DRAIN_BYTES = 64 * 1024;
 
 /** Sends a request with a streaming body; resolves when the answer's headers are there. Either HTTP version has its own. */
 export type OpenStream = (
   ctx: Context,
   path: string,
   headers: readonly string[],
-  body: AsyncIterable<Uint8Array>,
+  body: SentBody,
 ) => Promise<OpenAnswer>;
 
 const COMPRESS_MIN_BYTES = 1024;
+
+/** How a protocol writes and reads the messages of a stream. */
+export interface StreamForm {
+  encode(messages: AsyncIterable<unknown>): AsyncGenerator<Uint8Array>;
+  /**
+   * The messages of an answer. It is released once all that counts has come, and cancelled when it cannot be read.
+   *
+   * @param isLeft - whether its reader has given it up, and is to hear of no error.
+   * @throws ServiceError the one that the call ended with, if any.
+   */
+  decode(ctx: Context, answer: OpenAnswer, isLeft: () => boolean): AsyncGenerator<unknown, void>;
+}
 
 /** The endpoint that calls a streaming method by the Connect protocol. */
 export function streamEndpoint(method: MethodInfo, settings: HttpClientSettings, open: OpenStream): Endpoint {
@@ -37,15 +68,60 @@ export function streamEndpoint(method: MethodInfo, settings: HttpClientSettings,
   const many = method.kind !== "server_stream";
   return async function httpStream(ctx, request) {
     const messages = many ? (request as AsyncIterable<unknown>) : once(request);
-    const answer = await open(ctx, path, callHeaders(ctx, codec.headers), codec.encode(messages));
+    const answer = await open(ctx, path, callHeaders(ctx, codec.headers), new RequestBody(codec, messages));
     if (answer.status !== 200) throw responseError(answer.status, answer.headers, await collect(answer.body));
-    const responses = codec.decode(ctx, answer);
+    const responses = new Responses(codec, ctx, answer);
     return method.kind === "client_stream" ? onlyOne(responses, method.procedure) : responses;
   };
 }
 
+/** The messages of a request on their way. */
+export class RequestBody implements SentBody {
+  readonly #form: StreamForm;
+  readonly #messages: Outgoing<unknown>;
+
+  constructor(form: StreamForm, messages: AsyncIterable<unknown>) {
+    this.#form = form;
+    this.#messages = new Outgoing(messages);
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<Uint8Array> {
+    return this.#form.encode(this.#messages);
+  }
+
+  leave(): void {
+    this.#messages.leave();
+  }
+}
+
+/** The messages of an answer. Unlike those of a generator alone, they can be left before the first was read, and while one is waited for. */
+export class Responses implements AsyncIterableIterator<unknown, void> {
+  readonly #answer: OpenAnswer;
+  readonly #messages: AsyncGenerator<unknown, void>;
+  #left = false;
+
+  constructor(form: StreamForm, ctx: Context, answer: OpenAnswer) {
+    this.#answer = answer;
+    this.#messages = form.decode(ctx, answer, () => this.#left);
+  }
+
+  next(): Promise<IteratorResult<unknown, void>> {
+    return this.#messages.next();
+  }
+
+  return(): Promise<IteratorResult<unknown, void>> {
+    this.#left = true;
+    this.#answer.cancel();
+    return this.#messages.return();
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+}
+
 /** Messages to envelopes and back. */
-class StreamCodec {
+class StreamCodec implements StreamForm {
   readonly headers: readonly string[];
   readonly #method: MethodInfo;
   readonly #maxBytes: number;
@@ -79,28 +155,33 @@ class StreamCodec {
     }
   }
 
-  async *decode(ctx: Context, answer: OpenAnswer): AsyncGenerator {
+  async *decode(ctx: Context, answer: OpenAnswer, isLeft: () => boolean): AsyncGenerator<unknown, void> {
     const { output, procedure } = this.#method;
-    const encoding = parseEncoding(answer.headers["connect-content-encoding"] as string | undefined, "internal");
-    let end: Uint8Array | undefined;
-    for await (const { flags, data } of decodeEnvelopes(answer.body, this.#maxBytes, "internal")) {
-      if (end !== undefined)
-        throw new ServiceError("internal", `${procedure}: a message came after the end of the stream`);
-      const plain = flags & COMPRESSED ? await this.#decompress(encoding, data) : data;
-      if (flags & END_STREAM) {
-        // The body ends with it: who stopped reading here would break off what is complete, and many of those end a connection of HTTP/2.
-        end = plain;
-        continue;
+    try {
+      const encoding = parseEncoding(answer.headers["connect-content-encoding"] as string | undefined, "internal");
+      for await (const { flags, data, behind } of decodeEnvelopes(answer.body, this.#maxBytes, "internal")) {
+        const plain = flags & COMPRESSED ? await this.#decompress(encoding, data) : data;
+        if (flags & END_STREAM) {
+          // What has come with it can be told; what is still to come is not waited for: a peer may never end the body.
+          if (behind > 0)
+            throw new ServiceError("internal", `${procedure}: ${behind} bytes came behind the end of the stream`);
+          answer.release();
+          return endOfStream(ctx, answer.headers, plain);
+        }
+        let message: unknown;
+        try {
+          message = this.#binary ? output.binary!.decode(plain) : output.fromJson(jsonText(plain));
+        } catch (error) {
+          throw unreadableAnswer(procedure, error);
+        }
+        yield message;
       }
-      let message: unknown;
-      try {
-        message = this.#binary ? output.binary!.decode(plain) : output.fromJson(jsonText(plain));
-      } catch (error) {
-        throw unreadableAnswer(procedure, error);
-      }
-      yield message;
+    } catch (error) {
+      // It may not have been read from yet.
+      answer.cancel();
+      if (isLeft()) return;
+      throw error;
     }
-    if (end !== undefined) return endOfStream(ctx, answer.headers, end);
     throw new ServiceError("internal", `${procedure}: the stream ended without its end-of-stream message`);
   }
 
@@ -129,14 +210,14 @@ function endOfStream(ctx: Context, headers: MetadataRecord, data: Uint8Array): v
   if (end.error !== undefined) throw fromConnectError(end.error, undefined, flat);
 }
 
-/** The one message of a stream. @throws ServiceError when there is none, or more. */
-export async function onlyOne(responses: AsyncGenerator, procedure: string): Promise<unknown> {
+/** The one message of an answer. @throws ServiceError when there is none, or more. */
+export async function onlyOne(responses: AsyncIterableIterator<unknown, void>, procedure: string): Promise<unknown> {
   const first = await responses.next();
   if (first.done)
     throw new ServiceError("unimplemented", `${procedure} must answer with exactly one message, got none`);
   const second = await responses.next();
   if (!second.done) {
-    await responses.return(undefined);
+    await responses.return?.();
     throw new ServiceError("unimplemented", `${procedure} must answer with exactly one message, got more`);
   }
   return first.value;

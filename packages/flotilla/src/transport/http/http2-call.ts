@@ -1,4 +1,5 @@
 import type { ClientHttp2Stream, IncomingHttpHeaders } from "node:http2";
+import type { Clock } from "../../clock/clock.ts";
 import { drained } from "../../codec/drained.ts";
 import { breakOff, stopSending } from "../../codec/reset-stream.ts";
 import { isWhole } from "../../codec/whole.ts";
@@ -7,13 +8,15 @@ import { afterFunc } from "../../context/with.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import type { MetadataRecord } from "../../metadata/metadata.ts";
 import { readBody } from "./body-reader.ts";
-import type { OpenStream } from "./client-stream.ts";
+import { DRAIN_BYTES, DRAIN_MS, type OpenStream } from "./client-stream.ts";
 import type { RoundTrip } from "./client-unary.ts";
 import { type Http2Peer, plainHeaders } from "./http2-session.ts";
 
 interface Head {
   readonly status: number;
   readonly headers: MetadataRecord;
+  /** Takes the stream off its context. */
+  readonly stop: () => void;
 }
 
 /** Waits for the answer's headers. The end of the context resets the stream, before and after. */
@@ -24,7 +27,7 @@ function headOf(ctx: Context, stream: ClientHttp2Stream, peer: Http2Peer): Promi
       breakOff(stream, "cancel");
     });
     stream.on("response", (headers: IncomingHttpHeaders) => {
-      resolve({ status: Number(headers[":status"]), headers: plainHeaders(headers) });
+      resolve({ status: Number(headers[":status"]), headers: plainHeaders(headers), stop });
     });
     stream.on("error", (error: Error) => reject(peer.failure(stream, error)));
     stream.on("close", () => {
@@ -73,6 +76,7 @@ export function http2Stream(peer: Http2Peer): OpenStream {
   return async (ctx, path, headers, body) => {
     const stream = peer.request("POST", path, headers);
     const head = headOf(ctx, stream, peer);
+    stream.on("close", () => body.leave());
     let ownFailure: unknown;
     sendBody(stream, body).catch((error: unknown) => {
       // The caller's own iterator failed: that is the call's error, and the server must hear that the rest will not come.
@@ -80,8 +84,25 @@ export function http2Stream(peer: Http2Peer): OpenStream {
       breakOff(stream, "cancel");
     });
     try {
-      const { status, headers: received } = await head;
-      return { status, headers: received, body: preferring(() => ownFailure, answerBody(ctx, stream, peer)) };
+      const { status, headers: received, stop } = await head;
+      let released = false;
+      return {
+        status,
+        headers: received,
+        body: preferring(
+          () => ownFailure,
+          answerBody(ctx, stream, peer, () => released),
+        ),
+        release() {
+          released = true;
+          stop();
+          if (!stream.writableEnded) stopSending(stream);
+          body.leave();
+        },
+        cancel() {
+          if (!released) breakOff(stream, "cancel");
+        },
+      };
     } catch (error) {
       throw ownFailure ?? error;
     }
@@ -103,11 +124,17 @@ export async function sendBody(stream: ClientHttp2Stream, body: AsyncIterable<Ui
     if (stream.closed || stream.destroyed) return;
     if (!stream.write(frame)) await drained(stream);
   }
-  stream.end();
+  // Let go of by what ended the call: the other side must not take it for the end.
+  if (!stream.closed && !stream.destroyed) stream.end();
 }
 
-/** The answer's body; a reader that leaves early resets the stream. */
-async function* answerBody(ctx: Context, stream: ClientHttp2Stream, peer: Http2Peer): AsyncGenerator<Uint8Array> {
+/** The answer's body; a reader that leaves early resets the stream, unless it was released. */
+async function* answerBody(
+  ctx: Context,
+  stream: ClientHttp2Stream,
+  peer: Http2Peer,
+  isReleased: () => boolean = () => false,
+): AsyncGenerator<Uint8Array> {
   let finished = false;
   try {
     yield* readBody(stream, ctx, () => {});
@@ -119,6 +146,23 @@ async function* answerBody(ctx: Context, stream: ClientHttp2Stream, peer: Http2P
     throw ctx.err ?? peer.failure(stream, cause);
   } finally {
     if (finished) stopSending(stream);
+    else if (isReleased()) drainAway(stream, ctx.clock);
     else breakOff(stream, "cancel");
   }
+}
+
+/** Throws away what still comes of an answer that nobody reads, until it ends; what does not end soon is broken off. */
+function drainAway(stream: ClientHttp2Stream, clock: Clock): void {
+  // Whoever read it so far reads no more, and would keep it from flowing.
+  stream.removeAllListeners("readable");
+  stream.resume();
+  if (stream.destroyed || isWhole(stream)) return;
+  let bytes = 0;
+  const timer = clock.schedule(DRAIN_MS, () => breakOff(stream, "cancel"));
+  timer.unref();
+  stream.on("data", (chunk: Buffer) => {
+    bytes += chunk.byteLength;
+    if (bytes > DRAIN_BYTES) breakOff(stream, "cancel");
+  });
+  stream.on("close", () => timer.cancel());
 }

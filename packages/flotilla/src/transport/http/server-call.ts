@@ -1,4 +1,5 @@
 import type { Http2ServerResponse } from "node:http2";
+import { ONCE } from "../../codec/header-record.ts";
 import { breakOff } from "../../codec/reset-stream.ts";
 import type { CancelContext, Context } from "../../context/context.ts";
 import { requestContext } from "../../context/request-context.ts";
@@ -11,7 +12,7 @@ import { reportError } from "../../endpoint/report.ts";
 import type { Code } from "../../errors/code.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { type ServerCall, serverCallKey } from "../../metadata/call.ts";
-import { isFraming } from "../../metadata/framing.ts";
+import { isOfBody } from "../../metadata/framing.ts";
 import { Metadata, type MetadataRecord, newRecord } from "../../metadata/metadata.ts";
 import type { Observation } from "../../metadata/observation.ts";
 import type { Cors } from "./cors.ts";
@@ -251,13 +252,18 @@ export abstract class HttpServerCall implements ServerCall, Watchable, OnSocket 
   }
 }
 
-/** The names and values of a record, each name with the prefix, in turn, but for what frames the answer. */
+/**
+ * Adds the names and values of a record, each name with the prefix, in turn, but for what says how the answer is to be read. What may stand only once does: several
+ * values become one, and what is there already stays, for node:http2 would refuse the whole answer.
+ */
 export function flatten(record: MetadataRecord, prefix: string, into: string[]): void {
   for (const name of Object.keys(record)) {
-    if (prefix === "" && isFraming(name)) continue;
     const value = record[name];
-    if (typeof value === "string") into.push(prefix + name, value);
-    else if (value !== undefined) for (const item of value) into.push(prefix + name, item);
+    if (value === undefined || (prefix === "" && isOfBody(name))) continue;
+    if (prefix === "" && ONCE.has(name)) {
+      if (!into.some((present, i) => i % 2 === 0 && present === name)) into.push(name, [value].flat().join(", "));
+    } else if (typeof value === "string") into.push(prefix + name, value);
+    else for (const item of value) into.push(prefix + name, item);
   }
 }
 

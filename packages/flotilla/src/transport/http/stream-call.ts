@@ -4,7 +4,10 @@ import { drained } from "../../codec/drained.ts";
 import { COMPRESSED, decodeEnvelopes, END_STREAM, encodeEnvelope, encodeTextEnvelope } from "../../codec/envelope.ts";
 import { jsonText } from "../../codec/json.ts";
 import { parseConnectTimeout } from "../../codec/timeout.ts";
+import { sentMetadata } from "../../endpoint/error-metadata.ts";
+import { Outgoing } from "../../endpoint/outgoing.ts";
 import type { BoundMethod } from "../../endpoint/service.ts";
+import type { Code } from "../../errors/code.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { readBody } from "./body-reader.ts";
 import { baseType } from "./connect-unary.ts";
@@ -23,6 +26,7 @@ class StreamCall extends HttpServerCall {
   private binary = false;
   private requestEncoding: Encoding | undefined = undefined;
   private responseEncoding: Encoding | undefined = undefined;
+  private responses: Outgoing<unknown> | undefined = undefined;
 
   constructor(
     state: ServerState,
@@ -110,22 +114,16 @@ class StreamCall extends HttpServerCall {
   }
 
   private async writeAll(responses: AsyncIterable<unknown>): Promise<void> {
-    const iterator = responses[Symbol.asyncIterator]();
-    let completed = false;
-    try {
-      for (;;) {
-        const { done, value } = await iterator.next();
-        if (done) {
-          completed = true;
-          return;
-        }
-        if (this.answered) return;
-        await this.write(value);
-      }
-    } finally {
-      // Stopped early: the handler's own finally blocks must run, but their failure changes nothing any more.
-      if (!completed) await iterator.return?.().then(undefined, () => {});
+    this.responses = new Outgoing(responses);
+    for await (const response of this.responses) {
+      if (this.answered) return;
+      await this.write(response);
     }
+  }
+
+  protected override end(code: "ok" | Code, error: ServiceError | undefined): void {
+    super.end(code, error);
+    this.responses?.leave();
   }
 
   private async write(message: unknown): Promise<void> {
@@ -154,11 +152,11 @@ class StreamCall extends HttpServerCall {
   }
 
   private finish(error: ServiceError | undefined): void {
+    const told = error === undefined ? undefined : sentMetadata(this.ctx, error, this.info);
     const metadata: Record<string, string[]> = {};
-    for (const [name, value] of Object.entries(this.trailers() ?? {})) {
+    for (const [name, value] of Object.entries({ ...this.trailers(), ...told })) {
       if (value !== undefined) metadata[name] = typeof value === "string" ? [value] : value;
     }
-    for (const [name, value] of Object.entries(error?.metadata ?? {})) metadata[name] = [value];
     const frame = encodeTextEnvelope(
       END_STREAM,
       JSON.stringify({

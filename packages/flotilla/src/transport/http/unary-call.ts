@@ -1,11 +1,11 @@
 import { chooseEncoding, compress, decompress, type Encoding, parseEncoding } from "../../codec/compression.ts";
 import { httpStatus, toConnectError } from "../../codec/connect-error.ts";
+import { sentMetadata } from "../../endpoint/error-metadata.ts";
 import type { BoundMethod } from "../../endpoint/service.ts";
 import { ServiceError } from "../../errors/service-error.ts";
-import { isFraming } from "../../metadata/framing.ts";
 import type { Request, Response } from "./http-message.ts";
 import type { RequestHead } from "./request-head.ts";
-import { HttpServerCall, type ServerState } from "./server-call.ts";
+import { flatten, HttpServerCall, type ServerState } from "./server-call.ts";
 
 /** A call of a unary method: the whole request is read, the endpoint called once, the whole answer written. */
 export abstract class UnaryCall extends HttpServerCall {
@@ -155,9 +155,7 @@ export abstract class UnaryCall extends HttpServerCall {
       ? { ...own, headers: Object.entries(own.headers).flat() }
       : this.encodeError(error);
     if (error.retry?.afterMs !== undefined) headers.push("retry-after", String(Math.ceil(error.retry.afterMs / 1000)));
-    for (const [name, value] of Object.entries(error.metadata ?? {})) {
-      if (!isOfBody(name.toLowerCase())) headers.push(name, value);
-    }
+    flatten(sentMetadata(this.ctx, error, this.info), "", headers);
     this.addMetadata(headers);
     this.responseBytes = Buffer.byteLength(body);
     headers.push("content-length", String(this.responseBytes));
@@ -172,8 +170,3 @@ export abstract class UnaryCall extends HttpServerCall {
 }
 
 function ignore(): void {}
-
-/** Whether a header says how the answer is to be read, which metadata that came from elsewhere must not. */
-function isOfBody(name: string): boolean {
-  return name === "content-type" || name === "content-encoding" || isFraming(name);
-}

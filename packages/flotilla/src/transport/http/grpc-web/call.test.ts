@@ -104,7 +104,7 @@ describe("answers that are failures, or none", () => {
     ["no trailers", [message], "unknown", /without a grpc-status/],
     ["no message", [ok], "unimplemented", /got none/],
     ["two messages", [[message, message, ok]], "unimplemented", /got more/],
-    ["something behind the trailers", [[message, ok, message]], "internal", /came after the trailers/],
+    ["something behind the trailers", [[message, ok, message]], "internal", /bytes came behind the trailers/],
     ["flags that mean nothing", [encodeTextEnvelope(2, "{}")], "internal", /flags 2, which mean nothing/],
     ["cut in a message", [message.subarray(0, 8)], "internal", /ended inside a message, after 8 bytes/],
     [
@@ -141,6 +141,8 @@ test("whatever comes: messages, or an error that is not the caller's", async () 
         body: (async function* chunks() {
           yield* pieces;
         })(),
+        release() {},
+        cancel() {},
       }));
       try {
         for await (const each of (await stream(background(), { to: 1 })) as AsyncIterable<unknown>) {

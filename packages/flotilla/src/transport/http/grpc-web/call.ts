@@ -13,7 +13,7 @@ import { Metadata, type MetadataRecord, newRecord } from "../../../metadata/meta
 import type { CallForms } from "../client.ts";
 import { callHeaders, type HeaderForm } from "../client-headers.ts";
 import type { HttpClientSettings } from "../client-options.ts";
-import { once, onlyOne } from "../client-stream.ts";
+import { type OpenAnswer, once, onlyOne, RequestBody, Responses, type StreamForm } from "../client-stream.ts";
 import { parseTrailers, TRAILERS } from "./trailers.ts";
 
 const COMPRESS_MIN_BYTES = 1024;
@@ -25,7 +25,11 @@ export const grpcWeb: CallForms = {
     return async function grpcWebUnary(ctx, request) {
       const headers = codec.headers(ctx);
       const answer = await roundTrip(ctx, "POST", codec.path, headers, await codec.frame(request));
-      return onlyOne(codec.decode(ctx, answer.status, answer.headers, once(answer.body)), method.procedure);
+      const whole = { ...answer, body: once(answer.body), release() {}, cancel() {} };
+      return onlyOne(
+        codec.decode(ctx, whole, () => false),
+        method.procedure,
+      );
     };
   },
   stream(method, settings, open) {
@@ -33,8 +37,8 @@ export const grpcWeb: CallForms = {
     const many = method.kind !== "server_stream";
     return async function grpcWebStream(ctx, request) {
       const messages = many ? (request as AsyncIterable<unknown>) : once(request);
-      const { status, headers, body } = await open(ctx, codec.path, codec.headers(ctx), codec.frames(messages));
-      const responses = codec.decode(ctx, status, headers, body);
+      const answer = await open(ctx, codec.path, codec.headers(ctx), new RequestBody(codec, messages));
+      const responses = new Responses(codec, ctx, answer);
       return method.kind === "client_stream" ? onlyOne(responses, method.procedure) : responses;
     };
   },
@@ -43,7 +47,7 @@ export const grpcWeb: CallForms = {
 const headerForm: HeaderForm = { timeout: "grpc-timeout", formatTimeout, isReserved };
 
 /** Messages of one method to frames and back. */
-class WebCodec {
+class WebCodec implements StreamForm {
   readonly path: string;
   readonly #method: MethodInfo;
   readonly #settings: HttpClientSettings;
@@ -74,7 +78,7 @@ class WebCodec {
     return callHeaders(ctx, this.#fixed, headerForm);
   }
 
-  async *frames(messages: AsyncIterable<unknown>): AsyncGenerator<Uint8Array> {
+  async *encode(messages: AsyncIterable<unknown>): AsyncGenerator<Uint8Array> {
     for await (const message of messages) yield this.frame(message);
   }
 
@@ -88,28 +92,31 @@ class WebCodec {
     return compress(encoding, frame.subarray(5)).then((packed) => encodeEnvelope(COMPRESSED, packed));
   }
 
-  /** The messages of an answer. @throws ServiceError the one that the call ended with, if any. */
-  async *decode(
-    ctx: Context,
-    status: number,
-    headers: MetadataRecord,
-    body: AsyncIterable<Uint8Array>,
-  ): AsyncGenerator {
-    this.#check(status, headers);
-    let trailers: MetadataRecord | undefined;
-    for await (const { flags, data } of decodeEnvelopes(body, this.#settings.maxMessageBytes, "internal")) {
-      const { procedure } = this.#method;
-      if (trailers !== undefined) throw new ServiceError("internal", `${procedure}: something came after the trailers`);
-      if ((flags & ~(TRAILERS | COMPRESSED)) !== 0) {
-        throw new ServiceError("internal", `${procedure}: a frame has the flags ${flags}, which mean nothing`);
+  async *decode(ctx: Context, answer: OpenAnswer, isLeft: () => boolean): AsyncGenerator<unknown, void> {
+    const { status, headers, body } = answer;
+    try {
+      this.#check(status, headers);
+      for await (const { flags, data, behind } of decodeEnvelopes(body, this.#settings.maxMessageBytes, "internal")) {
+        const { procedure } = this.#method;
+        if ((flags & ~(TRAILERS | COMPRESSED)) !== 0) {
+          throw new ServiceError("internal", `${procedure}: a frame has the flags ${flags}, which mean nothing`);
+        }
+        const plain = flags & COMPRESSED ? await this.#expand(headers["grpc-encoding"], data) : data;
+        if (flags & TRAILERS) {
+          // What is still to come is not waited for: a peer may never end the body.
+          if (behind > 0) throw new ServiceError("internal", `${procedure}: ${behind} bytes came behind the trailers`);
+          answer.release();
+          return conclude(ctx, headers, parseTrailers(plain), status);
+        }
+        yield this.#read(plain);
       }
-      const plain = flags & COMPRESSED ? await this.#expand(headers["grpc-encoding"], data) : data;
-      // The body ends with them: who stopped reading here would break off what is complete.
-      if (flags & TRAILERS) trailers = parseTrailers(plain);
-      else yield this.#read(plain);
+      // An answer without a body has its outcome among the headers.
+      conclude(ctx, headers, headers, status);
+    } catch (error) {
+      answer.cancel();
+      if (isLeft()) return;
+      throw error;
     }
-    // An answer without a body has its outcome among the headers.
-    conclude(ctx, headers, trailers ?? headers, status);
   }
 
   /** @throws ServiceError for what is no answer of gRPC-Web: a proxy's, or that of a server which speaks something else. */

@@ -277,7 +277,7 @@ export class Exchange implements RpcCallOwner, OnSocket, Watchable {
     try {
       res.writeHead(status, headers);
     } catch (error) {
-      // What a handler or an error of its own brought with it is no header: nothing is left but to cut the connection.
+      // Node refuses it: nothing is left but to cut the connection.
       reportError(this.#state.root, ServiceError.from(error));
       return cutResponse(this.#req, res);
     }

@@ -7,7 +7,6 @@ import { afterFunc, background, withCancel, withTimeout, withValue } from "../..
 import type { Implementation } from "../../../contract/contract.ts";
 import type { FinishedCall } from "../../../endpoint/finished-call.ts";
 import { serverObserverKey } from "../../../endpoint/observer.ts";
-import { ServiceError } from "../../../errors/service-error.ts";
 import { serverCall } from "../../../metadata/call.ts";
 import { implement } from "../../../service/implement.ts";
 import { stub } from "../../../service/stub.ts";
@@ -360,22 +359,6 @@ test("what a call of a batch writes to its headers the others do not read", asyn
   await ask(address, batch);
   await ask(address, batch, { "connect-timeout-ms": "20000" });
   assert.deepEqual(seen, [undefined, undefined, undefined, undefined]);
-});
-
-test("what cannot be a header costs the answer, and nothing else", async (t) => {
-  const { address, reported, listening } = await serve(
-    t,
-    {},
-    {
-      fail() {
-        throw new ServiceError("aborted", "no", { metadata: { "x-two-lines": "a\nb" } });
-      },
-    },
-  );
-  await assert.rejects(post(address, JSON.stringify(call("fail", { code: "" }, 1))), { code: "UND_ERR_SOCKET" });
-  assert.match((reported[0]!.cause as Error).message, /x-two-lines/);
-  assert.deepEqual((await ask(address, call("sum", { a: 1, b: 2 }, 2))).result, { v: 3 });
-  assert.equal(listening.inFlight, 0);
 });
 
 test("the caller's deadline counts from the request, for all of a batch", async (t) => {
