@@ -3,7 +3,7 @@ import type { FinishedCall } from "../../endpoint/finished-call.ts";
 import { reportError } from "../../endpoint/report.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import type { Request, Response } from "./http-message.ts";
-import { linger } from "./linger.ts";
+import { endsConnection, linger } from "./linger.ts";
 import type { RequestHead } from "./request-head.ts";
 import { problemJson } from "./rest-call.ts";
 import type { ServerState } from "./server-call.ts";
@@ -27,9 +27,8 @@ export function refuse(
   const responseBytes = Buffer.byteLength(body);
   const headers = ["content-type", connect ? "application/json" : "application/problem+json"];
   headers.push("content-length", String(responseBytes), ...extra);
-  if (state.discouraging && req.httpVersionMajor === 1 && !extra.includes("connection")) {
-    headers.push("connection", "close");
-  }
+  const leaving = (state.discouraging && req.httpVersionMajor === 1) || endsConnection(req);
+  if (leaving && !extra.includes("connection")) headers.push("connection", "close");
   state.cors?.mark(headers, head.origin);
   res.writeHead(status, headers);
   res.end(body);

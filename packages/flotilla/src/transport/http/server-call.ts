@@ -16,7 +16,7 @@ import { Metadata, type MetadataRecord, newRecord } from "../../metadata/metadat
 import type { Observation } from "../../metadata/observation.ts";
 import type { Cors } from "./cors.ts";
 import type { Request, Response } from "./http-message.ts";
-import { linger } from "./linger.ts";
+import { endsConnection, linger } from "./linger.ts";
 import type { HttpServerSettings } from "./options.ts";
 import type { RequestHead } from "./request-head.ts";
 import { type OnSocket, unwatchClose, watchClose } from "./socket-calls.ts";
@@ -172,14 +172,21 @@ export abstract class HttpServerCall implements ServerCall, Watchable, OnSocket 
   protected addMetadata(headers: string[]): void {
     if (this.headersOut !== undefined) flatten(this.headersOut, "", headers);
     if (this.trailersOut !== undefined) flatten(this.trailersOut, "trailer-", headers);
-    if (this.state.discouraging && this.req.httpVersionMajor === 1) headers.push("connection", "close");
+    this.addConnection(headers);
   }
 
   /** What goes with the headers of a stream: all but the trailers, which are not known yet. */
   protected addHeaders(headers: string[]): void {
     if (this.headersOut !== undefined) flatten(this.headersOut, "", headers);
-    if (this.state.discouraging && this.req.httpVersionMajor === 1) headers.push("connection", "close");
+    this.addConnection(headers);
     this.state.cors?.mark(headers, this.head.origin);
+  }
+
+  private addConnection(headers: string[]): void {
+    const { req } = this;
+    if ((this.state.discouraging && req.httpVersionMajor === 1) || endsConnection(req)) {
+      headers.push("connection", "close");
+    }
   }
 
   protected trailers(): MetadataRecord | undefined {
