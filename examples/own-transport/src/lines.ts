@@ -66,6 +66,12 @@ function readLines<Line>(socket: Socket, take: (line: Line) => void): void {
   });
 }
 
+/** The message, unless it is larger than the other end takes. @throws ServiceError `resource_exhausted` when it is. */
+function sendable(message: string): string {
+  if (Buffer.byteLength(message) <= wire.maxMessageBytes) return message;
+  throw new ServiceError("resource_exhausted", `a message is over the limit of ${wire.maxMessageBytes} bytes`);
+}
+
 function writeLine(socket: Socket, line: Request | Answer): void {
   if (socket.writable) socket.write(`${JSON.stringify(line)}\n`);
 }
@@ -123,7 +129,7 @@ class LineServer implements Listening {
     };
     const caller: Caller = {
       head: (sent) => void (answer.headers = sent),
-      message: (sent) => Boolean((answer.message = sent as string)),
+      message: (sent) => Boolean((answer.message = sendable(sent as string))),
       end,
       abandon: (error) => end(JSON.stringify(toConnectError(error)), {}),
     };
@@ -190,10 +196,11 @@ class LineConnection implements Connection, Way, Acceptor {
 
   accept({ procedure, kind }: MethodInfo, headers: MetadataRecord, request: unknown, caller: Caller): Accepted {
     if (kind !== "unary") throw new ServiceError("unimplemented", `${procedure} streams, which lines cannot carry`);
+    const message = sendable(request as string);
     const { socket, calls } = (this.#line ??= this.#open());
     const id = ++this.#ids;
     calls.set(id, caller);
-    writeLine(socket, { id, method: procedure, headers, message: request as string });
+    writeLine(socket, { id, method: procedure, headers, message });
     return {
       abandoned() {
         if (calls.delete(id)) writeLine(socket, { id });

@@ -14,6 +14,10 @@ before(async () => {
 after(() => rabbit?.stop());
 
 describe("contract", { skip }, () => {
-  const under = { listener: () => amqp({ url: rabbit.url }), connector: () => amqpClient(), streams: false };
+  const under = {
+    listener: () => amqp({ url: rabbit.url }),
+    connector: () => amqpClient({ maxReconnectMs: 20 }),
+    streams: false,
+  };
   for (const { name, run } of transportContract(under)) test(name, { timeout: 20_000 }, run);
 });

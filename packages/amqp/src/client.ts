@@ -73,6 +73,8 @@ class AmqpConnection implements Connection, LinkUser, Way, Acceptor {
   readonly #counts: { unmatched: number };
   readonly #calling: Calling;
   readonly #calls = new Map<string, SentCall>();
+  /** Calls that ended with the connection. */
+  readonly #lost: Pick<SentCall, "id" | "method">[] = [];
   #channel: Channel | undefined;
   #batch: Batch | undefined;
   #blocked = false;
@@ -175,7 +177,7 @@ class AmqpConnection implements Connection, LinkUser, Way, Acceptor {
   }
 
   /** The caller of a call that was sent has given up. */
-  gaveUp(call: SentCall): void {
+  gaveUp(call: Pick<SentCall, "id" | "method">): void {
     try {
       this.#channel?.publish(CANCEL_EXCHANGE, call.method.service, Buffer.from(call.id, "latin1"));
     } catch {
@@ -195,6 +197,8 @@ class AmqpConnection implements Connection, LinkUser, Way, Acceptor {
     await channel.consume(REPLY_QUEUE, (message) => message !== null && this.#answered(message), { noAck: true });
     this.#channel = channel;
     this.#batch = new Batch(connection);
+    // Their handlers work for nobody, should the broker have been there all the time.
+    for (const call of this.#lost.splice(0)) this.gaveUp(call);
   }
 
   lost(error: Error): void {
@@ -202,9 +206,12 @@ class AmqpConnection implements Connection, LinkUser, Way, Acceptor {
     this.#blocked = false;
     for (const call of this.#calls.values()) {
       if (call.sent) {
+        this.#lost.push({ id: call.id, method: call.method });
         call.fail(new ServiceError("unavailable", `lost the broker at ${this.#link.address}`, { cause: error }));
       }
     }
+    // No more than may be in flight; what was lost before has run out of time, or will.
+    this.#lost.splice(0, Math.max(0, this.#lost.length - this.#wire.maxConcurrentCalls));
   }
 
   #callOf({ properties }: Message): SentCall | undefined {

@@ -37,6 +37,11 @@ export class ClientCalls implements Way, Acceptor, LinkUser, ClientSide {
     this.link.stays = false;
   }
 
+  /** Calls that were sent and have not ended. */
+  get inFlight(): number {
+    return this.#entries.size;
+  }
+
   get waiting(): number {
     return this.#waiting.size;
   }

@@ -48,7 +48,8 @@ class ClientConnection implements Connection {
   }
 
   poolState(): PoolState {
-    return { open: this.#calls.link.up ? 1 : 0, idle: 0, waiting: this.#calls.waiting };
+    const open = this.#calls.link.up ? 1 : 0;
+    return { open, idle: this.#calls.inFlight === 0 ? open : 0, waiting: this.#calls.waiting };
   }
 
   async drain(): Promise<void> {

@@ -13,6 +13,10 @@ describe("transport contract", { skip }, () => {
     broker = await TestNats.start();
   });
   after(() => broker?.stop());
-  const under = { listener: () => nats({ servers: broker.address }), connector: () => natsClient() };
+  const under = {
+    listener: () => nats({ servers: broker.address }),
+    connector: () => natsClient(),
+    maxMessageBytes: 1024 * 1024,
+  };
   for (const { name, run } of transportContract(under)) test(name, { timeout: 20_000 }, run);
 });

@@ -21,6 +21,10 @@ export interface TransportUnderTest {
   readonly bidi?: boolean;
   /** Whether it carries streams at all. Default true; without them, calling a method that streams must fail as `unimplemented`. */
   readonly streams?: boolean;
+  /** The largest message that either end takes, as serialised, bytes, 64 KiB or more: one that is larger must fail its call as `resource_exhausted`. Default 4 MiB. */
+  readonly maxMessageBytes?: number;
+  /** Whether a connection of TCP leads to the listener's address (or that of its broker), for the suite to stand in between and cut it. Default true. */
+  readonly tcp?: boolean;
 }
 
 /** A message of the suite's own contract. */

@@ -13,12 +13,14 @@ import { transportContract } from "./transport-contract.ts";
 const net = memory();
 const secret = await certificate();
 const trusting = { tls: { ca: secret.cert } };
+// With TLS, node:http2 does not hear that a client is gone while it has to wait to write to it: whether it is there is asked sooner than by default.
+const asking = { tls: secret, keepalive: { everyMs: 100, timeoutMs: 300 } };
 const transports = {
-  memory: { listener: () => net.listener("contract"), connector: () => net },
+  memory: { listener: () => net.listener("contract"), connector: () => net, tcp: false },
   "HTTP/1.1": { listener: () => http(), connector: () => httpClient(), bidi: false },
   "HTTP/2": { listener: () => http(), connector: () => httpClient({ http2: true }) },
   gRPC: { listener: () => grpc(), connector: () => grpcClient() },
-  "gRPC with TLS": { listener: () => grpc({ tls: secret }), connector: () => grpcClient(trusting) },
+  "gRPC with TLS": { listener: () => grpc(asking), connector: () => grpcClient(trusting) },
   "gRPC on the port of HTTP": { listener: () => http({ protocols: [grpc()] }), connector: () => grpcClient() },
   "HTTP/2 on a port with gRPC": {
     listener: () => http({ protocols: [grpc()] }),
@@ -44,7 +46,7 @@ const transports = {
     streams: false,
   },
   "gRPC on the port of HTTP with TLS": {
-    listener: () => http({ tls: secret, protocols: [grpc()] }),
+    listener: () => http({ tls: secret, idleTimeoutMs: 300, protocols: [grpc()] }),
     connector: () => grpcClient(trusting),
   },
   "HTTP/1.1 with TLS, compressed": {

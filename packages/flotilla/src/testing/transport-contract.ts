@@ -6,12 +6,14 @@ import { endTests } from "./transport-ends.ts";
 import { errorTests } from "./transport-errors.ts";
 import { leavingTests } from "./transport-leaving.ts";
 import { lifeTests } from "./transport-life.ts";
+import { limitTests } from "./transport-limits.ts";
+import { lossTests } from "./transport-losses.ts";
 import { metadataTests } from "./transport-metadata.ts";
 import { paceTests } from "./transport-pace.ts";
 
 /**
- * What every transport must do: the four kinds of method (of those without streams, unary only), deadline and cancellation both ways, errors, metadata, backpressure
- * and shutdown. Each test serves and calls a contract of its own through the real stack, on the system's clock, and
+ * What every transport must do: the four kinds of method (of those without streams, unary only), deadline and cancellation both ways, errors, metadata, backpressure,
+ * limits of messages, lost connections and shutdown. Each test serves and calls a contract of its own through the real stack, on the system's clock, and
  * closes everything afterwards.
  *
  * ```ts
@@ -25,6 +27,8 @@ export function transportContract(under: TransportUnderTest): ContractTest[] {
     ...endTests(under),
     ...leavingTests(under),
     ...cutTests(under),
+    ...limitTests(under),
+    ...lossTests(under),
     ...errorTests(under),
     ...metadataTests(under),
     ...lifeTests(under),

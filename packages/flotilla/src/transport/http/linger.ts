@@ -6,6 +6,18 @@ import type { Request } from "./http-message.ts";
 /** How long the rest of a request that was answered early may still arrive before it is cut off, milliseconds. */
 const LINGER_MS = 2000;
 
+/** A request of at most so many bytes arrives within {@link LINGER_MS} over any line. */
+const SHORT_BYTES = 64 * 1024;
+
+/**
+ * Whether the rest of a request that is answered early may take longer than is waited for it: then the answer must say that the connection is closed
+ * (RFC 9112, section 9.6), or the client's next request would be lost with it.
+ */
+export function endsConnection(req: Request): boolean {
+  if (req.complete || req.httpVersionMajor > 1) return false;
+  return req.headers["transfer-encoding"] !== undefined || Number(req.headers["content-length"] ?? 0) > SHORT_BYTES;
+}
+
 /**
  * The answer is out but the request was not read to its end (too large, too late, not wanted). What has arrived would keep the next request of the connection from
  * being read, so it is thrown away; and so is what still comes, for a moment: closing at once would reset the connection under the answer.

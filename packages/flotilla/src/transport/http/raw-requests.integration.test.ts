@@ -132,6 +132,20 @@ describe("bodies", () => {
     await stillServes(t, served);
   });
 
+  test("an answer ahead of a long request says that the connection ends, so that no other request is lost with it", async (t) => {
+    const served = await serveFreight(t, { maxBodyBytes: 1000 });
+    const chunked = post("echo", "", { "transfer-encoding": "chunked" }).replace("content-length: 0\r\n", "");
+    for (const [request, ends] of [
+      [post("echo", "", { "content-length": "5000000" }), true],
+      [`${chunked}800\r\n${"x".repeat(2048)}\r\n`, true],
+      [post("echo", "x".repeat(2048)), false],
+    ] as const) {
+      const answer = await exchange(t, served, request);
+      assert.equal(answer?.status, 429);
+      assert.equal(answer?.headers.get("connection") === "close", ends, request.slice(0, 200));
+    }
+  });
+
   test("what cannot be read is invalid_argument, saying why", async (t) => {
     const served = await serveFreight(t);
     for (const [body, why, headers] of [

@@ -36,7 +36,8 @@ async function bed(methods: Partial<Implementation<typeof Notes>> = {}, options:
 }
 
 const net = memory({ format: "json" });
-for (const { name, run } of transportContract({ listener: () => net.listener("contract"), connector: () => net })) {
+const under = { listener: () => net.listener("contract"), connector: () => net, tcp: false };
+for (const { name, run } of transportContract(under)) {
   test(`contract: ${name}`, { timeout: 20_000 }, run);
 }
 

@@ -8,6 +8,7 @@ import { ServiceError } from "../../../errors/service-error.ts";
 import { copyRecord, type MetadataRecord } from "../../../metadata/metadata.ts";
 import { ParsedMessage } from "../../../wire/message.ts";
 import type { Request, Response } from "../http-message.ts";
+import { endsConnection } from "../linger.ts";
 import { RequestHead } from "../request-head.ts";
 import { cutResponse, flatten, peerOf } from "../server-call.ts";
 import { type OnSocket, unwatchClose, watchClose } from "../socket-calls.ts";
@@ -274,6 +275,7 @@ export class Exchange implements RpcCallOwner, OnSocket, Watchable {
     const res = this.#res;
     if (body !== undefined) headers.push("content-length", String(Buffer.byteLength(body)));
     parts.mark(headers, this.#req);
+    if (!headers.includes("connection") && endsConnection(this.#req)) headers.push("connection", "close");
     try {
       res.writeHead(status, headers);
     } catch (error) {
