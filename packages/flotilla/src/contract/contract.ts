@@ -44,6 +44,26 @@ export type Handler<S> = S extends {
         : (ctx: Context, requests: AsyncIterable<Req>) => AsyncIterable<Reply>
   : never;
 
+/**
+ * What the handler of a method gets, after validation: of a stream of requests, each of them. For classes, whose parameters nothing infers.
+ *
+ * ```ts
+ * async sum(_ctx: Context, { a, b }: RequestOf<typeof Calculator, "sum">): Promise<ReplyOf<typeof Calculator, "sum">>
+ * ```
+ */
+export type RequestOf<C extends Contract, K extends keyof C["spec"]> = C["spec"][K] extends {
+  readonly "~types"?: { req: infer Req };
+}
+  ? Req
+  : never;
+
+/** What the handler of a method gives: of a stream of responses, each of them. */
+export type ReplyOf<C extends Contract, K extends keyof C["spec"]> = C["spec"][K] extends {
+  readonly "~types"?: { reply: infer Reply };
+}
+  ? Reply
+  : never;
+
 /** What calls a contract: a function a method. A stream of responses is read with `for await`. */
 export type Client<C extends Contract> = { readonly [K in keyof C["spec"]]: Caller<C["spec"][K]> };
 

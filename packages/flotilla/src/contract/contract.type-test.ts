@@ -2,7 +2,7 @@ import { type } from "arktype";
 import * as v from "valibot";
 import { z } from "zod";
 import type { Context } from "../context/context.ts";
-import { type Client, contract, type Implementation } from "./contract.ts";
+import { type Client, contract, type Implementation, type ReplyOf, type RequestOf } from "./contract.ts";
 import { bidiStream, clientStream, serverStream, unary } from "./method.ts";
 
 type IsAny<T> = 0 extends 1 & T ? true : false;
@@ -44,6 +44,14 @@ yes<Equal<Awaited<ReturnType<C["arktype"]>>, { sum: number }>>();
 yes<Equal<Parameters<C["bidi"]>, [ctx: Context, requests: AsyncIterable<string>]>>();
 yes<Equal<ReturnType<C["bidi"]>, AsyncIterable<{ at: number; text: string }>>>();
 yes<Equal<Awaited<ReturnType<C["nothing"]>>, void>>();
+
+// The messages of a method by name: one each of a stream, after validation.
+yes<Equal<RequestOf<typeof Everything, "zod">, { a: number; b: string }>>();
+yes<Equal<RequestOf<typeof Everything, "bidi">, string>>();
+yes<Equal<ReplyOf<typeof Everything, "valibot">, { n: number }>>();
+yes<Equal<ReplyOf<typeof Everything, "nothing">, void>>();
+// @ts-expect-error: no such method
+yes<Equal<RequestOf<typeof Everything, "other">, never>>();
 
 /** No part of a client or implementation is `any`. */
 type AnyIn<T> = {

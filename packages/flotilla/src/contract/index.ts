@@ -6,6 +6,8 @@ export {
   type Handler,
   type Implementation,
   type Methods,
+  type ReplyOf,
+  type RequestOf,
 } from "./contract.ts";
 export {
   bidiStream,

@@ -28,6 +28,8 @@ export type Endpoint<Req = unknown, Res = unknown> = (ctx: Context, request: Req
  *     }
  *   };
  * ```
+ *
+ * That times unary calls. A stream is there before its first message: `observeCall` tells when it ends, and how.
  */
 export interface Middleware {
   <Req, Res>(next: Endpoint<Req, Res>, method: MethodInfo): Endpoint<Req, Res>;

@@ -18,6 +18,6 @@ export type { Measure, Policy, PolicyAttributes, PolicyChange, PolicyMetric } fr
 export { type ErrorReporter, errorReporterKey, reportError } from "./report.ts";
 export type { BoundMethod, Service, ServingMiddleware } from "./service.ts";
 export type { StateReport } from "./state-report.ts";
-export { observeStream } from "./stream.ts";
+export { isStream, observeCall, observeStream } from "./stream.ts";
 export type { AdminRequest, AdminResponse, AdminRoute, TelemetryPort } from "./telemetry-port.ts";
 export type { Connection, Connector, Listener, Listening } from "./transport.ts";

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { after, before, describe, type TestContext, test } from "node:test";
 import { type JetStreamManager, jetstreamManager, RetentionPolicy } from "@nats-io/jetstream";
 import { headers, type NatsConnection } from "@nats-io/transport-node";
@@ -182,6 +183,33 @@ describe("JetStream", { skip }, () => {
     assert.match(reasons[4]!, /^unimplemented: content-type must be/);
     assert.equal(handled, 4, "what cannot be read reaches no handler");
     await settled(left);
+  });
+
+  test("a dead letter that is published to its subject again is handled again, with its headers", async (t) => {
+    const { stream, consume, publish, plain, left, dead } = await bed(t);
+    let mended = false;
+    const seen: unknown[] = [];
+    await consume({
+      placed(inner, { id }) {
+        const { headers: got } = serverCall(inner)!;
+        seen.push([id, got.get("x-tenant"), [...got.entries()].filter(([name]) => /^(nats|flotilla)-/.test(name))]);
+        if (!mended) throw new ServiceError("invalid_argument", "no such customer");
+        return {};
+      },
+    });
+    await replay(plain, stream);
+    await publish(withHeaders(ctx, { "x-tenant": "acme", "idempotency-key": "k-1" }), { id: "o-1" });
+    await untilAsync("it is dead", async () => (await dead()).length === 1);
+    mended = true;
+    await replay(plain, stream);
+    await until("it is handled", () => seen.length === 2);
+    assert.deepEqual(seen[1], ["o-1", "acme", []]);
+    assert.deepEqual(await dead(), []);
+    await settled(left);
+    const code = readFileSync(import.meta.filename, "utf8");
+    const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
+    const shown = /^async function replay.*?^}$/ms;
+    assert.equal(readme.match(shown)?.[0], code.match(shown)?.[0], "what the README shows is what runs here");
   });
 
   test("malformed headers end in a dead letter, not in an endless loop", async (t) => {
@@ -814,4 +842,20 @@ async function rawPublish(port: number, subject: string, head: string, body: str
     socket.on("error", reject);
   });
   socket.destroy();
+}
+
+async function replay(connection: NatsConnection, stream: string): Promise<void> {
+  const manager = await jetstreamManager(connection);
+  const { state } = await manager.streams.info(`${stream}-dead`);
+  for (let seq = state.first_seq; state.messages > 0 && seq <= state.last_seq; seq++) {
+    const letter = await manager.streams.getMessage(`${stream}-dead`, { seq });
+    if (letter === null) continue; // taken away already
+    const own = headers();
+    for (const [name, values] of letter.header) {
+      if (!/^(nats|flotilla-dead)-/i.test(name)) for (const value of values) own.append(name, value);
+    }
+    const subject = letter.subject.slice(`dead.${stream}.`.length);
+    await manager.jetstream().publish(subject, letter.data, { headers: own });
+    await manager.streams.deleteMessage(`${stream}-dead`, seq);
+  }
 }

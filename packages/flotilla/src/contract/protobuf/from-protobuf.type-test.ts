@@ -7,7 +7,7 @@ import {
   type SayResponseSchema,
 } from "../../../test/gen/test/v1/echo_pb.ts";
 import type { Context } from "../../context/context.ts";
-import type { Client, Implementation } from "../contract.ts";
+import type { Client, Implementation, ReplyOf, RequestOf } from "../contract.ts";
 import { fromProtobuf } from "./from-protobuf.ts";
 
 type IsAny<T> = 0 extends 1 & T ? true : false;
@@ -38,6 +38,8 @@ yes<Equal<Parameters<C["say"]>[1], MessageInitShape<typeof SayRequestSchema>>>()
 yes<Equal<Parameters<I["say"]>[1], SayRequest>>();
 yes<Equal<Awaited<ReturnType<C["say"]>>, SayResponse>>();
 yes<Equal<Awaited<ReturnType<I["say"]>>, MessageInitShape<typeof SayResponseSchema>>>();
+yes<Equal<RequestOf<typeof EchoContract, "say">, SayRequest>>();
+yes<Equal<ReplyOf<typeof EchoContract, "say">, MessageInitShape<typeof SayResponseSchema>>>();
 
 export class EchoService implements Implementation<typeof EchoContract> {
   async say(_ctx: Context, { sentence }: SayRequest) {
