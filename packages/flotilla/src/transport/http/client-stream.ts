@@ -40,7 +40,7 @@ export function streamEndpoint(method: MethodInfo, settings: HttpClientSettings,
     const answer = await open(ctx, path, callHeaders(ctx, codec.headers), codec.encode(messages));
     if (answer.status !== 200) throw responseError(answer.status, answer.headers, await collect(answer.body));
     const responses = codec.decode(ctx, answer);
-    return method.kind === "client_stream" ? onlyOne(responses, method.procedure) : responses;
+    return method.kind === "client_stream" ? onlyOne(responses, method.procedure) : begun(responses);
   };
 }
 
@@ -127,6 +127,27 @@ function endOfStream(ctx: Context, headers: MetadataRecord, data: Uint8Array): v
   }
   responseObserver(ctx)?.(new Metadata(headers), new Metadata(trailers));
   if (end.error !== undefined) throw fromConnectError(end.error, undefined, flat);
+}
+
+/**
+ * A stream that has its first word. The protocol sends a head before any error: only what follows it tells whether the stream has begun or the call failed, which
+ * may then be tried again.
+ */
+async function begun(responses: AsyncGenerator): Promise<AsyncIterableIterator<unknown>> {
+  let first: IteratorResult<unknown> | undefined = await responses.next();
+  const stream: AsyncIterableIterator<unknown> = {
+    async next() {
+      const result = first ?? (await responses.next());
+      first = undefined;
+      return result;
+    },
+    return() {
+      first = undefined;
+      return responses.return(undefined);
+    },
+    [Symbol.asyncIterator]: () => stream,
+  };
+  return stream;
 }
 
 /** The one message of a stream. @throws ServiceError when there is none, or more. */
