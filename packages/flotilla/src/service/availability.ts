@@ -24,9 +24,8 @@ class Unavailable implements Avoided<Peer> {
 
   has(peer: Peer): boolean {
     if (this.tried?.has(peer) === true) return true;
-    const resting = this.nowMs < peer.avoidUntilMs;
-    // One call at a time finds out whether it answers again; but what is silent for having too much to do is needed.
-    return peer.silent ? !this.needed && (resting || peer.inFlight > 0) : resting;
+    // What is silent for having too much to do is needed.
+    return this.nowMs < peer.avoidUntilMs && !(peer.silent && this.needed);
   }
 }
 
@@ -110,6 +109,11 @@ export class Availability {
     return this.#avoided;
   }
 
+  /** A call goes there. One at a time finds out whether an instance that is silent answers again, however many streams it has had before. */
+  picked(peer: Peer): void {
+    if (peer.silent) peer.asked(this.#clock.now());
+  }
+
   /** A call has begun to be answered. */
   answered(peer: Peer): void {
     peer.heard();
@@ -125,8 +129,11 @@ export class Availability {
     if (error instanceof ServiceError && error.retry?.unprocessed === true) return this.#refused(peer);
     this.#listen(peer);
     const code = error instanceof ServiceError ? error.code : undefined;
-    // Gave up: that tells nothing of the instance.
-    if (code === "canceled") return;
+    // Gave up: that tells nothing of the instance, and where that was to be found out another call may.
+    if (code === "canceled") {
+      if (peer.silent) peer.avoidUntilMs = 0;
+      return;
+    }
     const reason = error === undefined ? undefined : refusalReason(error);
     const shed = code === "resource_exhausted" || reason === OVERLOADED;
     const late = code === "deadline_exceeded" && reason !== DEADLINE_TOO_NEAR;
