@@ -33,6 +33,8 @@ export class ProxyCall extends ProxiedRequest implements Watchable, OnSocket {
   #trailing = false;
   /** The answer is out, to its end. */
   #complete = false;
+  /** The connection is a tunnel now. */
+  #switched = false;
   #over = false;
 
   constructor(state: ProxyState, admitted: Admitted, req: Request, res: Response) {
@@ -115,11 +117,13 @@ export class ProxyCall extends ProxiedRequest implements Watchable, OnSocket {
         this.#idle.moved();
       } else if (part instanceof AnswerHead) this.#begin(part);
       else if (part instanceof Switched) {
-        this.#complete = true;
-        tunnel(this.req.socket, part.socket, this.admitted.upgrading!, (sent, received) => this.#moved(sent, received));
+        this.#complete = this.#switched = true;
+        const moved = (sent: number, received: number): void => this.#moved(sent, received);
+        tunnel(this.req.socket, part.socket, this.admitted.upgrading!, this.state.root.clock, moved);
       } else this.#finish(part.trailers);
     }
-    this.#end();
+    // A tunnel is over when the client has had all of it, and its connection is closed.
+    if (!this.#switched) this.#end();
   }
 
   #begin({ status, raw, last }: AnswerHead): void {
@@ -151,7 +155,7 @@ export class ProxyCall extends ProxiedRequest implements Watchable, OnSocket {
   #fail(thrown: unknown): void {
     if (this.#over) return;
     // The answer told of a failure, and that is what the client got.
-    if (this.#complete && this.upgrade === undefined) return this.#end(ServiceError.from(thrown));
+    if (this.#complete && !this.#switched) return this.#end(ServiceError.from(thrown));
     const error = this.#outcome(thrown);
     if (this.#begun) return this.cut(error);
     if (error.cause instanceof HeldAnswer) return this.#pass(error, error.cause);
@@ -196,7 +200,7 @@ export class ProxyCall extends ProxiedRequest implements Watchable, OnSocket {
   closed(): void {
     if (this.#over) return;
     // A connection that has changed its protocol ends when either side will.
-    if (this.#complete && this.upgrade !== undefined) return this.#end();
+    if (this.#switched) return this.#end();
     const error = new ServiceError("canceled", "the client went away");
     this.scope.cancel(error);
     this.#end(error);
