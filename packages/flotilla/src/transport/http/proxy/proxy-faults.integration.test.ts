@@ -279,6 +279,21 @@ test("nothing moves for too long: 504 before the answer, a reset in the middle o
   await assert.rejects(middle.text());
 });
 
+test("what cannot be answered in time is told to each as it expects it, whose status of HTTP may mean something else", async (t) => {
+  const { address } = await upstream(t, () => {});
+  const { port } = await proxied(t, { to: [address], proxy: { idleTimeoutMs: 40 } });
+  const asked = (type: string) =>
+    fetch(`http://127.0.0.1:${port}/`, { method: "POST", headers: { "content-type": type }, body: "" });
+  for (const type of ["application/connect+json", "application/connect+proto"]) {
+    const answer = await asked(type);
+    const body = Buffer.from(await answer.arrayBuffer());
+    assert.deepEqual([answer.status, answer.headers.get("content-type"), body[0]], [200, type, 2]);
+    assert.equal((JSON.parse(body.toString("utf8", 5)) as { error: Problem }).error.code, "deadline_exceeded");
+  }
+  const web = await asked("application/grpc-web+proto");
+  assert.deepEqual([web.status, web.headers.get("grpc-status"), await web.text()], [200, "4", ""]);
+});
+
 test("the time left is told to the upstream, and bounds the request", async (t) => {
   const seen: IncomingHttpHeaders[] = [];
   const { address } = await upstream(t, (req) => void seen.push(req.headers));
