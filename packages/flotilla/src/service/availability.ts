@@ -122,6 +122,16 @@ export class Availability {
       peer.avoidUntilMs = 0;
       this.#down.delete(peer);
     }
+    // A stream may last for hours.
+    if (peer === this.#onTrial) this.#readmit(peer);
+  }
+
+  /** One that was out has been found well. */
+  #readmit(peer: Peer): void {
+    this.#onTrial = undefined;
+    peer.warm = this.#ejection!.readmit(peer);
+    if (peer.warm) this.#rebalance();
+    peer.warm = false;
   }
 
   /** A call has ended. */
@@ -145,12 +155,10 @@ export class Availability {
     // Shed its load, or was asked too late: it is not broken.
     if (shed || reason === DEADLINE_TOO_NEAR) return;
     const failed = error !== undefined && isFailure(error);
-    const changed = ejection.record(peer, failed);
-    const found = peer === this.#onTrial && !failed;
-    if (peer === this.#onTrial) this.#onTrial = undefined;
-    peer.warm = found && ejection.readmit(peer);
-    if (changed || peer.warm) this.#rebalance();
-    peer.warm = false;
+    if (ejection.record(peer, failed)) this.#rebalance();
+    if (peer !== this.#onTrial) return;
+    if (failed) this.#onTrial = undefined;
+    else this.#readmit(peer);
   }
 
   /** What says that it is about to go is left alone for a moment, and longer for as long as it says so. */

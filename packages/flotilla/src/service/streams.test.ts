@@ -11,6 +11,8 @@ import { afterFunc, background, withCancel, withTimeout } from "../context/with.
 import { contract } from "../contract/contract.ts";
 import { clientStream, serverStream, unary } from "../contract/method.ts";
 import type { Instance } from "../endpoint/instance.ts";
+import { ServiceError } from "../errors/service-error.ts";
+import { OVERLOADED, refusal } from "../resilience/refusal.ts";
 import { TestRegistry } from "../testing/test-registry.ts";
 import { failureOf, readAll } from "../testing/transport-bed.ts";
 import { type ChannelOptions, channel, client } from "./channel.ts";
@@ -139,6 +141,39 @@ describe("streams and instances that fail", () => {
     const { "fake://a": a = 0, "fake://b": b = 0 } = await spread(50);
     assert.ok(a > 10 && b > 10, `${a} and ${b} calls`);
     await way.close();
+  });
+
+  test("one that is out is back when a stream has begun there, if the others have too much to do", async () => {
+    const back: string[] = [];
+    const { clock, ctx, transport, calc, spread } = bed(["fake://a", "fake://b"], {
+      throttle: false,
+      ejection: { onReturn: ({ address }) => void back.push(address) },
+    });
+    let broken = true;
+    transport.answer = (address, inner, request) => {
+      if (address === "fake://b") {
+        if (broken) return request;
+        throw refusal("unavailable", OVERLOADED, "overloaded", {});
+      }
+      if (broken) throw new ServiceError("internal", "broken");
+      if ((request as { n: number }).n === 1) return request;
+      return (async function* () {
+        yield one;
+        await end(inner);
+      })();
+    };
+    await spread(40);
+    broken = false;
+    const scope = withCancel(ctx);
+    const streams: Promise<unknown>[] = [];
+    for (let i = 0; i < 20; i++) {
+      streams.push(failureOf(readAll(calc.watch(scope, { n: 2 }))));
+      await clock.run(100);
+    }
+    assert.deepEqual(back, ["fake://a"]);
+    scope.cancel();
+    await clock.run(1);
+    await Promise.all(streams);
   });
 
   test("an instance that has not answered for long is asked again, though it has a stream", async () => {

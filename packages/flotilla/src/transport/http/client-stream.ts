@@ -133,7 +133,7 @@ function endOfStream(ctx: Context, headers: MetadataRecord, data: Uint8Array): v
  * A stream that has its first word. The protocol sends a head before any error: only what follows it tells whether the stream has begun or the call failed, which
  * may then be tried again.
  */
-async function begun(responses: AsyncGenerator): Promise<AsyncIterableIterator<unknown>> {
+async function begun(responses: AsyncIterableIterator<unknown>): Promise<AsyncIterableIterator<unknown>> {
   let first: IteratorResult<unknown> | undefined = await responses.next();
   const stream: AsyncIterableIterator<unknown> = {
     async next() {
@@ -143,7 +143,7 @@ async function begun(responses: AsyncGenerator): Promise<AsyncIterableIterator<u
     },
     return() {
       first = undefined;
-      return responses.return(undefined);
+      return responses.return!();
     },
     [Symbol.asyncIterator]: () => stream,
   };
