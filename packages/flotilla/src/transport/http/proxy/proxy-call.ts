@@ -1,3 +1,4 @@
+import type { Http2ServerResponse } from "node:http2";
 import { drained } from "../../../codec/drained.ts";
 import { UNWATCHED_MS, type Watchable } from "../../../context/watch-list.ts";
 import { afterFunc } from "../../../context/with.ts";
@@ -71,6 +72,7 @@ export class ProxyCall extends ProxiedRequest implements Watchable, OnSocket {
 
   /** From here on time counts: that of the deadline, and that in which nothing moves. */
   watch(): void {
+    if (this.#over) return this.#idle.start();
     this.#stopWatching = afterFunc(this.scope, () => {
       const { err } = this.scope;
       if (err !== undefined) this.#fail(err);
@@ -79,6 +81,7 @@ export class ProxyCall extends ProxiedRequest implements Watchable, OnSocket {
   }
 
   #quiet(): void {
+    if (this.#over) return this.#breakOff();
     const { idleTimeoutMs } = this.state.settings;
     const error = new ServiceError("deadline_exceeded", `nothing has moved for ${idleTimeoutMs} ms`);
     // The attempt is told first, so that whoever counts failures of instances hears of it.
@@ -189,16 +192,20 @@ export class ProxyCall extends ProxiedRequest implements Watchable, OnSocket {
   /** Breaks off: half an answer must not look like a whole one. */
   cut(error: ServiceError): void {
     if (this.#over) return;
+    this.#breakOff();
+    this.#end(error);
+  }
+
+  #breakOff(): void {
     const { socket, httpVersionMajor } = this.req;
     if (httpVersionMajor > 1) cutResponse(this.req, this.res);
     else if ("encrypted" in socket) socket.destroy();
     // Where the end of the connection is the end of the answer, only a reset tells.
     else socket.resetAndDestroy();
-    this.#end(error);
   }
 
   closed(): void {
-    if (this.#over) return;
+    if (this.#over) return this.#letGo();
     // A connection that has changed its protocol ends when either side will.
     if (this.#switched) return this.#end();
     const error = new ServiceError("canceled", "the client went away");
@@ -209,11 +216,23 @@ export class ProxyCall extends ProxiedRequest implements Watchable, OnSocket {
   #end(error?: ServiceError): void {
     if (this.#over) return;
     this.#over = true;
+    this.#stopWatching?.();
+    // What the client has still to take must not stand still either.
+    if (this.#complete && this.#isUnsent) this.res.once("finish", () => this.#letGo());
+    else this.#letGo();
+    this.settle(this.#begun, error);
+  }
+
+  get #isUnsent(): boolean {
+    const { req, res } = this;
+    const to = req.httpVersionMajor > 1 ? (res as unknown as Http2ServerResponse).stream : req.socket;
+    return !to.destroyed && to.writableLength > 0;
+  }
+
+  #letGo(): void {
     unwatchClose(this.req, this);
     this.state.young.remove(this);
-    this.#stopWatching?.();
     this.#idle.stop();
-    this.settle(this.#begun, error);
   }
 }
 
