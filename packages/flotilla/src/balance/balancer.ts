@@ -29,8 +29,14 @@ export interface Balancer<C extends Candidate = Candidate> {
    * @param tried - candidates this call has failed on already: to be avoided as long as another is left.
    */
   pick(ctx: Context, tried?: Avoided<C>): C | undefined;
-  /** Told when a picked call has ended, where the balancer learns from that. `nowMs`: when, on the clock it was built with. */
-  done?(candidate: C, latencyMs: number, error: ServiceError | undefined, nowMs: number): void;
+  /**
+   * Told when a picked call has been answered, or has failed, where the balancer learns from that. Of a call that streams only that it has failed: how
+   * long one lasts is up to who reads and writes it. What the reverse proxy passes on has been answered with its head, and may fail after it.
+   *
+   * @param latencyMs - undefined of a call that streams.
+   * @param nowMs - when, on the clock it was built with.
+   */
+  done?(candidate: C, latencyMs: number | undefined, error: ServiceError | undefined, nowMs: number): void;
   /** Told how busy a candidate is, when an answer of it says so; after `done`, where that is the answer to a call. */
   report?(candidate: C, load: LoadReport, nowMs: number): void;
 }

@@ -14,6 +14,8 @@ export interface PeakEwmaOptions {
 
 /** What one costs that has calls in flight and has never answered: more than any that has. */
 const UNKNOWN = 1e300;
+/** Until it has been asked for so long, milliseconds: what is in flight may be a stream, which tells nothing, or hang. Then one more call goes there. */
+const ASK_AGAIN_MS = 1000;
 /** A failure counts as so many times what calls take, at least so many milliseconds: fast errors must not look like speed. */
 const FAILURE_TIMES = 5;
 const FAILURE_MS = 100;
@@ -35,11 +37,15 @@ class PeakEwma<C extends Candidate> implements Balancer<C> {
   #costs = new Float64Array(0);
   /** By place: e^(t / decayMs) when it was measured last. */
   #stamps = new Float64Array(0);
+  /** By place: when it was picked last while nothing was measured. */
+  #asked = new Float64Array(0);
+  readonly #clock: Clock;
   #zeroMs: number;
 
   constructor(decayMs: number, clock: Clock, random: Random) {
     this.#decayMs = decayMs;
     this.#draw = new Draw(random);
+    this.#clock = clock;
     this.#zeroMs = clock.now();
   }
 
@@ -47,6 +53,7 @@ class PeakEwma<C extends Candidate> implements Balancer<C> {
     const before = this.#places;
     const costs = new Float64Array(candidates.length);
     const stamps = new Float64Array(candidates.length);
+    const asked = new Float64Array(candidates.length);
     this.#places = new Map();
     candidates.forEach((candidate, place) => {
       this.#places.set(candidate, place);
@@ -54,9 +61,11 @@ class PeakEwma<C extends Candidate> implements Balancer<C> {
       if (old === undefined) return;
       costs[place] = this.#costs[old]!;
       stamps[place] = this.#stamps[old]!;
+      asked[place] = this.#asked[old]!;
     });
     this.#costs = costs;
     this.#stamps = stamps;
+    this.#asked = asked;
     this.#draw.update(candidates);
   }
 
@@ -65,17 +74,21 @@ class PeakEwma<C extends Candidate> implements Balancer<C> {
     const first = draw.one(tried);
     if (first < 0) return undefined;
     const second = draw.another(first, tried);
-    return draw.candidates[this.#load(second) < this.#load(first) ? second : first];
+    const place = this.#load(second) < this.#load(first) ? second : first;
+    if (this.#costs[place] === 0) this.#asked[place] = this.#clock.now();
+    return draw.candidates[place];
   }
 
-  done(candidate: C, latencyMs: number, error: ServiceError | undefined, nowMs: number): void {
+  done(candidate: C, latencyMs: number | undefined, error: ServiceError | undefined, nowMs: number): void {
     const place = this.#places.get(candidate);
     if (place === undefined) return;
     const scale = this.#scale(nowMs);
     const costs = this.#costs;
     const cost = costs[place]!;
     const failed = error !== undefined && error.code !== "canceled";
-    const measured = scale * (failed ? this.#failureMs(latencyMs, cost / scale) : latencyMs);
+    const ms = failed ? this.#failureMs(latencyMs ?? 0, cost / scale) : latencyMs;
+    if (ms === undefined) return;
+    const measured = scale * ms;
     // Up at once, down slowly: one slow answer is a warning, one quick answer none of the opposite.
     costs[place] = measured > cost ? measured : cost + measured * (1 - this.#stamps[place]! / scale);
     this.#stamps[place] = scale;
@@ -90,7 +103,7 @@ class PeakEwma<C extends Candidate> implements Balancer<C> {
     const cost = this.#costs[place]!;
     const { inFlight } = candidate;
     if (inFlight === 0) return cost;
-    if (cost === 0) return UNKNOWN * inFlight;
+    if (cost === 0) return this.#clock.now() - this.#asked[place]! < ASK_AGAIN_MS ? UNKNOWN * inFlight : 0;
     return cost * (this.#draw.weighted ? inFlight / weightOf(candidate) + 1 : inFlight + 1);
   }
 
@@ -111,7 +124,7 @@ class PeakEwma<C extends Candidate> implements Balancer<C> {
 /**
  * The better of two different candidates drawn by chance, by what calls took lately times the calls in flight: heeds how fast
  * instances are as well as how busy. A slow answer counts at once, quick ones bring the measure down over `decayMs`. Failures
- * count as slow. Weights are heeded: as the chance of being drawn, and as what the calls in flight are divided by.
+ * count as slow; what streams take tells nothing. Weights are heeded: as the chance of being drawn, and as what the calls in flight are divided by.
  *
  * Algorithm: peak EWMA (Finagle, `PeakEwma`) with the power of two choices.
  *

@@ -92,8 +92,9 @@ class ZoneAware<C extends Candidate> implements Balancer<C> {
     return picked;
   }
 
-  done(candidate: C, latencyMs: number, error: ServiceError | undefined, nowMs: number): void {
-    this.#shares.done((candidate.instance.zone ?? "") === this.#local, latencyMs, error, nowMs);
+  done(candidate: C, latencyMs: number | undefined, error: ServiceError | undefined, nowMs: number): void {
+    if (latencyMs !== undefined)
+      this.#shares.done((candidate.instance.zone ?? "") === this.#local, latencyMs, error, nowMs);
     this.#of(candidate).done?.(candidate, latencyMs, error, nowMs);
   }
 

@@ -94,10 +94,11 @@ function guardOf(conduct: Conduct, name: string, clock: VirtualClock, log: strin
         return call.wait(later(3).then(() => Promise.reject(new Error(`${name} refused late`))));
       return enter.endsWith("wait") ? call.wait(later(5).then(() => token)) : token;
     },
+    begun: (call: GuardedCall, token: Token) => void log.push(`${name} begun: ${call.begun} with token ${token.name}`),
     ...(leaves && {
       leave(call: GuardedCall, token: Token, error: unknown) {
         log.push(
-          `${name} left at ${call.endedOn(clock)} after ${call.durationMs} with token ${token.name} and ${String(error)}`,
+          `${name} left at ${call.endedOn(clock)} after ${call.durationMs} with token ${token.name} and ${String(error)}${call.begun && !atAnswer ? ", begun" : ""}`,
         );
       },
     }),
@@ -168,6 +169,8 @@ const model =
           end(undefined);
           return answer;
         }
+        call.begun = true;
+        guard.begun?.(call, token);
         return observeCall(call.ctx, answer, end);
       };
     }, next);

@@ -25,6 +25,8 @@ export interface Guard<Token = unknown> {
    * @param error - undefined when it has not failed.
    */
   leave?(call: GuardedCall, token: Token, error: unknown): void;
+  /** An answer that is a stream has begun, whose end is yet to come: see {@link GuardedCall.begun}. Only where `leave` hears of that. Must not throw. */
+  begun?(call: GuardedCall, token: Token): void;
   /** Whether a call is over with its answer, although that is a stream. Default false. */
   readonly atAnswer?: boolean;
   /**
@@ -55,6 +57,8 @@ export class GuardedCall {
   /** What it waits for instead of going on; rejected when it is refused. */
   detour: Promise<unknown> | undefined = undefined;
   refused = false;
+  /** Whether an answer that is a stream has begun: what the call ends with from then on tells how that went. */
+  begun = false;
   /** What the guards have returned. */
   readonly tokens: unknown[] = [];
 
@@ -169,6 +173,7 @@ class Guards<Req, Res> {
   private answered(call: GuardedCall, first: number, last: number, response: Res): Res {
     if (!this.leaves) return response;
     const stream = this.observes && isStream(response) ? response : undefined;
+    if (stream !== undefined) call.begun = true;
     let failure = this.tell(call, first, last, undefined, stream === undefined ? ALL : AT_ANSWER);
     if (failure === undefined) {
       if (stream === undefined) return response;
@@ -199,7 +204,10 @@ class Guards<Req, Res> {
     for (let at = last; at >= first; at--) {
       const guard = list[at]!;
       if (guard.leave === undefined) continue;
-      if (which !== ALL && (guard.atAnswer === true) !== (which === AT_ANSWER)) continue;
+      if (which !== ALL && (guard.atAnswer === true) !== (which === AT_ANSWER)) {
+        if (which === AT_ANSWER) guard.begun?.(call, call.tokens[at]);
+        continue;
+      }
       try {
         guard.leave(call, call.tokens[at], error);
       } catch (thrown) {

@@ -25,6 +25,11 @@ export interface MethodInfo {
   /** The key under which contract, implementation and client know the method; equals `name` but for protobuf contracts. */
   readonly key: string;
   readonly kind: MethodKind;
+  /**
+   * Whether a stream of answers begins as soon as the one called is able to: then the time it takes to begin tells how fast that is.
+   * Default false: a stream may have nothing to say for hours.
+   */
+  readonly beginsAtOnce?: boolean;
   /** Whether calling twice is the same as calling once: what makes retries and hedges lawful. Default false. */
   readonly idempotent: boolean;
   /** Whether the method changes nothing: what makes HTTP GET lawful. Never without `idempotent`. */

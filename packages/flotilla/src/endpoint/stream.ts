@@ -1,5 +1,6 @@
 import type { Context } from "../context/context.ts";
 import { afterFunc } from "../context/with.ts";
+import { ServiceError } from "../errors/service-error.ts";
 
 /**
  * Wraps a stream so that `onEnd` is called exactly once when it is over: after the last item, after a failure (with the
@@ -117,6 +118,11 @@ export function mapStream<T, R>(stream: AsyncIterable<T>, each: (item: T) => R |
       };
     },
   };
+}
+
+/** Whether a stream that had begun has ended because its caller gave it no more time: that is no fault of the one called. */
+export function isOverdue(ctx: Context, error: unknown): boolean {
+  return error instanceof ServiceError && error.code === "deadline_exceeded" && ctx.deadline !== undefined;
 }
 
 /** Whether an answer is a stream. */

@@ -24,9 +24,8 @@ class Unavailable implements Avoided<Peer> {
 
   has(peer: Peer): boolean {
     if (this.tried?.has(peer) === true) return true;
-    const resting = this.nowMs < peer.avoidUntilMs;
-    // One call at a time finds out whether it answers again; but what is silent for having too much to do is needed.
-    return peer.silent ? !this.needed && (resting || peer.inFlight > 0) : resting;
+    // What is silent for having too much to do is needed.
+    return this.nowMs < peer.avoidUntilMs && !(peer.silent && this.needed);
   }
 }
 
@@ -110,6 +109,11 @@ export class Availability {
     return this.#avoided;
   }
 
+  /** A call goes there. One at a time finds out whether an instance that is silent answers again, however many streams it has had before. */
+  picked(peer: Peer): void {
+    if (peer.silent) peer.asked(this.#clock.now());
+  }
+
   /** A call has begun to be answered. */
   answered(peer: Peer): void {
     peer.heard();
@@ -118,6 +122,16 @@ export class Availability {
       peer.avoidUntilMs = 0;
       this.#down.delete(peer);
     }
+    // A stream may last for hours.
+    if (peer === this.#onTrial) this.#readmit(peer);
+  }
+
+  /** One that was out has been found well. */
+  #readmit(peer: Peer): void {
+    this.#onTrial = undefined;
+    peer.warm = this.#ejection!.readmit(peer);
+    if (peer.warm) this.#rebalance();
+    peer.warm = false;
   }
 
   /** A call has ended. */
@@ -125,8 +139,11 @@ export class Availability {
     if (error instanceof ServiceError && error.retry?.unprocessed === true) return this.#refused(peer);
     this.#listen(peer);
     const code = error instanceof ServiceError ? error.code : undefined;
-    // Gave up: that tells nothing of the instance.
-    if (code === "canceled") return;
+    // Gave up: that tells nothing of the instance, and where that was to be found out another call may.
+    if (code === "canceled") {
+      if (peer.silent) peer.avoidUntilMs = 0;
+      return;
+    }
     const reason = error === undefined ? undefined : refusalReason(error);
     const shed = code === "resource_exhausted" || reason === OVERLOADED;
     const late = code === "deadline_exceeded" && reason !== DEADLINE_TOO_NEAR;
@@ -138,12 +155,10 @@ export class Availability {
     // Shed its load, or was asked too late: it is not broken.
     if (shed || reason === DEADLINE_TOO_NEAR) return;
     const failed = error !== undefined && isFailure(error);
-    const changed = ejection.record(peer, failed);
-    const found = peer === this.#onTrial && !failed;
-    if (peer === this.#onTrial) this.#onTrial = undefined;
-    peer.warm = found && ejection.readmit(peer);
-    if (changed || peer.warm) this.#rebalance();
-    peer.warm = false;
+    if (ejection.record(peer, failed)) this.#rebalance();
+    if (peer !== this.#onTrial) return;
+    if (failed) this.#onTrial = undefined;
+    else this.#readmit(peer);
   }
 
   /** What says that it is about to go is left alone for a moment, and longer for as long as it says so. */

@@ -122,6 +122,7 @@ export class Peer implements Candidate {
 
   /** It has answered something. */
   heard(): void {
+    if (this.silent) this.avoidUntilMs = 0;
     this.unanswered = 0;
     this.silent = false;
   }
@@ -131,6 +132,11 @@ export class Peer implements Candidate {
     if (this.unanswered++ === 0) this.unansweredMs = nowMs;
     this.silent = this.unanswered >= SILENT_CALLS && nowMs - this.unansweredMs >= SILENT_MS;
     return this.silent;
+  }
+
+  /** A call goes to it though it is silent: until that has been answered, or for so long, others are left away. */
+  asked(nowMs: number): void {
+    this.avoidUntilMs = nowMs + AVOID_MAX_MS;
   }
 
   /** It could not be reached: others are called for a while, longer with each time it goes on. */

@@ -3,23 +3,22 @@ import type { EjectionOptions } from "../balance/ejection.ts";
 import type { Clock } from "../clock/clock.ts";
 import type { Random } from "../clock/random.ts";
 import type { Context } from "../context/context.ts";
-import { afterFunc, background, withTimeout } from "../context/with.ts";
+import { afterFunc } from "../context/with.ts";
 import type { InstanceObserver, Instancer, Watch } from "../discovery/discovery.ts";
 import { attemptsKey } from "../endpoint/attempt.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
 import type { Instance } from "../endpoint/instance.ts";
 import type { MethodInfo } from "../endpoint/method-info.ts";
 import { outgoingCallKey } from "../endpoint/observer.ts";
-import { observeCall } from "../endpoint/stream.ts";
+import { isOverdue, observeCall } from "../endpoint/stream.ts";
 import { ServiceError } from "../errors/service-error.ts";
 import { Availability } from "./availability.ts";
 import { Heard } from "./heard.ts";
+import { LoadProbes } from "./load-probes.ts";
 import { type Connections, Peer, type Surroundings } from "./peer.ts";
 
 /** So many instances are picked for one attempt when what stands around each refuses it. */
 const MAX_PICKS = 20;
-/** What an instance says of itself later than that is old. */
-const PROBE_TIMEOUT_MS = 1000;
 
 /** What a {@link Target} is built with. */
 export interface TargetDeps {
@@ -53,17 +52,16 @@ export class Target implements InstanceObserver {
   #unusable: string | undefined;
   #closed = false;
   readonly #waiting = new Set<() => void>();
-  readonly #background: Context;
-  #probes = 0;
+  readonly #probes: LoadProbes;
 
   constructor(service: string, deps: TargetDeps) {
     this.#service = service;
     this.#deps = deps;
-    this.#background = background(deps.clock);
+    this.#probes = new LoadProbes(deps.clock, (peer, load, nowMs) => this.#balancer.report?.(peer, load, nowMs));
     this.#balancer = deps.balance<Peer>({
       clock: deps.clock,
       random: deps.random,
-      probe: (peer) => this.#probe(peer),
+      probe: (peer) => this.#probes.ask(peer),
     });
     this.#available = new Availability(this.#balancer, deps.ejection, deps.clock, deps.random);
     this.#watch = deps.discover.watch(service, this);
@@ -86,7 +84,7 @@ export class Target implements InstanceObserver {
 
   /** Probes sent so far. */
   get probes(): number {
-    return this.#probes;
+    return this.#probes.sent;
   }
 
   update(instances: readonly Instance[]): void {
@@ -167,6 +165,7 @@ export class Target implements InstanceObserver {
       const why = this.#unusable === undefined ? "no instance is known" : `no instance can be used: ${this.#unusable}`;
       throw new ServiceError("unavailable", `${this.#service}: ${why}`, { retry: { unprocessed: true } });
     }
+    this.#available.picked(peer);
     if (attempts !== undefined) {
       if (attempts.count++ === 0) attempts.first = peer;
       attempts.instance = peer.instance;
@@ -208,18 +207,22 @@ export class Target implements InstanceObserver {
     const balancer = this.#balancer;
     const heard = balancer.report === undefined ? undefined : new Heard(attempt);
     const ctx = heard?.ctx ?? attempt;
-    const startedMs = balancer.done === undefined ? 0 : this.#deps.clock.now();
+    // Of a call that streams, the time to the answer does not tell how fast the one called is.
+    const timed = balancer.done !== undefined && (method.kind === "unary" || method.beginsAtOnce === true);
+    const startedMs = timed ? this.#deps.clock.now() : undefined;
     const pending = peer.endpoint(method, slot)(ctx, request);
     peer.inFlight++;
     return pending.then(
       (response) => {
         this.#available.answered(peer);
-        if (!streams) this.#ended(peer, startedMs, heard, undefined);
-        else {
-          const stream = response as AsyncIterable<unknown>;
-          return observeCall(ctx, stream, (error) => this.#ended(peer, startedMs, heard, error));
+        if (!streams) {
+          this.#ended(peer, startedMs, heard, undefined);
+          return response;
         }
-        return response;
+        if (startedMs !== undefined) this.#tell(peer, startedMs, undefined);
+        return observeCall(ctx, response as AsyncIterable<unknown>, (error) => {
+          this.#ended(peer, undefined, heard, error, isOverdue(ctx, error));
+        });
       },
       (error: unknown) => {
         observer?.attemptFailed(error);
@@ -229,32 +232,24 @@ export class Target implements InstanceObserver {
     );
   }
 
-  #ended(peer: Peer, startedMs: number, heard: Heard | undefined, error: unknown): void {
+  /** @param overdue - a stream that had begun was given no more time by its caller: that is no fault of the one called. */
+  #ended(peer: Peer, startedMs: number | undefined, heard: Heard | undefined, error: unknown, overdue = false): void {
     peer.inFlight--;
-    this.#available.ended(peer, error);
-    const balancer = this.#balancer;
+    if (!overdue) {
+      this.#available.ended(peer, error);
+      if (startedMs !== undefined || error !== undefined) this.#tell(peer, startedMs, error);
+    }
     const load = heard?.load;
-    if (balancer.done === undefined && load === undefined) return;
-    const nowMs = this.#deps.clock.now();
-    balancer.done?.(peer, nowMs - startedMs, error === undefined ? undefined : ServiceError.from(error), nowMs);
-    if (load !== undefined) balancer.report!(peer, load, nowMs);
+    if (load !== undefined) this.#balancer.report!(peer, load, this.#deps.clock.now());
   }
 
-  /** Whether the instance could be asked how busy it is; what it says reaches the balancer as from any answer. */
-  async #probe(peer: Peer): Promise<boolean> {
-    if (!peer.tellsLoad) return false;
-    this.#probes++;
-    const ctx = withTimeout(this.#background, PROBE_TIMEOUT_MS);
-    try {
-      const heard = new Heard(ctx);
-      await peer.probe(heard.ctx);
-      if (heard.load !== undefined) this.#balancer.report?.(peer, heard.load, this.#deps.clock.now());
-    } catch (error) {
-      if (ServiceError.from(error).code === "unimplemented") peer.tellsLoad = false;
-    } finally {
-      ctx.cancel();
-    }
-    return peer.tellsLoad;
+  /** Tells the balancer of an answer or a failure. @param startedMs - undefined where what it took tells nothing. */
+  #tell(peer: Peer, startedMs: number | undefined, error: unknown): void {
+    const balancer = this.#balancer;
+    if (balancer.done === undefined) return;
+    const nowMs = this.#deps.clock.now();
+    const latencyMs = startedMs === undefined ? undefined : nowMs - startedMs;
+    balancer.done(peer, latencyMs, error === undefined ? undefined : ServiceError.from(error), nowMs);
   }
 
   /** Waits for the first word of discovery: the first snapshot, or its first failure. */

@@ -137,11 +137,12 @@ export class SingleCall extends ClientCall {
 
 /** A call with a stream of responses, which is the call itself. Leaving the stream early cancels the call. */
 export class StreamCall extends ClientCall implements AsyncIterableIterator<unknown, undefined> {
-  /** Resolves with the response's headers; rejects when the call failed before. */
+  /** Resolves with the first message, or the end; rejects when the call failed before. */
   readonly opened: Promise<void>;
   #open!: () => void;
   #refuse!: (error: unknown) => void;
   readonly #pipe: Pipe<Wire>;
+  #begun = false;
   #outcome: { readonly error: string | undefined; readonly trailers: MetadataRecord } | undefined;
 
   constructor(ctx: Context, method: MethodInfo, maxMessageBytes: number, owner: CallOwner, maxWaitingMessages: number) {
@@ -153,19 +154,25 @@ export class StreamCall extends ClientCall implements AsyncIterableIterator<unkn
     });
   }
 
-  override head(headers: MetadataRecord): void {
-    super.head(headers);
-    this.#open();
-  }
-
   message(wire: Wire): boolean | Promise<boolean> {
+    this.#begun = true;
+    this.#open();
     return this.#pipe.write(wire);
   }
 
   protected ended(error: string | undefined, trailers: MetadataRecord): void {
-    // Told when the reader comes to the end: what was sent before it counts.
-    this.#outcome = { error, trailers };
     this.#pipe.end();
+    if (this.#begun) {
+      // Told when the reader comes to the end: what was sent before it counts.
+      this.#outcome = { error, trailers };
+      return;
+    }
+    try {
+      this.conclude(error, trailers);
+      this.#open();
+    } catch (failure) {
+      this.#refuse(failure);
+    }
   }
 
   protected failed(error: unknown): void {

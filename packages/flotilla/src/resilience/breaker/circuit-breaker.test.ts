@@ -3,10 +3,12 @@ import { describe, test } from "node:test";
 import { z } from "zod";
 import { type Random, seededRandom } from "../../clock/random.ts";
 import { VirtualClock } from "../../clock/virtual-clock.ts";
-import { background, withCancel } from "../../context/with.ts";
+import type { Context } from "../../context/context.ts";
+import { afterFunc, background, withCancel, withTimeout } from "../../context/with.ts";
 import { contract } from "../../contract/contract.ts";
-import { serverStream, unary } from "../../contract/method.ts";
+import { clientStream, serverStream, unary } from "../../contract/method.ts";
 import type { Endpoint } from "../../endpoint/endpoint.ts";
+import type { MethodInfo } from "../../endpoint/method-info.ts";
 import { findDetail } from "../../errors/details.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { RATE_LIMITED } from "../rate-limit/rate-limit.ts";
@@ -16,8 +18,8 @@ import { type CircuitBreakerOptions, circuitBreaker } from "./circuit-breaker.ts
 import { consecutive, countWindow, timeWindow } from "./trip.ts";
 
 const io = { input: z.object({}), output: z.object({}) };
-const { methods } = contract("a.B", { one: unary(io), two: unary(io), many: serverStream(io) });
-const [one, two, many] = methods as [(typeof methods)[0], (typeof methods)[0], (typeof methods)[0]];
+const { methods } = contract("a.B", { one: unary(io), two: unary(io), many: serverStream(io), load: clientStream(io) });
+const [one, two, many, load] = methods as [MethodInfo, MethodInfo, MethodInfo, MethodInfo];
 
 /** Exactly the opening time, neither half nor one and a half. */
 const exact: Random = { next: () => 0.5 };
@@ -340,23 +342,93 @@ describe("what it is around", () => {
     assert.equal(clock.pending, 0);
   });
 
-  test("a stream that nobody reads gives its place as a probe back with the end of its call", async () => {
-    const { breaker, ctx, clock } = bed({ trip: consecutive(1) });
-    const call = breaker<boolean, AsyncIterable<number>>(async (_ctx, fails) => {
-      if (fails) throw new ServiceError("unavailable", "broken");
+  describe("a stream as a probe", () => {
+    /** A circuit that is half open; `end` ends the streams. */
+    async function halfOpen(options: CircuitBreakerOptions = {}) {
+      const { breaker, ctx, clock } = bed({ trip: consecutive(1), ...options });
+      let end!: (error?: ServiceError) => void;
+      const ended = new Promise<void>((resolve, reject) => {
+        end = (error) => (error === undefined ? resolve() : reject(error));
+      });
+      ended.catch(() => {});
+      const call = breaker<"fails" | "hangs" | "begins", AsyncIterable<number>>(async function (inner, what) {
+        if (what === "fails") throw new ServiceError("unavailable", "broken");
+        if (what === "hangs") await new Promise((_, reject) => void afterFunc(inner, () => reject(inner.err!)));
+        return (async function* () {
+          yield 1;
+          await ended;
+        })();
+      }, many);
+      await assert.rejects(call(ctx, "fails"));
+      await clock.advance(5000);
+      return { ctx, clock, call, end, state: () => breaker.breakers.find(({ name }) => name === "a.B/many")! };
+    }
+
+    test("has succeeded when it has begun, though it lasts for hours and nobody reads it", async () => {
+      const { ctx, call, state } = await halfOpen();
+      await call(ctx, "begins");
+      assert.equal(state().state, "closed");
+    });
+
+    test("that fails when it has begun opens the circuit while others are awaited, and counts for nothing afterwards", async () => {
+      for (const probes of [1, 2]) {
+        const { ctx, call, end, state } = await halfOpen({ probes });
+        const stream = await call(ctx, "begins");
+        end(new ServiceError("unavailable", "in the middle"));
+        await assert.rejects(async () => {
+          for await (const _ of stream);
+        }, /in the middle/);
+        assert.equal(state().state, probes === 1 ? "closed" : "open");
+      }
+    });
+
+    test("counts once, and needs no second end", async () => {
+      const { ctx, call, end, state } = await halfOpen({ probes: 2 });
+      end();
+      for await (const _ of await call(ctx, "begins"));
+      assert.equal(state().state, "half_open");
+      await call(ctx, "begins");
+      assert.equal(state().state, "closed");
+    });
+
+    test("that does not begin gives its place back with the end of its call, and lets another one through after a while", async () => {
+      const { ctx, clock, call, state } = await halfOpen();
+      const scope = withCancel(ctx);
+      const silent = [call(scope, "hangs")];
+      await assert.rejects(call(ctx, "begins"), /a probe is under way/);
+      assert.equal(state().nextProbeMs, 5000);
+      await clock.advance(4999);
+      await assert.rejects(call(ctx, "begins"), /a probe is under way/);
+      await clock.advance(1);
+      silent.push(call(scope, "hangs"));
+      await assert.rejects(call(ctx, "begins"), /a probe is under way/);
+      scope.cancel();
+      for (const { status } of await Promise.allSettled(silent)) assert.equal(status, "rejected");
+      assert.deepEqual([state().state, state().nextProbeMs], ["half_open", 0]);
+      await call(ctx, "begins");
+      assert.equal(state().state, "closed");
+    });
+  });
+
+  test("that a stream's caller gave it no more time is no failure, and no stream is slow", async () => {
+    const { breaker, ctx, clock } = bed({ trip: timeWindow({ minCalls: 1, slowMs: 100 }) });
+    const serve = breaker<string, AsyncIterable<number>>(async function (inner) {
       return (async function* () {
         yield 1;
+        await new Promise((_, reject) => void afterFunc(inner, () => reject(inner.err!)));
       })();
     }, many);
-    await assert.rejects(call(ctx, true));
-    await clock.advance(5000);
-    const scope = withCancel(ctx);
-    await call(scope, false);
-    await assert.rejects(call(ctx, false), /a probe is under way/);
-    scope.cancel();
-    await clock.advance(0);
-    for await (const _ of await call(ctx, false));
-    assert.equal(breaker.breakers[0]!.state, "closed");
+    const read = async (inner: Context): Promise<void> => {
+      for await (const _ of await serve(inner, ""));
+    };
+    const late = assert.rejects(read(withTimeout(ctx, 3_600_000)), { code: "deadline_exceeded" });
+    await clock.advance(3_600_000);
+    await late;
+    const upload = breaker<string, unknown>(() => new Promise((r) => void clock.schedule(3_600_000, () => r(1))), load);
+    const uploaded = upload(ctx, "");
+    await clock.advance(3_600_000);
+    await uploaded;
+    for (const { state, openings } of breaker.breakers) assert.deepEqual([state, openings], ["closed", 0]);
   });
 
   test("an endpoint that throws at once counts as well", async () => {

@@ -4,6 +4,7 @@ import { systemClock } from "../../clock/system-clock.ts";
 import { type Endpoint, type Middleware, withPolicies } from "../../endpoint/endpoint.ts";
 import { type Guard, guarded } from "../../endpoint/guard.ts";
 import type { MethodInfo } from "../../endpoint/method-info.ts";
+import { isOverdue } from "../../endpoint/stream.ts";
 import { refusalReason } from "../../errors/details.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { isFailure } from "../failure.ts";
@@ -46,7 +47,8 @@ export const CIRCUIT_OPEN = "CIRCUIT_OPEN";
  * Refuses calls at once, as `unavailable` with the reason `CIRCUIT_OPEN`, while those before them failed. Refusals count for
  * nothing, late answers of an earlier state neither; what the caller did wrong is no failure, and neither is what the one called refuses
  * because it is overloaded or a quota is used up. A stream has succeeded when it has
- * ended well.
+ * ended well; as a probe, with its first word, and how long it lasts tells nothing. A probe that says nothing for as long as the circuit was
+ * open lets another one through.
  *
  * For one instance of many put it into the channel's `perInstance`: a refusal then goes to another instance.
  *
@@ -98,20 +100,24 @@ function breaking(
   clock: Clock,
   fails: (error: unknown) => boolean,
 ): Guard<number> {
-  const streams = kind === "server_stream" || kind === "bidi_stream";
+  const streams = kind !== "unary";
   return {
     name: "breaking",
     enter(call) {
       const entered = breaker.enter();
       return entered < 0 ? call.refuse(open(breaker.state)) : entered;
     },
+    begun: (_call, entered) => breaker.begun(entered),
     leave(call, entered, error) {
       const nowMs = call.endedOn(clock);
-      // A stream that went well was not slow, however long it was.
-      if (error === undefined) breaker.record(entered, false, streams ? 0 : call.durationMs, nowMs);
+      const nothing = error !== undefined && (tellsNothing(error) || (call.begun && isOverdue(call.ctx, error)));
       // Who asked for what cannot be got an answer, and the one called is well.
-      else if (tellsNothing(error)) breaker.dismiss(entered);
-      else breaker.record(entered, fails(error), call.durationMs, nowMs);
+      const failed = error !== undefined && !nothing && fails(error);
+      if (call.begun) {
+        if (!nothing) breaker.recordStream(entered, failed, nowMs);
+      } else if (nothing) breaker.dismiss(entered);
+      // A stream is not slow, however long it was.
+      else breaker.record(entered, failed, streams ? 0 : call.durationMs, nowMs);
     },
   };
 }
@@ -129,10 +135,7 @@ function tellsNothing(error: unknown): boolean {
 /** Nothing was sent, so another instance may be asked. */
 const UNPROCESSED = { unprocessed: true } as const;
 
-function open({ name, reason, nextProbeMs }: BreakerState): ServiceError {
-  const when =
-    nextProbeMs === undefined || nextProbeMs === 0
-      ? "a probe is under way"
-      : `next probe in ${Math.ceil(nextProbeMs)} ms`;
+function open({ name, state, reason, nextProbeMs = 0 }: BreakerState): ServiceError {
+  const when = state === "open" ? `next probe in ${Math.ceil(nextProbeMs)} ms` : "a probe is under way";
   return refusal("unavailable", CIRCUIT_OPEN, `the circuit of ${name} is open: ${reason}; ${when}`, UNPROCESSED);
 }

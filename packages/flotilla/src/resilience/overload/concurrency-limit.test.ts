@@ -11,6 +11,7 @@ import type { Endpoint } from "../../endpoint/endpoint.ts";
 import { findDetail } from "../../errors/details.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { type Priority, withPriority } from "../../metadata/priority.ts";
+import { adaptiveLimit } from "./adaptive-limit.ts";
 import { type ConcurrencyLimit, type ConcurrencyLimitOptions, concurrencyLimit } from "./concurrency-limit.ts";
 
 const io = { input: z.object({}), output: z.object({}) };
@@ -85,6 +86,32 @@ describe("room", () => {
   test("streams do not count unless asked for", () => {
     const endpoint: Endpoint = async () => "ok";
     assert.equal(concurrencyLimit()(endpoint, many), endpoint);
+  });
+
+  test("an adaptive limit learns from the head of what a proxy passes on, however long the rest takes", async () => {
+    for (const beginsAtOnce of [true, false]) {
+      const clock = new VirtualClock();
+      const limit = concurrencyLimit({ clock, streams: true, limit: adaptiveLimit({ initial: 10 }), maxQueued: 0 });
+      const after = (ms: number): Promise<void> => new Promise((resolve) => void clock.schedule(ms, resolve));
+      const passing: Endpoint<unknown, AsyncIterable<number>> = async function () {
+        await after(5);
+        return (async function* () {
+          yield 1;
+          await after(1000 * (1 + (clock.now() % 7)));
+        })();
+      };
+      const limited = limit(passing, { ...many, beginsAtOnce });
+      const read = async (): Promise<void> => {
+        for await (const _ of await limited(background(clock), {}));
+      };
+      for (let i = 0; i < 1500; i++) {
+        read().catch(() => {});
+        await clock.run(10);
+      }
+      assert.ok(beginsAtOnce ? limit.state.limit > 40 : limit.state.limit === 10, `${limit.state.limit}`);
+      await clock.run(10_000);
+      assert.equal(limit.state.inFlight, 0);
+    }
   });
 
   test("where streams count, one does until it ends, is left, or never was", async () => {

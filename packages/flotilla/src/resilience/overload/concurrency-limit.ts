@@ -58,8 +58,8 @@ export function concurrencyLimit(options: ConcurrencyLimitOptions = {}): Concurr
   const gate = new Gate({ clock, limit: made, maxQueued, targetMs, intervalMs, refusal: refuse });
 
   const middleware = <Req, Res>(next: Endpoint<Req, Res>, method: MethodInfo): Endpoint<Req, Res> => {
-    const streams = method.kind !== "unary";
-    if (streams && options.streams !== true) return next;
+    if (method.kind !== "unary" && options.streams !== true) return next;
+    const timed = method.kind === "unary" || method.beginsAtOnce === true;
     const kind = made.kind();
     const begin = (): Stay => gate.begin(kind);
     const guard: Guard<Stay> = {
@@ -68,10 +68,15 @@ export function concurrencyLimit(options: ConcurrencyLimitOptions = {}): Concurr
         if (policy.overloaded) policy.look();
         return gate.tryEnter(call.startedOn(clock)) ? begin() : call.wait(gate.enter(call.ctx).then(begin));
       },
+      begun(call, stay) {
+        if (timed) gate.answered(call.endedOn(clock), stay, call.durationMs);
+      },
       leave(call, stay, error) {
+        // Of what has begun to be answered that has told all, and of other streams nothing does.
+        const told = call.begun || !timed;
         // Out of its own time: what failed at once because a call it made could not be in time tells nothing.
-        const late = !streams && call.ctx.err?.code === "deadline_exceeded";
-        const tells = late || (!streams && error === undefined);
+        const late = !told && call.ctx.err?.code === "deadline_exceeded";
+        const tells = late || (!told && error === undefined);
         gate.leave(call.endedOn(clock), stay, tells ? call.durationMs : undefined, late);
       },
     };

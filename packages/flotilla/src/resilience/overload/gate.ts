@@ -173,6 +173,11 @@ export class Gate {
     return { kind, found: this.#inFlight, alike: ++kind.inFlight };
   }
 
+  /** The answer to a call that was let in has begun, and will last. @param durationMs - since it was let in. */
+  answered(nowMs: number, stay: Stay, durationMs: number): void {
+    this.#limit.ended(nowMs, durationMs, stay.found, stay.alike, stay.kind, false);
+  }
+
   /**
    * A call that was let in has ended.
    *

@@ -15,7 +15,7 @@ export interface Limit<K extends Kind = Kind> {
   /** A call has found no room. */
   pressed(nowMs: number): void;
   /**
-   * A call has ended that tells something of the load: it succeeded, or ran out of time.
+   * A call has ended that tells something of the load: it succeeded, or ran out of time. What a reverse proxy passes on has with its head, and stays in flight.
    *
    * @param durationMs - since it was let in.
    * @param found - calls that were in flight when it was let in, itself included.

@@ -241,11 +241,11 @@ async function main({ warmUp, calls, rounds }: Asked): Promise<Left> {
     heaps.push(await heap());
   }
   const counted = await counters();
-  const links = scope as unknown as { listeners: Set<unknown> | undefined; child: unknown };
+  const links = scope as unknown as { listener: unknown; child: unknown };
   const left = {
     heaps,
     timers: clock.pending,
-    listeners: (links.listeners?.size ?? 0) + getEventListeners(signal, "abort").length,
+    listeners: (links.listener === undefined ? 0 : 1) + getEventListeners(signal, "abort").length,
     children: links.child === undefined ? 0 : 1,
     inFlight: counted["flotilla.concurrency_limit.in_flight"]! + counted["flotilla.concurrency_limit.queued"]!,
   };

@@ -127,6 +127,8 @@ export class GrpcPeer {
       session.destroy(Object.assign(new Error(message), { code: "ERR_FLOTILLA_CONNECT_TIMEOUT" }));
     });
     session.once("connect", () => {
+      // It may have been closed since: node says so a moment later.
+      if (session.destroyed) return;
       timer?.cancel();
       session.setLocalWindowSize(CONNECTION_WINDOW);
       keepalive(session, this.settings.keepalive, this.#clock, () => held.calls > 0);

@@ -71,7 +71,7 @@ export function streamEndpoint(method: MethodInfo, settings: HttpClientSettings,
     const answer = await open(ctx, path, callHeaders(ctx, codec.headers), new RequestBody(codec, messages));
     if (answer.status !== 200) throw responseError(answer.status, answer.headers, await collect(answer.body));
     const responses = new Responses(codec, ctx, answer);
-    return method.kind === "client_stream" ? onlyOne(responses, method.procedure) : responses;
+    return method.kind === "client_stream" ? onlyOne(responses, method.procedure) : responses.begun();
   };
 }
 
@@ -98,6 +98,7 @@ export class RequestBody implements SentBody {
 export class Responses implements AsyncIterableIterator<unknown, void> {
   readonly #answer: OpenAnswer;
   readonly #messages: AsyncGenerator<unknown, void>;
+  #first: IteratorResult<unknown, void> | undefined;
   #left = false;
 
   constructor(form: StreamForm, ctx: Context, answer: OpenAnswer) {
@@ -105,11 +106,24 @@ export class Responses implements AsyncIterableIterator<unknown, void> {
     this.#messages = form.decode(ctx, answer, () => this.#left);
   }
 
+  /**
+   * Itself, once it has its first word. A head comes before any error: only what follows it tells whether the stream has begun or the call
+   * failed, which may then be tried again.
+   */
+  async begun(): Promise<this> {
+    this.#first = await this.#messages.next();
+    return this;
+  }
+
   next(): Promise<IteratorResult<unknown, void>> {
-    return this.#messages.next();
+    const first = this.#first;
+    if (first === undefined) return this.#messages.next();
+    this.#first = undefined;
+    return Promise.resolve(first);
   }
 
   return(): Promise<IteratorResult<unknown, void>> {
+    this.#first = undefined;
     this.#left = true;
     this.#answer.cancel();
     return this.#messages.return();

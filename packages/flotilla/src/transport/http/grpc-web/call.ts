@@ -39,7 +39,7 @@ export const grpcWeb: CallForms = {
       const messages = many ? (request as AsyncIterable<unknown>) : once(request);
       const answer = await open(ctx, codec.path, codec.headers(ctx), new RequestBody(codec, messages));
       const responses = new Responses(codec, ctx, answer);
-      return method.kind === "client_stream" ? onlyOne(responses, method.procedure) : responses;
+      return method.kind === "client_stream" ? onlyOne(responses, method.procedure) : responses.begun();
     };
   },
 };

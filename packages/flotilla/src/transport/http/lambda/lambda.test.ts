@@ -16,6 +16,7 @@ import { serverCall } from "../../../metadata/call.ts";
 import { currentTrace } from "../../../metadata/trace.ts";
 import { faults } from "../../../resilience/faults/faults.ts";
 import { implement } from "../../../service/implement.ts";
+import { grpc } from "../../grpc/server.ts";
 import { jsonRpc } from "../json-rpc/server.ts";
 import { nothingEscapes } from "../test-fixtures/bed.ts";
 import { EchoContract, EchoService } from "../test-fixtures/echo.ts";
@@ -39,6 +40,12 @@ const json = ["content-type", "application/json"];
 function handlerOf(methods: Partial<Implementation<typeof Freight>> = {}, options: Partial<LambdaOptions> = {}) {
   return lambda({ serve: [implement(Freight, { ...freight(), ...methods })], ...options });
 }
+
+/** A protocol that never answers. */
+const stuck = {
+  name: "stuck",
+  mount: () => ({ inFlight: 0, request: () => true, drain: () => Promise.resolve() }),
+};
 
 const within = (ms: number) => ({ getRemainingTimeInMillis: () => ms });
 
@@ -469,11 +476,6 @@ describe("the end of the invocation", () => {
 
   test("an answer that is stuck is given up in half of the margin", async () => {
     const clock = new VirtualClock();
-    // A protocol that never answers.
-    const stuck = {
-      name: "stuck",
-      mount: () => ({ inFlight: 0, request: () => true, drain: () => Promise.resolve() }),
-    };
     const handler = handlerOf({}, { clock, protocols: [stuck] });
     const answered = handler(restApiEvent({ method: "GET", path: "/" }), within(1000));
     await clock.run(880);
@@ -558,6 +560,43 @@ describe("limits", () => {
     }
   });
 
+  test("an error in the place of an answer is in the form of whoever asked", async () => {
+    const clock = new VirtualClock();
+    const count = async function* (): AsyncGenerator<{ n: number }> {
+      for (let n = 0; n < 1000; n++) yield { n };
+    };
+    const options = { maxResponseBytes: 2000, onError() {}, protocols: [grpc()], clock };
+    const endless = handlerOf({ count }, options);
+    const hanging = handlerOf({}, { ...options, protocols: [stuck] });
+    const body = encodeTextEnvelope(0, '{"to":3}');
+    const ask = async (handler: typeof endless, type: string, context?: ReturnType<typeof within>) => {
+      const answered = handler(
+        functionUrlEvent({
+          path: "/test.v1.Freight/count",
+          headers: ["content-type", type],
+          body: type.includes("text") ? Buffer.from(body).toString("base64") : body,
+        }),
+        context,
+      );
+      if (context !== undefined) await clock.run(880);
+      const { statusCode, headers, body: text, isBase64Encoded } = (await answered) as Answer;
+      assert.deepEqual([statusCode, headers["content-type"]], [200, type]);
+      return { status: headers["grpc-status"], bytes: Buffer.from(text, isBase64Encoded ? "base64" : "utf8") };
+    };
+    for (const [handler, code, status, context] of [
+      [endless, "resource_exhausted", "8"],
+      [hanging, "deadline_exceeded", "4", within(1000)],
+    ] as const) {
+      const { bytes } = await ask(handler, "application/connect+json", context);
+      assert.deepEqual([bytes[0], bytes.readUInt32BE(1)], [2, bytes.byteLength - 5]);
+      assert.equal((JSON.parse(bytes.toString("utf8", 5)) as { error: { code: string } }).error.code, code);
+      for (const type of ["application/grpc-web+json", "application/grpc-web-text+json"]) {
+        const web = await ask(handler, type, context);
+        assert.deepEqual([web.status, web.bytes.byteLength], [status, 0]);
+      }
+    }
+  });
+
   test("a stream without end is given up at the limit, and its handler left", async () => {
     let left = false;
     const handler = answering("", {
@@ -580,7 +619,7 @@ describe("limits", () => {
     const headers = ["content-type", "application/connect+json"];
     const body = encodeTextEnvelope(0, '{"to":3}');
     const answer = await handler(functionUrlEvent({ path: "/test.v1.Freight/count", headers, body }));
-    assert.equal(answer.statusCode, 500);
+    assert.match(Buffer.from(answer.body, "base64").toString(), /resource_exhausted/);
     for (let i = 0; i < 5 && !left; i++) await new Promise((resolve) => setImmediate(resolve));
     assert.ok(left);
   });

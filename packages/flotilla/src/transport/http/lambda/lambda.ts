@@ -10,7 +10,7 @@ import { wrapped } from "../../../endpoint/service.ts";
 import { codes } from "../../../errors/code.ts";
 import { ServiceError } from "../../../errors/service-error.ts";
 import { Answering } from "../answering.ts";
-import { problemJson } from "../rest-call.ts";
+import { errorForm } from "../error-form.ts";
 import type {
   ApiGatewayEventV1,
   ApiGatewayEventV2,
@@ -188,11 +188,11 @@ class Invocations {
   #instead(request: LambdaRequest, error: ServiceError): LambdaResponse {
     const response = new LambdaResponse(request, Infinity);
     const status = error.code === "resource_exhausted" ? 500 : codes[error.code].http;
-    const connect = request.headers["connect-protocol-version"] !== undefined;
-    const headers = ["content-type", connect ? "application/json" : "application/problem+json"];
-    this.#answering.state.cors?.mark(headers, request.asRequest().headers.origin);
-    response.writeHead(status, headers);
-    response.end(connect ? JSON.stringify(toConnectError(error)) : problemJson(error, status));
+    const { "content-type": type, "connect-protocol-version": connect, origin } = request.asRequest().headers;
+    const { status: sent, headers, body } = errorForm(type, connect !== undefined, error, status);
+    this.#answering.state.cors?.mark(headers, origin);
+    response.writeHead(sent, headers);
+    response.end(body);
     return response;
   }
 

@@ -1,11 +1,9 @@
-import { toConnectError } from "../../../codec/connect-error.ts";
-import { encodeMessage, fittingMessage } from "../../../codec/grpc-message.ts";
 import { toRecord } from "../../../codec/header-record.ts";
 import { type Code, codeFromHttp, codes } from "../../../errors/code.ts";
 import { ServiceError } from "../../../errors/service-error.ts";
+import { errorForm } from "../error-form.ts";
 import type { Request, Response } from "../http-message.ts";
 import type { RequestHead } from "../request-head.ts";
-import { problemJson } from "../rest-call.ts";
 import { endToEnd } from "./field-names.ts";
 import type { ProxyState } from "./state.ts";
 import { isBroken } from "./upstream-errors.ts";
@@ -44,49 +42,33 @@ export function sendError(
   extra: readonly string[],
 ): number {
   const shown = told(error, status, state.settings.service);
-  if (head.contentType !== undefined && GRPC.test(head.contentType)) {
-    sendStatus(state, req, res, head.contentType, shown, extra);
-    return 0;
+  const form = errorForm(head.contentType, head.protocolVersion !== undefined, shown, status);
+  const headers = [...form.headers, ...extra];
+  if (form.body === "") sendHead(state, req, res, form.status, headers);
+  else {
+    const bytes = Buffer.byteLength(form.body);
+    headers.push("content-length", String(bytes));
+    const afterMs = error.retry?.afterMs;
+    if (afterMs !== undefined) headers.push("retry-after", String(Math.ceil(afterMs / 1000)));
+    state.listener.mark(headers, req);
+    res.writeHead(form.status, headers);
+    res.end(form.body);
   }
-  const connect = head.protocolVersion !== undefined || head.contentType?.startsWith("application/connect+") === true;
-  const body = connect ? JSON.stringify(toConnectError(shown)) : problemJson(shown, status);
-  const bytes = Buffer.byteLength(body);
-  const headers = ["content-type", connect ? "application/json" : "application/problem+json"];
-  headers.push("content-length", String(bytes), ...extra);
-  const afterMs = error.retry?.afterMs;
-  if (afterMs !== undefined) headers.push("retry-after", String(Math.ceil(afterMs / 1000)));
-  state.listener.mark(headers, req);
-  res.writeHead(status, headers);
-  res.end(body);
   letGo(state, req);
-  return bytes;
+  return Buffer.byteLength(form.body);
+}
+
+/** Sends an answer that is a head alone. */
+function sendHead(state: ProxyState, req: Request, res: Response, status: number, headers: string[]): void {
+  state.listener.mark(headers, req);
+  res.statusCode = status;
+  // Not by `writeHead`, which would have an empty frame follow over HTTP/2.
+  for (const [name, value] of Object.entries(toRecord(headers))) res.setHeader(name, value);
+  res.end();
 }
 
 function letGo(state: ProxyState, req: Request): void {
   if (!req.readableEnded) state.listener.linger(req);
-}
-
-const GRPC = /^application\/grpc(?:-web(?:-text)?)?(?:$|[+; ])/;
-
-/** An error as gRPC tells it, and gRPC-Web: where a status of HTTP came instead, its clients would take a deadline that has passed for a server that is away. */
-function sendStatus(
-  state: ProxyState,
-  req: Request,
-  res: Response,
-  contentType: string,
-  { code, message, retry }: ServiceError,
-  extra: readonly string[],
-): void {
-  const headers = ["content-type", contentType, "grpc-status", String(codes[code].grpc), ...extra];
-  if (message !== "") headers.push("grpc-message", encodeMessage(fittingMessage(message)));
-  if (retry?.never) headers.push("grpc-retry-pushback-ms", "-1");
-  else if (retry?.afterMs !== undefined) headers.push("grpc-retry-pushback-ms", String(Math.ceil(retry.afterMs)));
-  state.listener.mark(headers, req);
-  res.statusCode = 200;
-  // Not by `writeHead`, which would have an empty frame follow over HTTP/2.
-  for (const [name, value] of Object.entries(toRecord(headers))) res.setHeader(name, value);
-  res.end();
-  letGo(state, req);
 }
 
 /** Writes the head of an answer as it is to reach the client. @returns whether trailers can follow. */

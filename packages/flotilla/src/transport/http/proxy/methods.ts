@@ -38,6 +38,8 @@ export function methodsOf(service: string): readonly MethodInfo[] {
       procedure: `${service}/${name}`,
       key: name,
       kind: "server_stream",
+      // With the head.
+      beginsAtOnce: true,
       idempotent: IDEMPOTENT.includes(name),
       safe: SAFE.includes(name),
       timeoutMs: undefined,

@@ -1,3 +1,4 @@
+import type { Http2ServerResponse } from "node:http2";
 import { drained } from "../../../codec/drained.ts";
 import { UNWATCHED_MS, type Watchable } from "../../../context/watch-list.ts";
 import { afterFunc } from "../../../context/with.ts";
@@ -33,6 +34,8 @@ export class ProxyCall extends ProxiedRequest implements Watchable, OnSocket {
   #trailing = false;
   /** The answer is out, to its end. */
   #complete = false;
+  /** The connection is a tunnel now. */
+  #switched = false;
   #over = false;
 
   constructor(state: ProxyState, admitted: Admitted, req: Request, res: Response) {
@@ -69,6 +72,7 @@ export class ProxyCall extends ProxiedRequest implements Watchable, OnSocket {
 
   /** From here on time counts: that of the deadline, and that in which nothing moves. */
   watch(): void {
+    if (this.#over) return this.#idle.start();
     this.#stopWatching = afterFunc(this.scope, () => {
       const { err } = this.scope;
       if (err !== undefined) this.#fail(err);
@@ -77,6 +81,7 @@ export class ProxyCall extends ProxiedRequest implements Watchable, OnSocket {
   }
 
   #quiet(): void {
+    if (this.#over) return this.#breakOff();
     const { idleTimeoutMs } = this.state.settings;
     const error = new ServiceError("deadline_exceeded", `nothing has moved for ${idleTimeoutMs} ms`);
     // The attempt is told first, so that whoever counts failures of instances hears of it.
@@ -115,11 +120,13 @@ export class ProxyCall extends ProxiedRequest implements Watchable, OnSocket {
         this.#idle.moved();
       } else if (part instanceof AnswerHead) this.#begin(part);
       else if (part instanceof Switched) {
-        this.#complete = true;
-        tunnel(this.req.socket, part.socket, this.admitted.upgrading!, (sent, received) => this.#moved(sent, received));
+        this.#complete = this.#switched = true;
+        const moved = (sent: number, received: number): void => this.#moved(sent, received);
+        tunnel(this.req.socket, part.socket, this.admitted.upgrading!, this.state.root.clock, moved);
       } else this.#finish(part.trailers);
     }
-    this.#end();
+    // A tunnel is over when the client has had all of it, and its connection is closed.
+    if (!this.#switched) this.#end();
   }
 
   #begin({ status, raw, last }: AnswerHead): void {
@@ -151,7 +158,7 @@ export class ProxyCall extends ProxiedRequest implements Watchable, OnSocket {
   #fail(thrown: unknown): void {
     if (this.#over) return;
     // The answer told of a failure, and that is what the client got.
-    if (this.#complete && this.upgrade === undefined) return this.#end(ServiceError.from(thrown));
+    if (this.#complete && !this.#switched) return this.#end(ServiceError.from(thrown));
     const error = this.#outcome(thrown);
     if (this.#begun) return this.cut(error);
     if (error.cause instanceof HeldAnswer) return this.#pass(error, error.cause);
@@ -185,18 +192,22 @@ export class ProxyCall extends ProxiedRequest implements Watchable, OnSocket {
   /** Breaks off: half an answer must not look like a whole one. */
   cut(error: ServiceError): void {
     if (this.#over) return;
+    this.#breakOff();
+    this.#end(error);
+  }
+
+  #breakOff(): void {
     const { socket, httpVersionMajor } = this.req;
     if (httpVersionMajor > 1) cutResponse(this.req, this.res);
     else if ("encrypted" in socket) socket.destroy();
     // Where the end of the connection is the end of the answer, only a reset tells.
     else socket.resetAndDestroy();
-    this.#end(error);
   }
 
   closed(): void {
-    if (this.#over) return;
+    if (this.#over) return this.#letGo();
     // A connection that has changed its protocol ends when either side will.
-    if (this.#complete && this.upgrade !== undefined) return this.#end();
+    if (this.#switched) return this.#end();
     const error = new ServiceError("canceled", "the client went away");
     this.scope.cancel(error);
     this.#end(error);
@@ -205,11 +216,23 @@ export class ProxyCall extends ProxiedRequest implements Watchable, OnSocket {
   #end(error?: ServiceError): void {
     if (this.#over) return;
     this.#over = true;
+    this.#stopWatching?.();
+    // What the client has still to take must not stand still either.
+    if (this.#complete && this.#isUnsent) this.res.once("finish", () => this.#letGo());
+    else this.#letGo();
+    this.settle(this.#begun, error);
+  }
+
+  get #isUnsent(): boolean {
+    const { req, res } = this;
+    const to = req.httpVersionMajor > 1 ? (res as unknown as Http2ServerResponse).stream : req.socket;
+    return !to.destroyed && to.writableLength > 0;
+  }
+
+  #letGo(): void {
     unwatchClose(this.req, this);
     this.state.young.remove(this);
-    this.#stopWatching?.();
     this.#idle.stop();
-    this.settle(this.#begun, error);
   }
 }
 
