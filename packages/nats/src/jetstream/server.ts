@@ -6,12 +6,12 @@ import { ServiceError } from "flotilla/errors";
 import { JSON_TYPE, newRecord, PROTO_TYPE, RefusedMessages, Serving } from "flotilla/wire";
 import { headOf, wireOf } from "../incoming.ts";
 import { Link, type LinkUser } from "../link.ts";
-import { reportEnd, reportLoss } from "../loss.ts";
+import { reportEnd, reportFailure, reportLoss } from "../loss.ts";
 import { checkServers, hostOf } from "../options.ts";
 import { subjectOf } from "../subjects.ts";
 import { bury } from "./dead-letters.ts";
 import { Delivery, type DeliveryOwner, neverEnded, type Place, placeOf } from "./delivery.ts";
-import { checkOneWay } from "./one-way.ts";
+import { checkOneWay, handledOf } from "./one-way.ts";
 import { type JetStreamOptions, type JetStreamSettings, settleJetStream } from "./options.ts";
 import { Puller } from "./puller.ts";
 import { durableOf, prepare } from "./streams.ts";
@@ -147,6 +147,10 @@ class Consuming implements Listening, LinkUser, DeliveryOwner {
   lost(): void {
     for (const puller of this.#pullers) puller.pause();
     if (!this.closing) reportLoss(this.#root, "jetstream", this.address);
+  }
+
+  failed(error: Error): void {
+    reportFailure(this.#root, "jetstream", this.address, error);
   }
 
   ended(why: Error | undefined): void {
@@ -286,15 +290,4 @@ class Consuming implements Listening, LinkUser, DeliveryOwner {
     this.#working?.cancel();
     await this.link.close(this.#root.clock);
   }
-}
-
-/** @throws TypeError when one is asked for that is not served. */
-function handledOf(services: readonly Service[], wanted: readonly string[] | undefined): readonly Service[] {
-  // What comes with a middleware of the host answers questions, which nobody asks of a stream.
-  if (wanted === undefined) return services.filter(({ observed }) => observed !== false);
-  return wanted.map((name) => {
-    const found = services.find((service) => service.name === name);
-    if (found === undefined) throw new TypeError(`jetstream: services names ${name}, which the host does not serve`);
-    return found;
-  });
 }
