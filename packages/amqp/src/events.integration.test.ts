@@ -4,11 +4,20 @@ import { type AddressInfo, connect } from "node:net";
 import { after, before, describe, type TestContext, test } from "node:test";
 import { createServer } from "node:tls";
 import { VirtualClock } from "flotilla/clock";
-import { background, type CancelContext, type Context, withCancel, withTimeout, withValue } from "flotilla/context";
+import {
+  background,
+  type CancelContext,
+  type Context,
+  sleep,
+  withCancel,
+  withTimeout,
+  withValue,
+} from "flotilla/context";
 import type { Implementation } from "flotilla/contract";
 import { errorReporterKey, type Listening, type Middleware } from "flotilla/endpoint";
 import { errorInfo, FLOTILLA_DOMAIN, type RetryInfo, ServiceError } from "flotilla/errors";
 import { currentTrace, priorityOf, serverCall, withHeaders, withPriority, withTrace } from "flotilla/metadata";
+import { concurrencyLimit, rateLimit } from "flotilla/resilience";
 import { implement } from "flotilla/service";
 import { faultProxy, until } from "flotilla/testing";
 import { startRabbit, type TestRabbit } from "../../../scripts/rabbitmq.ts";
@@ -249,6 +258,31 @@ describe("messages", { skip, timeout: 60_000 }, () => {
     );
     assert.deepEqual(reported, []);
     await hasMessages(channel, `${group}.dead`, 0);
+  });
+
+  test("a rate limit is used up, and a limit of concurrency kept full, whatever is in hand", async (t) => {
+    const limits = {
+      rate: rateLimit({ perSecond: 100, burst: 1 }),
+      concurrency: concurrencyLimit({ limit: 2, maxQueued: 0 }),
+    };
+    for (const [name, limit] of Object.entries(limits)) {
+      const times: number[] = [];
+      const booked = async (inner: Context, cargo: Cargo): Promise<Cargo> => {
+        await sleep(inner, 10);
+        times.push(inner.clock.now());
+        return cargo;
+      };
+      const { group, reported } = await consuming(t, { booked }, { maxDeliveries: 1 }, [limit]);
+      const events = publishing(t);
+      await Promise.all(Array.from({ length: 100 }, (_, n) => events.booked(ctx, { n })));
+      await until("all are handled", () => times.length === 100);
+      const tookMs = times.at(-1)! - times[0]!;
+      // 990 ms and 490 ms, if the machine had nothing else to do.
+      assert.ok(tookMs > (name === "rate" ? 950 : 450) && tookMs < 5000, `${name}: ${tookMs} ms`);
+      assert.deepEqual(reported, []);
+      const { channel } = await foreign(t, rabbit.url);
+      await hasMessages(channel, `${group}.dead`, 0);
+    }
   });
 
   test("one that is refused is given back when its process goes, and another takes it", async (t) => {
