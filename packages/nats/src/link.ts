@@ -152,6 +152,8 @@ export class Link {
       if (status.type === "disconnect") this.#lose();
       else if (status.type === "reconnecting") this.#wait();
       else if (status.type === "reconnect") {
+        // Said once for each attempt that was broken off in its hello.
+        if (this.#up) continue;
         this.#up = true;
         this.#delayMs = this.#firstDelayMs;
         keepAlive(connection, this.#stays);

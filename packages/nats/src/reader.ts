@@ -15,6 +15,8 @@ export function endWhatCannotBeRead(connection: NatsConnection): void {
     get: () => parser,
     set: (next: Parser) => {
       parser = guarded(next, protocol);
+      // The rest of the attempt is made ready in the same turn.
+      queueMicrotask(() => failWhenClosed(protocol));
     },
   });
   // The reading may have ended before, with what came in one piece with the broker's hello. Where it goes on, it waits once what has come is read.
@@ -24,6 +26,14 @@ export function endWhatCannotBeRead(connection: NatsConnection): void {
     void Promise.race([signal, Promise.resolve(waits)]).then((first) => {
       if (signal !== undefined && first !== waits) end(protocol, new Error("the broker's words cannot be read"));
     });
+  });
+}
+
+/** Fails an attempt whose connection is closed in the middle of the hello, of which the client library waits for the rest until its time is up. */
+function failWhenClosed(protocol: ProtocolHandler): void {
+  const { transport, connectError } = protocol;
+  void transport.closed().then((why) => {
+    if (protocol.connectError === connectError) connectError?.(why ?? new Error("the broker closed the connection"));
   });
 }
 

@@ -307,7 +307,7 @@ describe("a broker that is killed", { skip, timeout: 60_000 }, () => {
     }
   });
 
-  test("so is one that says something else with its hello, and one that comes back so", async (t) => {
+  test("so is one that says something else with its hello, or breaks it off, when it comes back as well", async (t) => {
     const broker = await TestNats.start();
     const relay = await Relay.open(broker.port);
     const hellos: Socket[] = [];
@@ -315,12 +315,14 @@ describe("a broker that is killed", { skip, timeout: 60_000 }, () => {
     const confused = createServer((socket) => {
       hellos.push(socket);
       socket.on("error", () => {});
-      if (hellos.length > 3) return relay.join(socket);
+      const number = hellos.length;
+      if (number > 5) return relay.join(socket);
       socket.write(`INFO ${info}\r\n`);
-      socket.on(
-        "data",
-        (data) => data.includes("PING") && socket.write(hellos.length === 2 ? "PO??\r\n" : "PONG\r\nHELLO?\r\n"),
-      );
+      socket.on("data", (data) => {
+        if (!data.includes("PING")) return;
+        if (number > 3) socket.destroy();
+        else socket.write(number === 2 ? "PO??\r\n" : "PONG\r\nHELLO?\r\n");
+      });
     });
     await new Promise<void>((resolve) => confused.listen(0, "127.0.0.1", resolve));
     const connection = natsClient({ ...quick, pingIntervalMs: 60_000 }).connect(
@@ -339,7 +341,7 @@ describe("a broker that is killed", { skip, timeout: 60_000 }, () => {
     const calls = clientOf(Echo, connection);
     const startedMs = systemClock.now();
     assert.equal((await failureOf(calls.say(background(), { n: 1 }))).code, "unavailable");
-    await until("it is connected to the broker", () => hellos.length === 4 && connection.poolState!().open === 1);
+    await until("it is connected to the broker", () => hellos.length === 6 && connection.poolState!().open === 1);
     assert.ok(systemClock.now() - startedMs < quick.connectTimeoutMs, "none was waited for");
     assert.deepEqual(await calls.say(background(), { n: 1 }), { n: 1 });
   });
