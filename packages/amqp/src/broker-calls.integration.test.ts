@@ -13,7 +13,7 @@ import { startRabbit, type TestRabbit } from "../../../scripts/rabbitmq.ts";
 import { skipWithout } from "../../../scripts/servers.ts";
 import { type AmqpClient, type AmqpClientOptions, amqpClient } from "./client.ts";
 import { type AmqpOptions, amqp } from "./listener.ts";
-import { CargoEvents, Tracking } from "./test-fixtures/cargo.ts";
+import { type Cargo, CargoEvents, Tracking } from "./test-fixtures/cargo.ts";
 import { foreign, hasMessages } from "./test-fixtures/inspect.ts";
 import { Scales } from "./test-fixtures/scales.ts";
 
@@ -163,6 +163,34 @@ describe("calls through the broker", { skip, timeout: 60_000 }, () => {
     await leaving.close();
     await call("book", { n: 1 });
   });
+
+  for (const others of [1, 0]) {
+    test(`what comes before the broker knows that an instance drains is ${others > 0 ? "made by another, once" : "refused"}`, async (t) => {
+      const proxy = await faultProxy({ to: `127.0.0.1:${rabbit.port}` });
+      t.after(() => proxy.close());
+      const { listening } = await serving(t, idle, { url: `amqp://127.0.0.1:${proxy.port}` });
+      const made: number[] = [];
+      const take = (_ctx: unknown, cargo: Cargo): Cargo => (made.push(cargo.n), cargo);
+      if (others > 0) await serving(t, implement(Tracking, { find: take, book: take }));
+      const { call } = calling(t);
+      await call("find", { n: -1 });
+      await call("find", { n: -1 });
+      made.length = 0;
+      proxy.inject({ direction: "toServer", latencyMs: 300 });
+      const drained = listening.drain();
+      const numbers = Array.from({ length: 20 }, (_, n) => n);
+      const answers = await Promise.allSettled(numbers.map((n) => call("book", { n }, withTimeout(ctx, 10_000))));
+      await drained;
+      for (const [n, answer] of answers.entries()) {
+        if (others > 0) assert.deepEqual(answer, { status: "fulfilled", value: { n } });
+        else assert.equal(((answer as PromiseRejectedResult).reason as ServiceError).retry?.unprocessed, true);
+      }
+      assert.deepEqual(
+        made.toSorted((a, b) => a - b),
+        others > 0 ? numbers : [],
+      );
+    });
+  }
 
   test("the last instance, while it drains, refuses what comes and what has waited: nothing was done", async (t) => {
     const { service, made, open } = gated();

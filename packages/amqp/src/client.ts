@@ -82,6 +82,7 @@ class AmqpConnection implements Connection, LinkUser, Way, Acceptor {
 
   constructor(broker: BrokerSettings, wire: WireSettings, counts: { unmatched: number }) {
     this.#link = new Link(broker, this);
+    this.#link.stays = false;
     this.#wire = wire;
     this.#name = broker.name;
     this.#counts = counts;
@@ -125,6 +126,7 @@ class AmqpConnection implements Connection, LinkUser, Way, Acceptor {
     if (this.#channel !== undefined) this.#send(call, headers, request as Wire);
     else void this.#sendLater(call, headers, request as Wire);
     this.#calls.set(id, call);
+    if (this.#calls.size === 1) this.#link.stays = true;
     return call;
   }
 
@@ -171,9 +173,10 @@ class AmqpConnection implements Connection, LinkUser, Way, Acceptor {
     }
   }
 
-  /** A call is over. */
+  /** A call is over. Without calls, the process need not stay. */
   done(call: SentCall): void {
     this.#calls.delete(call.id);
+    if (this.#calls.size === 0) this.#link.stays = false;
   }
 
   /** The caller of a call that was sent has given up. */

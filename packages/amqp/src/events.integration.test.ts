@@ -3,11 +3,21 @@ import { once } from "node:events";
 import { type AddressInfo, connect } from "node:net";
 import { after, before, describe, type TestContext, test } from "node:test";
 import { createServer } from "node:tls";
-import { background, type CancelContext, type Context, withCancel, withTimeout, withValue } from "flotilla/context";
+import { VirtualClock } from "flotilla/clock";
+import {
+  background,
+  type CancelContext,
+  type Context,
+  sleep,
+  withCancel,
+  withTimeout,
+  withValue,
+} from "flotilla/context";
 import type { Implementation } from "flotilla/contract";
 import { errorReporterKey, type Listening, type Middleware } from "flotilla/endpoint";
-import { ServiceError } from "flotilla/errors";
+import { errorInfo, FLOTILLA_DOMAIN, type RetryInfo, ServiceError } from "flotilla/errors";
 import { currentTrace, priorityOf, serverCall, withHeaders, withPriority, withTrace } from "flotilla/metadata";
+import { concurrencyLimit, rateLimit } from "flotilla/resilience";
 import { implement } from "flotilla/service";
 import { faultProxy, until } from "flotilla/testing";
 import { startRabbit, type TestRabbit } from "../../../scripts/rabbitmq.ts";
@@ -52,6 +62,22 @@ function publishing(t: TestContext, options: Partial<PublisherOptions> = {}): Pu
 }
 
 const ctx = background();
+
+/** A middleware that refuses everything, as long as it is told to. */
+function refusing(retry?: RetryInfo): { use: Middleware; refuse: (all: boolean) => void; refused: () => number } {
+  const details = [errorInfo({ reason: "OVERLOADED", domain: FLOTILLA_DOMAIN })];
+  let all = true;
+  let refused = 0;
+  return {
+    use: (next) => (inner, message) => {
+      if (!all) return next(inner, message);
+      refused++;
+      return Promise.reject(new ServiceError("resource_exhausted", "overloaded", { details, ...(retry && { retry }) }));
+    },
+    refuse: (told) => void (all = told),
+    refused: () => refused,
+  };
+}
 
 /** Whether the broker has such a queue. Asked on a channel of its own, which the broker closes when it has not. */
 async function exists(t: TestContext, queue: string): Promise<boolean> {
@@ -178,6 +204,123 @@ describe("messages", { skip, timeout: 60_000 }, () => {
     assert.deepEqual(reported, []);
   });
 
+  test("one whose handler asks for time gets as much, up to the longest pause", async (t) => {
+    const times: number[] = [];
+    const { group, reported } = await consuming(
+      t,
+      {
+        booked(inner) {
+          times.push(inner.clock.now());
+          const afterMs = times.length === 1 ? 300 : 60_000;
+          throw new ServiceError("unavailable", "the harbour is closed", { retry: { afterMs } });
+        },
+      },
+      { maxDeliveries: 3, retryDelayMs: 50, maxRetryDelayMs: 600 },
+    );
+    await publishing(t).booked(ctx, { n: 1 });
+    await until("it is given up", () => reported.length === 1, 20_000);
+    const pauses = times.slice(1).map((ms, i) => ms - times[i]!);
+    assert.ok(pauses[0]! >= 390 && pauses[1]! >= 590 && pauses[1]! < 5000, pauses.join());
+    const { channel } = await foreign(t, rabbit.url);
+    await hasMessages(channel, `${group}.dead`, 1);
+  });
+
+  test("one that a policy refuses stays in hand until it is taken, and that is not held against it", async (t) => {
+    const taken: number[] = [];
+    const tries: number[] = [];
+    const { use, refuse } = refusing({ afterMs: 20 });
+    const counting: Middleware = (next) => (inner, cargo) => {
+      tries.push(inner.clock.now());
+      return next(inner, cargo);
+    };
+    const booked = (_ctx: Context, cargo: Cargo): Cargo => {
+      taken.push(cargo.n);
+      return cargo;
+    };
+    const { group, reported } = await consuming(t, { booked }, { maxDeliveries: 1, maxConcurrentCalls: 10 }, [
+      counting,
+      use,
+    ]);
+    const events = publishing(t);
+    await Promise.all(Array.from({ length: 100 }, (_, n) => events.booked(ctx, { n })));
+    await until("it was refused again and again", () => tries.length >= 30);
+    const { channel } = await foreign(t, rabbit.url);
+    await hasMessages(channel, group, 90);
+    // The first ten together, then one each 20 ms.
+    const tookMs = tries[29]! - tries[0]!;
+    assert.ok(tookMs >= 19 * 19, `30 tries in ${tookMs} ms`);
+    assert.deepEqual(taken, []);
+    refuse(false);
+    await until("all are handled", () => taken.length === 100);
+    assert.deepEqual(
+      taken.toSorted((a, b) => a - b),
+      Array.from({ length: 100 }, (_, n) => n),
+    );
+    assert.deepEqual(reported, []);
+    await hasMessages(channel, `${group}.dead`, 0);
+  });
+
+  test("a rate limit is used up, and a limit of concurrency kept full, whatever is in hand", async (t) => {
+    const limits = {
+      rate: rateLimit({ perSecond: 100, burst: 1 }),
+      concurrency: concurrencyLimit({ limit: 2, maxQueued: 0 }),
+    };
+    for (const [name, limit] of Object.entries(limits)) {
+      const times: number[] = [];
+      const booked = async (inner: Context, cargo: Cargo): Promise<Cargo> => {
+        await sleep(inner, 10);
+        times.push(inner.clock.now());
+        return cargo;
+      };
+      const { group, reported } = await consuming(t, { booked }, { maxDeliveries: 1 }, [limit]);
+      const events = publishing(t);
+      await Promise.all(Array.from({ length: 100 }, (_, n) => events.booked(ctx, { n })));
+      await until("all are handled", () => times.length === 100);
+      const tookMs = times.at(-1)! - times[0]!;
+      // 990 ms and 490 ms, if the machine had nothing else to do.
+      assert.ok(tookMs > (name === "rate" ? 950 : 450) && tookMs < 5000, `${name}: ${tookMs} ms`);
+      assert.deepEqual(reported, []);
+      const { channel } = await foreign(t, rabbit.url);
+      await hasMessages(channel, `${group}.dead`, 0);
+    }
+  });
+
+  test("one that is refused is given back when its process goes, and another takes it", async (t) => {
+    const { use, refused } = refusing();
+    const { group, listening } = await consuming(t, {}, {}, [use]);
+    await publishing(t).booked(ctx, { n: 1 });
+    await until("it is refused", () => refused() > 0);
+    await listening.drain();
+    await listening.close();
+    const taken: number[] = [];
+    const booked = (_ctx: Context, cargo: Cargo): Cargo => (taken.push(cargo.n), cargo);
+    await consuming(t, { booked }, { group });
+    await until("another has it", () => taken.length === 1);
+  });
+
+  test("one that is refused for minutes waits outside, and no delivery is counted", async (t) => {
+    const clock = new VirtualClock();
+    const { use, refused, refuse } = refusing();
+    const taken: unknown[] = [];
+    const booked = (inner: Context, cargo: Cargo): Cargo => {
+      taken.push([cargo.n, serverCall(inner)!.headers.get("x-deliveries")]);
+      return cargo;
+    };
+    const options = { clock, maxDeliveries: 1, retryDelayMs: 100, maxRetryDelayMs: 200 };
+    const { group, reported } = await consuming(t, { booked }, options, [use]);
+    await publishing(t).booked(ctx, { n: 1 });
+    await until("it is refused", () => refused() > 0);
+    const { channel } = await foreign(t, rabbit.url);
+    assert.equal(await exists(t, `${group}.retry.200`), false);
+    await clock.advance(301_000);
+    refuse(false);
+    await until("it is handled", () => taken.length === 1);
+    assert.deepEqual(taken, [[1, undefined]]);
+    assert.deepEqual(reported, []);
+    assert.equal(await exists(t, `${group}.retry.200`), true);
+    await hasMessages(channel, group, 0);
+  });
+
   test("what no handler could ever take goes to the dead letters at once", async (t) => {
     const { group, reported } = await consuming(
       t,
@@ -204,8 +347,9 @@ describe("messages", { skip, timeout: 60_000 }, () => {
     send(`{"n":1,"text":"${"x".repeat(1000)}"}`, { type });
     send('{"n":1}', { type, headers: { "no name": "x" } });
     send('{"n":1}', { type, headers: { bad: "line\nbreak" } });
+    send('{"n":1}', { type, headers: { long: "x".repeat(17_000) } });
     await publishing(t).lost(ctx, { n: 1 });
-    await hasMessages(channel, `${group}.dead`, 12);
+    await hasMessages(channel, `${group}.dead`, 13);
     const dead = await takeAll(channel, `${group}.dead`);
     for (const { properties } of dead) {
       assert.equal(properties.headers!["x-deliveries"], 1);
@@ -214,10 +358,10 @@ describe("messages", { skip, timeout: 60_000 }, () => {
     const codes = dead.map(({ properties }) => properties.headers!["x-dead-code"] as string).sort();
     assert.deepEqual(codes, [
       "failed_precondition",
-      ...Array.from({ length: 8 }, () => "invalid_argument"),
+      ...Array.from({ length: 9 }, () => "invalid_argument"),
       ...Array.from({ length: 3 }, () => "unimplemented"),
     ]);
-    assert.equal(reported.length, 12);
+    assert.equal(reported.length, 13);
     await hasMessages(channel, group, 0);
   });
 

@@ -30,6 +30,8 @@ export class Link {
   /** Ends the attempt. */
   #abort: ((why: Error) => void) | undefined;
   #pause: Timer | undefined;
+  /** When the pause ends. */
+  #againMs = 0;
   #failures = 0;
   #why: unknown;
   /** The reason that was told last; undefined until a connection was lost. */
@@ -38,6 +40,7 @@ export class Link {
   #reached = false;
   #openedMs = 0;
   #closed = false;
+  #stays = true;
 
   constructor(settings: BrokerSettings, user: LinkUser) {
     this.#settings = settings;
@@ -50,6 +53,16 @@ export class Link {
 
   get up(): boolean {
     return this.#connection !== undefined;
+  }
+
+  /** Whether the process stays for the connection, and for trying to have one again. Default true. */
+  set stays(wanted: boolean) {
+    // Whoever waits for the end must not be left waiting.
+    if (this.#closed || wanted === this.#stays) return;
+    this.#stays = wanted;
+    if (this.#connection !== undefined) keepAlive(this.#connection, wanted);
+    if (!wanted) this.#pause?.unref();
+    else if (this.#pause !== undefined) this.#wait(Math.max(0, this.#againMs - this.#settings.clock.now()));
   }
 
   /** Why there is no connection, if there is none and an attempt has failed. */
@@ -96,6 +109,7 @@ export class Link {
       await Promise.race([this.#user.opened(opened), end.then((error) => Promise.reject(error)), tooLate]);
       if (this.#closed) throw new Error("closed meanwhile");
       this.#connection = opened;
+      keepAlive(opened, this.#stays);
       this.#openedMs = clock.now();
       void end.then((error) => this.#lost(opened, error));
     } catch (error) {
@@ -135,11 +149,18 @@ export class Link {
     if (this.#closed) return;
     const { maxReconnectMs, clock, random } = this.#settings;
     const pauseMs = random.next() * Math.min(maxReconnectMs, FIRST_PAUSE_MS * 2 ** Math.min(this.#failures, 20));
-    this.#pause = clock.schedule(pauseMs, () => {
+    this.#againMs = clock.now() + pauseMs;
+    this.#wait(pauseMs);
+  }
+
+  #wait(pauseMs: number): void {
+    this.#pause?.cancel();
+    this.#pause = this.#settings.clock.schedule(pauseMs, () => {
       this.#pause = undefined;
       // Whoever waits for it hears of it there; the next pause has begun by then.
       this.open().catch(() => {});
     });
+    if (!this.#stays) this.#pause.unref();
   }
 
   #unreachable(): ServiceError {
@@ -161,6 +182,7 @@ export class Link {
    */
   async close(channel?: Channel): Promise<void> {
     const { clock } = this.#settings;
+    this.stays = true;
     this.#closed = true;
     this.#pause?.cancel();
     this.#pause = undefined;
@@ -204,6 +226,24 @@ export function watchBlocked(connection: ChannelModel, told: (blocked: boolean) 
   connection.on("unblocked", () => told(false));
 }
 
+/**
+ * Says whether a connection keeps the process alive. The client library has no word for it: its socket always does, and so do the timers of its
+ * heartbeats.
+ */
+function keepAlive({ connection }: ChannelModel, wanted: boolean): void {
+  const { stream, heartbeater } = connection as unknown as Insides;
+  heartbeater?.sendTimer.unref();
+  heartbeater?.recvTimer.unref();
+  if (wanted) stream?.ref();
+  else stream?.unref();
+}
+
+/** What the client library does not show of a connection. */
+interface Insides {
+  readonly stream?: Socket;
+  readonly heartbeater?: Readonly<Record<"recvTimer" | "sendTimer", NodeJS.Timeout>> | null;
+}
+
 /** Closes a connection politely, as long as that does not take too long. Never rejects. */
 async function dispose(connection: ChannelModel, clock: Clock): Promise<void> {
   // Whatever is wrong with it: it is gone afterwards.
@@ -230,5 +270,5 @@ export async function within(clock: Clock, work: Promise<void>): Promise<void> {
  */
 function destroy(connection: ChannelModel): void {
   connection.on("error", () => {});
-  (connection.connection as unknown as { stream?: Socket }).stream?.destroy(new Error("the connection was given up"));
+  (connection.connection as unknown as Insides).stream?.destroy(new Error("the connection was given up"));
 }

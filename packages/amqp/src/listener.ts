@@ -9,7 +9,7 @@ import { type BrokerOptions, type BrokerSettings, settleBroker } from "./broker.
 import { Link, type LinkUser, watch } from "./link.ts";
 import { readBody, readHeaders, textProperty, typeOf } from "./message.ts";
 import { CANCEL_EXCHANGE } from "./names.ts";
-import { Request, type RequestOwner, refuse } from "./request.ts";
+import { passOn, Request, type RequestOwner, refuse } from "./request.ts";
 
 /** Options of {@link amqp}. */
 export interface AmqpOptions extends BrokerOptions, Pick<WireOptions, "maxMessageBytes" | "timeoutMs"> {
@@ -83,6 +83,8 @@ class RequestListening implements Listening, LinkUser, RequestOwner {
   /** What is in hand, by correlation id, or by itself where that is taken. */
   readonly #requests = new Map<unknown, Request>();
   readonly #givenUp = new Set<string>();
+  /** What has come while the broker was told to send no more, and the service it is for. */
+  #late: [message: ConsumeMessage, service: string][] = [];
   #channel: Channel | undefined;
   #batch: Batch | undefined;
   #tags: string[] = [];
@@ -152,6 +154,8 @@ class RequestListening implements Listening, LinkUser, RequestOwner {
     if (deleted !== undefined) throw deleted;
     this.#tags = tags;
     this.#channel = channel;
+    // It may have begun to drain meanwhile, and could not leave what it had not joined.
+    if (this.#draining !== undefined && tags.length > 0) await this.#leave(channel, tags, []);
   }
 
   async #hearOfCancels(channel: Channel): Promise<void> {
@@ -170,6 +174,7 @@ class RequestListening implements Listening, LinkUser, RequestOwner {
 
   lost(error: Error): void {
     this.#channel = undefined;
+    this.#late = [];
     const requests = [...this.#requests.values()];
     this.#requests.clear();
     // They are answered by nobody from here: the broker gives them to another instance, or to this one when it is back.
@@ -184,6 +189,7 @@ class RequestListening implements Listening, LinkUser, RequestOwner {
   }
 
   #take(message: ConsumeMessage, service: string, channel: Channel): void {
+    if (this.#draining !== undefined) return void this.#late.push([message, service]);
     const request = new Request(message, channel, this);
     try {
       this.#begin(message, request, service);
@@ -194,7 +200,6 @@ class RequestListening implements Listening, LinkUser, RequestOwner {
 
   /** @throws ServiceError when the request is refused. */
   #begin(message: ConsumeMessage, request: Request, service: string): void {
-    if (this.#draining !== undefined) throw leaving(service);
     const { properties, fields } = message;
     const { correlationId } = request;
     if (correlationId !== undefined && this.#givenUp.delete(correlationId)) return request.forget();
@@ -247,17 +252,7 @@ class RequestListening implements Listening, LinkUser, RequestOwner {
     const channel = this.#channel;
     const refusing: string[] = [];
     try {
-      if (channel !== undefined) {
-        // What waits is for the others; where there are none, or none that may take more, it is refused here and tried again at once: with its last
-        // consumer the queue would be gone, and what waits in it.
-        for (const service of this.#services) {
-          const turnAway = (message: ConsumeMessage | null): void => {
-            if (message !== null) refuse(channel, message, leaving(service), this.anyReplyQueue);
-          };
-          refusing.push((await channel.consume(service, turnAway, { noAck: true, priority: -10 })).consumerTag);
-        }
-        for (const tag of this.#tags) await channel.cancel(tag);
-      }
+      if (channel !== undefined) await this.#leave(channel, this.#tags, refusing);
     } catch {
       // The broker is gone: there is nothing to be taken any more.
     }
@@ -267,6 +262,22 @@ class RequestListening implements Listening, LinkUser, RequestOwner {
     } catch {
       // Likewise.
     }
+  }
+
+  /**
+   * What waits is for the others; where there are none, or none that may take more, it is refused here and tried again at once: with its last
+   * consumer the queue would be gone, and what waits in it.
+   */
+  async #leave(channel: Channel, tags: readonly string[], refusing: string[]): Promise<void> {
+    for (const service of this.#services) {
+      const turnAway = (message: ConsumeMessage | null): void => {
+        if (message !== null) refuse(channel, message, leaving(service), this.anyReplyQueue);
+      };
+      refusing.push((await channel.consume(service, turnAway, { noAck: true, priority: -10 })).consumerTag);
+    }
+    for (const tag of tags) await channel.cancel(tag);
+    // Not before: it would come here again.
+    for (const [message, service] of this.#late.splice(0)) passOn(channel, message, service);
   }
 
   async close(cause?: unknown): Promise<void> {

@@ -71,6 +71,7 @@ export class Outbox implements LinkUser {
   /** @param declare - declares what is needed on each new channel. */
   constructor(broker: BrokerSettings, limits: OutboxLimits, declare: (channel: ConfirmChannel) => Promise<void>) {
     this.#link = new Link(broker, this);
+    this.#link.stays = false;
     this.#limits = limits;
     this.#declare = declare;
   }
@@ -93,7 +94,7 @@ export class Outbox implements LinkUser {
       return Promise.reject(new ServiceError("resource_exhausted", what));
     }
     const outgoing = new Outgoing(ctx, exchange, key, content, options);
-    this.#open++;
+    if (++this.#open === 1) this.#link.stays = true;
     this.#bytes += content.length;
     outgoing.stop = afterFunc(ctx, () => this.#giveUp(outgoing));
     const channel = this.#channel;
@@ -148,7 +149,10 @@ export class Outbox implements LinkUser {
     if (!outgoing.sent) this.#bytes -= outgoing.content.length;
     if (error === undefined) outgoing.resolve();
     else outgoing.reject(error);
-    if (this.#open === 0) this.#onIdle?.();
+    if (this.#open > 0) return;
+    // Without anything under way, the process need not stay.
+    this.#link.stays = false;
+    this.#onIdle?.();
   }
 
   /** The time of a message is up. It may have reached the broker all the same. */

@@ -107,6 +107,22 @@ export function refuse(channel: Channel, message: ConsumeMessage, error: Service
   sendAnswer(channel, message, { type: ANSWER.refused, contentType: JSON_TYPE }, jsonOf(error), anyReplyQueue);
 }
 
+/**
+ * Leaves a request that was not taken in to whoever is next. It is published anew: of what is given back the broker says that it was delivered before, and the next
+ * instance would have to take it for a call that an instance was lost with.
+ */
+export function passOn(channel: Channel, message: ConsumeMessage, service: string): void {
+  const { properties, fields, content } = message;
+  try {
+    if (fields.redelivered) return channel.nack(message);
+    // Checked by the broker against who we are: whoever asked is somebody else.
+    channel.publish("", service, content, { ...properties, userId: undefined as never });
+    channel.ack(message);
+  } catch {
+    // The channel is being closed, and the request is the broker's again; so it is when it cannot be written once more.
+  }
+}
+
 function answerHeaders(headers: MetadataRecord | undefined, trailers: MetadataRecord): MetadataRecord | undefined {
   const names = Object.keys(trailers);
   if (names.length === 0) return headers;

@@ -6,11 +6,13 @@ const REDELIVERIES = 20;
 /** The queues of a group. */
 export interface Topology {
   readonly queue: string;
-  /** The queue where messages wait before they come again, by the number of the delivery that failed, from 1. */
-  readonly retries: readonly string[];
   readonly dead: string;
-  /** Where the pauses are, milliseconds, by queue. */
-  readonly delays: ReadonlyMap<string, number>;
+  readonly maxDeliveries: number;
+  /** The first pause of a message that failed, and the longest, milliseconds. */
+  readonly firstMs: number;
+  readonly maxMs: number;
+  /** The pauses for which there are queues, milliseconds. */
+  readonly pauses: Set<number>;
   readonly maxLength: number;
 }
 
@@ -22,15 +24,24 @@ export function topologyOf(
   maxMs: number,
   maxLength: number,
 ): Topology {
-  const delays = new Map<string, number>();
-  const retries: string[] = [];
+  const pauses = new Set<number>();
+  const topology = { queue: group, dead: `${group}.dead`, maxDeliveries, firstMs, maxMs, pauses, maxLength };
   for (let delivery = 1; delivery < maxDeliveries; delivery++) {
-    const delayMs = Math.min(maxMs, firstMs * 2 ** (delivery - 1));
-    const queue = `${group}.retry.${delayMs}`;
-    delays.set(queue, delayMs);
-    retries.push(queue);
+    pauses.add(pauseFor(topology, firstMs * 2 ** (delivery - 1)));
   }
-  return { queue: group, retries, dead: `${group}.dead`, delays, maxLength };
+  return topology;
+}
+
+/** The shortest pause of those that is no shorter; else the longest. */
+export function pauseFor({ firstMs, maxMs }: Pick<Topology, "firstMs" | "maxMs">, leastMs: number): number {
+  let pauseMs = firstMs;
+  while (pauseMs < leastMs && pauseMs < maxMs) pauseMs *= 2;
+  return Math.min(maxMs, pauseMs);
+}
+
+/** The queue where messages wait for so long. */
+export function pauseQueue({ queue }: Topology, pauseMs: number): string {
+  return `${queue}.retry.${pauseMs}`;
 }
 
 /**
@@ -38,22 +49,32 @@ export function topologyOf(
  * (RabbitMQ 3.10). Full, they refuse.
  */
 export async function declare(channel: Channel, topology: Topology): Promise<void> {
-  const { queue, dead, delays, maxLength } = topology;
-  const common = { "x-queue-type": "quorum", "x-max-length": maxLength, "x-overflow": "reject-publish" };
-  const lettersTo = (target: string): Record<string, unknown> => ({
+  const { queue, dead, pauses, maxLength } = topology;
+  await channel.assertQueue(dead, { durable: true, arguments: common(maxLength) });
+  await channel.assertQueue(queue, {
+    durable: true,
+    arguments: { ...common(maxLength), ...lettersTo(dead), "x-delivery-limit": REDELIVERIES },
+  });
+  for (const pauseMs of pauses) await declarePause(channel, topology, pauseMs);
+}
+
+/** Declares the queue of a pause. */
+export async function declarePause(channel: Channel, topology: Topology, pauseMs: number): Promise<void> {
+  const { queue, maxLength } = topology;
+  await channel.assertQueue(pauseQueue(topology, pauseMs), {
+    durable: true,
+    arguments: { ...common(maxLength), ...lettersTo(queue), "x-message-ttl": pauseMs },
+  });
+}
+
+function common(maxLength: number): Record<string, unknown> {
+  return { "x-queue-type": "quorum", "x-max-length": maxLength, "x-overflow": "reject-publish" };
+}
+
+function lettersTo(target: string): Record<string, unknown> {
+  return {
     "x-dead-letter-exchange": "",
     "x-dead-letter-routing-key": target,
     "x-dead-letter-strategy": "at-least-once",
-  });
-  await channel.assertQueue(dead, { durable: true, arguments: common });
-  await channel.assertQueue(queue, {
-    durable: true,
-    arguments: { ...common, ...lettersTo(dead), "x-delivery-limit": REDELIVERIES },
-  });
-  for (const [name, delayMs] of delays) {
-    await channel.assertQueue(name, {
-      durable: true,
-      arguments: { ...common, ...lettersTo(queue), "x-message-ttl": delayMs },
-    });
-  }
+  };
 }

@@ -4,6 +4,7 @@ import { ServiceError } from "flotilla/errors";
 import type { EncodedHeaders } from "./headers.ts";
 import { keepAlive } from "./lifeline.ts";
 import type { NatsSettings } from "./options.ts";
+import { endWhatCannotBeRead, forgiving } from "./reader.ts";
 
 const FIRST_RECONNECT_MS = 50;
 /** A broker that does not answer holds nobody up for longer. */
@@ -26,6 +27,8 @@ export interface LinkUser {
   opened(connection: NatsConnection): void;
   /** The broker is gone: what was under way is lost. */
   lost(): void;
+  /** It cannot be had back yet, for a reason of our own that was not told before. */
+  failed?(error: Error): void;
   /** The client library has given the connection up, and opens no other. */
   ended?(why: Error | undefined): void;
   /** It is back; subscriptions are as they were. */
@@ -48,6 +51,8 @@ export class Link {
   #up = false;
   #opening: Promise<NatsConnection> | undefined;
   #closed = false;
+  /** Why it cannot be had back, as was told since it was lost. */
+  #told: string | undefined;
   #stays = true;
   #delayMs: number;
   #sentBytes = 0;
@@ -107,8 +112,16 @@ export class Link {
 
   async #open(): Promise<NatsConnection> {
     const { broker, connectTimeoutMs, pingIntervalMs } = this.#settings;
-    const connection = await connect({
+    const { authenticator } = broker;
+    const connection: NatsConnection = await connect({
       ...broker,
+      ...(authenticator !== undefined && {
+        authenticator: forgiving(
+          authenticator,
+          () => this.#connection,
+          (error) => this.#failed(error),
+        ),
+      }),
       servers: this.#servers,
       timeout: connectTimeoutMs,
       pingInterval: pingIntervalMs,
@@ -129,6 +142,7 @@ export class Link {
     this.#takenBytes = this.#sentBytes;
     keepAlive(connection, this.#stays);
     void this.#watch(connection);
+    endWhatCannotBeRead(connection);
     this.#user.opened(connection);
     return connection;
   }
@@ -138,6 +152,8 @@ export class Link {
       if (status.type === "disconnect") this.#lose();
       else if (status.type === "reconnecting") this.#wait();
       else if (status.type === "reconnect") {
+        // Said once for each attempt that was broken off in its hello.
+        if (this.#up) continue;
         this.#up = true;
         this.#delayMs = this.#firstDelayMs;
         keepAlive(connection, this.#stays);
@@ -161,9 +177,16 @@ export class Link {
     this.#delayMs = Math.min(maxReconnectMs, this.#delayMs * 2) * (1 - this.#random.next() / 4);
   }
 
+  #failed(error: Error): void {
+    if (this.#told === error.message) return;
+    this.#told = error.message;
+    this.#user.failed?.(error);
+  }
+
   #lose(): void {
     if (!this.#up) return;
     this.#up = false;
+    this.#told = undefined;
     this.#taken(this.#sentBytes);
     this.#user.lost();
   }

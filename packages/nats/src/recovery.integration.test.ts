@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import { describe, type TestContext, test } from "node:test";
 import { systemClock } from "flotilla/clock";
 import { background, sleep, withCancel, withTimeout, withValue } from "flotilla/context";
@@ -16,6 +17,7 @@ import { nats } from "./server.ts";
 import { anything, clientOf, failureOf, Gate } from "./test-fixtures/bed.ts";
 import { Jobs } from "./test-fixtures/jobs.ts";
 import { TestNats } from "./test-fixtures/nats-server.ts";
+import { Relay } from "./test-fixtures/relay.ts";
 
 const skip = await skipWithout("nats-server");
 
@@ -195,28 +197,21 @@ describe("a broker that is killed", { skip, timeout: 60_000 }, () => {
     assert.equal(nobody.retry?.unprocessed, true);
   });
 
-  test("whoever hears of errors hears that a broker was lost, and that a connection was given up", async (t) => {
+  test("whoever hears of errors hears that a broker was lost", async (t) => {
     const broker = await TestNats.start();
     const told: string[] = [];
     const root = withValue(background(), errorReporterKey, (error) => told.push(error.message));
-    let attempts = 0;
-    const authenticator = () => {
-      if (++attempts > 2) throw new Error("the key is gone");
-    };
     const servers = broker.address;
-    const options = { servers, ...quick, broker: { authenticator } };
     const echo = implement(Echo, { say: (_ctx, request) => request, hang: () => ({}), async *chat() {} });
     const serving = await nats({ servers, ...quick }).listen([echo], root);
-    const handling = await jetstream({ ...options, stream: "jobs" }).listen(
-      [implement(Jobs, { run: () => ({}) })],
-      root,
-    );
+    const jobs = implement(Jobs, { run: () => ({}) });
+    const handling = await jetstream({ servers, ...quick, stream: "jobs" }).listen([jobs], root);
     t.after(async () => {
       await handling.close();
       await serving.close();
       await broker.stop();
     });
-    for (const kill of [1, 2]) {
+    for (let kills = 0; kills < 2; kills++) {
       told.length = 0;
       await broker.kill();
       const lost = [
@@ -227,10 +222,128 @@ describe("a broker that is killed", { skip, timeout: 60_000 }, () => {
       assert.deepEqual(told.toSorted(), lost);
       await broker.up();
       await until("the service is back", () => serving.connections === 1);
-      if (kill === 1) await until("and the messages", () => handling.connections === 1);
+      await until("and the messages", () => handling.connections === 1);
     }
-    await until("it is told of", () => told.length === 3);
-    assert.equal(told[2], `jetstream: the connection to the broker at ${servers} was given up: the key is gone`);
+  });
+
+  test("an authenticator that throws is asked again, later each time, and nothing is sent without it", async (t) => {
+    const broker = await TestNats.start();
+    const relay = await Relay.open(broker.port);
+    const told: string[] = [];
+    const root = withValue(background(), errorReporterKey, (error) => told.push(error.message));
+    const asked: number[] = [];
+    let works = true;
+    const authenticator = () => {
+      asked.push(systemClock.now());
+      if (!works) throw new Error("the key is gone");
+    };
+    const servers = relay.address;
+    const options = { servers, ...quick, broker: { authenticator } };
+    const echo = implement(Echo, { say: (_ctx, request) => request, hang: () => ({}), async *chat() {} });
+    const serving = await nats(options).listen([echo], root);
+    const connection = natsClient({ ...quick, broker: { authenticator } }).connect(relay.address);
+    const calls = clientOf(Echo, connection);
+    t.after(async () => {
+      await connection.close();
+      await serving.close();
+      await relay.close();
+      await broker.stop();
+    });
+    assert.deepEqual(await calls.say(background(), { n: 1 }), { n: 1 });
+    works = false;
+    asked.length = 0;
+    relay.cut();
+    await until("it was asked often", () => asked.length >= 12);
+    // Two ends; from 50 ms on, less a quarter at most, to 200 ms.
+    assert.ok(asked[11]! - asked[0]! > 400, `12 times in ${asked[11]! - asked[0]!} ms`);
+    assert.equal((await failureOf(calls.say(background(), { n: 2 }))).retry?.unprocessed, true);
+    assert.deepEqual(told, [
+      `nats: lost the broker at ${servers}, trying again`,
+      `nats: cannot be connected to the broker at ${servers} again, trying on: the key is gone`,
+    ]);
+    works = true;
+    await until("both are back", () => serving.connections === 1 && connection.poolState!().open === 1);
+    assert.deepEqual(await calls.say(background(), { n: 3 }), { n: 3 });
+    assert.equal(told.length, 2);
+    works = false;
+    await assert.rejects(nats(options).listen([echo], root), /nats: cannot serve at \S+: the key is gone/);
+  });
+
+  test("a broker whose words cannot be read is lost at once, and connected to anew", async (t) => {
+    const broker = await TestNats.start();
+    const relay = await Relay.open(broker.port);
+    const told: string[] = [];
+    const root = withValue(background(), errorReporterKey, (error) => told.push(error.message));
+    const calling = new Gate();
+    const hang = (): Promise<never> => {
+      calling.set();
+      return new Promise(() => {});
+    };
+    const echo = implement(Echo, { say: (_ctx, request) => request, hang, async *chat() {} });
+    const patient = { ...quick, pingIntervalMs: 60_000 };
+    const direct = await nats({ servers: broker.address, ...patient }).listen([echo], background());
+    const serving = await nats({ servers: relay.address, ...patient, queue: "other" }).listen([echo], root);
+    const connection = natsClient(patient).connect(relay.address);
+    const calls = clientOf(Echo, connection);
+    t.after(async () => {
+      await connection.close();
+      await Promise.all([serving.close(), direct.close()]);
+      await relay.close();
+      await broker.stop();
+    });
+    for (const garbage of ["HELLO?\r\n", "INFO {\r\n", "MSG a b c\r\n"]) {
+      told.length = 0;
+      const failure = failureOf(calls.hang(background(), {}));
+      await calling.open;
+      await until("the call is under way", () => connection.poolState!().open === 1);
+      relay.say(garbage);
+      const { code, message } = await failure;
+      assert.equal(code, "unavailable");
+      assert.match(message, /the connection to the broker was lost/);
+      await until("the listener's is told of", () => told.length > 0);
+      assert.deepEqual(told, [`nats: lost the broker at ${relay.address}, trying again`]);
+      await until("both are back", () => serving.connections === 1 && connection.poolState!().open === 1);
+      assert.deepEqual(await calls.say(background(), { n: 1 }), { n: 1 });
+    }
+  });
+
+  test("so is one that says something else with its hello, or breaks it off, when it comes back as well", async (t) => {
+    const broker = await TestNats.start();
+    const relay = await Relay.open(broker.port);
+    const hellos: Socket[] = [];
+    const info = JSON.stringify({ version: "2.10.0", headers: true, max_payload: 1e6, proto: 1 });
+    const confused = createServer((socket) => {
+      hellos.push(socket);
+      socket.on("error", () => {});
+      const number = hellos.length;
+      if (number > 5) return relay.join(socket);
+      socket.write(`INFO ${info}\r\n`);
+      socket.on("data", (data) => {
+        if (!data.includes("PING")) return;
+        if (number > 3) socket.destroy();
+        else socket.write(number === 2 ? "PO??\r\n" : "PONG\r\nHELLO?\r\n");
+      });
+    });
+    await new Promise<void>((resolve) => confused.listen(0, "127.0.0.1", resolve));
+    const connection = natsClient({ ...quick, pingIntervalMs: 60_000 }).connect(
+      `nats://127.0.0.1:${(confused.address() as AddressInfo).port}`,
+    );
+    const echo = implement(Echo, { say: (_ctx, request) => request, hang: () => ({}), async *chat() {} });
+    const serving = await nats({ servers: broker.address, ...quick }).listen([echo], background());
+    t.after(async () => {
+      await connection.close();
+      await serving.close();
+      await relay.close();
+      confused.close();
+      for (const socket of hellos) socket.destroy();
+      await broker.stop();
+    });
+    const calls = clientOf(Echo, connection);
+    const startedMs = systemClock.now();
+    assert.equal((await failureOf(calls.say(background(), { n: 1 }))).code, "unavailable");
+    await until("it is connected to the broker", () => hellos.length === 6 && connection.poolState!().open === 1);
+    assert.ok(systemClock.now() - startedMs < quick.connectTimeoutMs, "none was waited for");
+    assert.deepEqual(await calls.say(background(), { n: 1 }), { n: 1 });
   });
 
   test("a broker that stands still is noticed, and its connection given up", async (t) => {

@@ -5,7 +5,7 @@ import { type Listener, type Listening, reportError, type Service } from "flotil
 import { ServiceError } from "flotilla/errors";
 import { Serving } from "flotilla/wire";
 import { Link, type LinkUser } from "./link.ts";
-import { reportEnd, reportLoss } from "./loss.ts";
+import { reportEnd, reportFailure, reportLoss } from "./loss.ts";
 import { MethodCount } from "./method-count.ts";
 import { checkServers, checkTokens, hostOf, type NatsCommonOptions, type NatsSettings, settle } from "./options.ts";
 import { ServerCalls } from "./server-calls.ts";
@@ -174,6 +174,10 @@ class Server implements Listening, LinkUser {
   lost(): void {
     this.#calls.lost();
     if (!this.#calls.draining) reportLoss(this.#root, "nats", this.address);
+  }
+
+  failed(error: Error): void {
+    reportFailure(this.#root, "nats", this.address, error);
   }
 
   ended(why: Error | undefined): void {

@@ -1,7 +1,7 @@
 import type { Msg } from "@nats-io/nats-core";
-import type { Clock, Timer } from "flotilla/clock";
+import type { MethodInfo } from "flotilla/endpoint";
 import { ServiceError } from "flotilla/errors";
-import { type Caller, fromConnectError, isHopeless, isRefusal } from "flotilla/wire";
+import { type Caller, fromConnectError, isHopeless, isRefusal, type RefusedMessages } from "flotilla/wire";
 import type { Link } from "../link.ts";
 
 const ACK = Buffer.from("+ACK");
@@ -31,11 +31,12 @@ export function placeOf(reply: string | undefined): Place | undefined {
 
 /** What a listener does with messages that failed. */
 export interface DeliveryOwner {
+  /** Those that a policy refuses: they stay in hand until they are taken, so that no more is asked for than can be handled, and count as one delivery. */
+  readonly refused: RefusedMessages<Delivery>;
   readonly link: Link;
-  readonly clock: Clock;
   readonly maxDeliveries: number;
-  /** How long the next delivery is to wait, milliseconds. */
-  retryDelayMs(deliveries: number): number;
+  /** How long the next delivery is to wait, milliseconds. @param afterMs - what the error asks for. */
+  retryDelayMs(deliveries: number, afterMs?: number): number;
   /** Whether it is about to go: others shall have the message at once. */
   readonly closing: boolean;
   /** Hands the message to its handler. Never throws. */
@@ -50,9 +51,8 @@ export interface DeliveryOwner {
 export class Delivery implements Caller {
   readonly msg: Msg;
   readonly place: Place;
+  method: MethodInfo | undefined;
   readonly #owner: DeliveryOwner;
-  #refusals = 0;
-  #later: Timer | undefined;
   #over = false;
 
   constructor(msg: Msg, place: Place, owner: DeliveryOwner) {
@@ -69,12 +69,18 @@ export class Delivery implements Caller {
 
   end(error: string | undefined): void {
     if (this.#over) return;
-    if (error === undefined) this.#say(ACK);
-    else this.failed(fromConnectError(JSON.parse(error), undefined));
+    const failure = error === undefined ? undefined : fromConnectError(JSON.parse(error), undefined);
+    if (failure === undefined) this.#say(ACK);
+    else this.failed(failure);
+    if (failure === undefined || !isRefusal(failure)) this.#owner.refused.handled(this.method!);
   }
 
   abandon(error: ServiceError): void {
     this.failed(error);
+  }
+
+  again(): void {
+    this.#owner.handle(this);
   }
 
   /** Says that the handler is still at it. */
@@ -94,31 +100,9 @@ export class Delivery implements Caller {
     const { deliveries } = this.place;
     if (isHopeless(error)) void this.#bury(error);
     else if (owner.closing) this.giveBack();
-    else if (isRefusal(error)) this.#postpone(error);
+    else if (isRefusal(error)) owner.refused.refused(this.method!, this, error.retry?.afterMs);
     else if (deliveries >= owner.maxDeliveries) void this.#bury(error);
-    else this.giveBack(Math.max(error.retry?.afterMs ?? 0, owner.retryDelayMs(deliveries)));
-  }
-
-  /**
-   * What a policy refuses has been tried by nobody: it stays in hand until it is taken, so that no more is asked for than can be handled, and counts
-   * as one delivery.
-   */
-  #postpone(error: ServiceError): void {
-    const owner = this.#owner;
-    const delayMs = Math.max(error.retry?.afterMs ?? 0, owner.retryDelayMs(++this.#refusals));
-    this.#later = owner.clock.schedule(delayMs, () => {
-      this.#later = undefined;
-      owner.handle(this);
-    });
-    this.#later.unref();
-  }
-
-  /** Gives the message back if it waits to be handled. */
-  leave(): void {
-    if (this.#later === undefined) return;
-    this.#later.cancel();
-    this.#later = undefined;
-    this.giveBack();
+    else this.giveBack(owner.retryDelayMs(deliveries, error.retry?.afterMs));
   }
 
   async #bury(error: ServiceError): Promise<void> {

@@ -4,7 +4,7 @@ import { after, before, describe, type TestContext, test } from "node:test";
 import { type JetStreamManager, jetstreamManager, RetentionPolicy } from "@nats-io/jetstream";
 import { headers, type NatsConnection } from "@nats-io/transport-node";
 import { systemClock } from "flotilla/clock";
-import { background, type Context, withTimeout, withValue } from "flotilla/context";
+import { background, type Context, sleep, withTimeout, withValue } from "flotilla/context";
 import { contract, type Implementation, type Schema, serverStream, unary } from "flotilla/contract";
 import { errorReporterKey, type Middleware } from "flotilla/endpoint";
 import { errorInfo, FLOTILLA_DOMAIN, ServiceError } from "flotilla/errors";
@@ -471,6 +471,52 @@ describe("JetStream", { skip }, () => {
     const other = await jetstream(options).listen([implement(Orders, methods)], ctx);
     t.after(() => other.close());
     await until("another has it", () => handled.length === 2);
+  });
+
+  test("where a policy lets through one at a time, messages go on as each is done, and none counts as delivered again", async (t) => {
+    const { Orders, stream, publish, left, dead } = await bed(t);
+    let inHand = 0;
+    let most = 0;
+    const handled: string[] = [];
+    const oneAtATime: Middleware = (next) => async (inner, request) => {
+      if (inHand > 0) {
+        const details = [errorInfo({ reason: "OVERLOADED", domain: FLOTILLA_DOMAIN })];
+        throw new ServiceError("resource_exhausted", "one is in hand", { details });
+      }
+      most = Math.max(most, ++inHand);
+      return next(inner, request).finally(() => inHand--);
+    };
+    const placed = async (inner: Context, { id }: Order): Promise<object> => {
+      await sleep(inner, 1);
+      handled.push(id);
+      return {};
+    };
+    const orders = implement(Orders, { placed, paid: () => ({}) }, { use: [oneAtATime] });
+    const listening = await jetstream({
+      servers: broker.address,
+      stream,
+      maxDeliveries: 1,
+      retryDelayMs: 60_000,
+    }).listen([orders], ctx);
+    t.after(() => listening.close());
+    await Promise.all(Array.from({ length: 100 }, (_, n) => publish(ctx, { id: String(n) })));
+    await until("all are handled", () => handled.length === 100);
+    assert.equal(most, 1);
+    await settled(left);
+    assert.deepEqual(await dead(), []);
+  });
+
+  test("who asks for more time than the longest pause gets that", async (t) => {
+    const { consume, publish } = await bed(t);
+    const times: number[] = [];
+    const placed = (inner: Context): object => {
+      if (times.push(inner.clock.now()) > 1) return {};
+      throw new ServiceError("unavailable", "come back never", { retry: { afterMs: 1e14 } });
+    };
+    await consume({ placed }, { retryDelayMs: 5, maxRetryDelayMs: 500 });
+    await publish(ctx, { id: "o-1" });
+    await until("it is handled", () => times.length === 2);
+    assert.ok(times[1]! - times[0]! > 490, `${times[1]! - times[0]!} ms`);
   });
 
   test("a listener that goes is not given again what it gives back", async (t) => {

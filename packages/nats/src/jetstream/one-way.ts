@@ -1,4 +1,4 @@
-import type { MethodInfo } from "flotilla/endpoint";
+import type { MethodInfo, Service } from "flotilla/endpoint";
 
 /** @throws TypeError when a method cannot be one-way: it streams, or its answer cannot be empty. */
 export function checkOneWay(who: string, { procedure, kind, output }: MethodInfo): void {
@@ -7,4 +7,15 @@ export function checkOneWay(who: string, { procedure, kind, output }: MethodInfo
   if (!(empty instanceof Promise) && "violations" in empty) {
     throw new TypeError(`${who}: ${procedure} promises an answer, and nobody will give one: its output must admit {}`);
   }
+}
+
+/** The services whose messages are handled: those that are asked for, else all. @throws TypeError when one is asked for that is not served. */
+export function handledOf(services: readonly Service[], wanted: readonly string[] | undefined): readonly Service[] {
+  // What comes with a middleware of the host answers questions, which nobody asks of a stream.
+  if (wanted === undefined) return services.filter(({ observed }) => observed !== false);
+  return wanted.map((name) => {
+    const found = services.find((service) => service.name === name);
+    if (found === undefined) throw new TypeError(`jetstream: services names ${name}, which the host does not serve`);
+    return found;
+  });
 }

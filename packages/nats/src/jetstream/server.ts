@@ -1,17 +1,17 @@
 import type { Msg } from "@nats-io/nats-core";
-import { type Clock, type Random, systemRandom, type Timer } from "flotilla/clock";
+import { type Random, systemRandom, type Timer } from "flotilla/clock";
 import type { Context } from "flotilla/context";
 import { type Listener, type Listening, reportError, type Service } from "flotilla/endpoint";
 import { ServiceError } from "flotilla/errors";
-import { JSON_TYPE, newRecord, PROTO_TYPE, Serving } from "flotilla/wire";
+import { JSON_TYPE, newRecord, PROTO_TYPE, RefusedMessages, Serving } from "flotilla/wire";
 import { headOf, wireOf } from "../incoming.ts";
 import { Link, type LinkUser } from "../link.ts";
-import { reportEnd, reportLoss } from "../loss.ts";
+import { reportEnd, reportFailure, reportLoss } from "../loss.ts";
 import { checkServers, hostOf } from "../options.ts";
 import { subjectOf } from "../subjects.ts";
 import { bury } from "./dead-letters.ts";
 import { Delivery, type DeliveryOwner, neverEnded, type Place, placeOf } from "./delivery.ts";
-import { checkOneWay } from "./one-way.ts";
+import { checkOneWay, handledOf } from "./one-way.ts";
 import { type JetStreamOptions, type JetStreamSettings, settleJetStream } from "./options.ts";
 import { Puller } from "./puller.ts";
 import { durableOf, prepare } from "./streams.ts";
@@ -62,6 +62,7 @@ class Consuming implements Listening, LinkUser, DeliveryOwner {
   /** Procedures by the subject of their messages. */
   readonly #methods = new Map<string, string>();
   readonly #deliveries = new Map<Delivery, Puller>();
+  readonly refused: RefusedMessages<Delivery>;
   readonly #pullers: Puller[] = [];
   #working: Timer | undefined;
   #preparing: Timer | undefined;
@@ -80,6 +81,8 @@ class Consuming implements Listening, LinkUser, DeliveryOwner {
     this.#settings = settings;
     this.#root = root;
     this.#random = random;
+    const { retryDelayMs: firstMs, maxRetryDelayMs: maxMs } = settings;
+    this.refused = new RefusedMessages(root.clock, random, { firstMs, maxMs });
     const handled = handledOf(services, settings.services);
     this.#services = handled.map(({ name }) => name);
     for (const { info } of handled.flatMap(({ methods }) => methods)) {
@@ -99,10 +102,6 @@ class Consuming implements Listening, LinkUser, DeliveryOwner {
     return this.link.up ? 1 : 0;
   }
 
-  get clock(): Clock {
-    return this.#root.clock;
-  }
-
   get maxDeliveries(): number {
     return this.#settings.maxDeliveries;
   }
@@ -114,7 +113,7 @@ class Consuming implements Listening, LinkUser, DeliveryOwner {
       const connection = await this.link.open();
       await prepare(connection, this.#settings, this.#services);
       for (const service of this.#services) {
-        const puller: Puller = new Puller(this.#settings, durableOf(group, service), this.link, this.clock, {
+        const puller: Puller = new Puller(this.#settings, durableOf(group, service), this.link, this.#root.clock, {
           pulled: (msg) => this.#pulled(msg, puller),
           unwanted: (msg) => {
             const place = placeOf(msg.reply);
@@ -150,6 +149,10 @@ class Consuming implements Listening, LinkUser, DeliveryOwner {
     if (!this.closing) reportLoss(this.#root, "jetstream", this.address);
   }
 
+  failed(error: Error): void {
+    reportFailure(this.#root, "jetstream", this.address, error);
+  }
+
   ended(why: Error | undefined): void {
     reportEnd(this.#root, "jetstream", this.address, why);
   }
@@ -174,7 +177,7 @@ class Consuming implements Listening, LinkUser, DeliveryOwner {
 
   #prepareSoon(): void {
     if (this.closing) return;
-    this.#preparing ??= this.clock.schedule(PREPARE_AGAIN_MS, () => void this.#prepareAgain());
+    this.#preparing ??= this.#root.clock.schedule(PREPARE_AGAIN_MS, () => void this.#prepareAgain());
   }
 
   #pulled(msg: Msg, puller: Puller): void {
@@ -185,22 +188,24 @@ class Consuming implements Listening, LinkUser, DeliveryOwner {
     this.#deliveries.set(delivery, puller);
     // Those that were given back count as well: so there are twice as many before nobody may try any more.
     if (place.deliveries > 2 * this.maxDeliveries) return delivery.failed(neverEnded(place.deliveries - 1));
-    this.handle(delivery);
+    this.handle(delivery, true);
   }
 
-  handle(delivery: Delivery): void {
+  handle(delivery: Delivery, first = false): void {
     try {
-      this.#handle(delivery);
+      this.#handle(delivery, first);
     } catch (error) {
       delivery.failed(ServiceError.from(error));
     }
   }
 
   /** @throws ServiceError when the message is none for a handler. */
-  #handle(delivery: Delivery): void {
+  #handle(delivery: Delivery, first: boolean): void {
     const { msg } = delivery;
     const method = this.#serving.find(this.#methods.get(msg.subject) ?? "");
     if (method === undefined) throw new ServiceError("unimplemented", `nobody handles ${msg.subject}`);
+    delivery.method = method;
+    if (first && this.refused.waits(method, delivery)) return;
     const headers = headOf(msg)?.headers ?? newRecord();
     // Time has gone by since: what was left then says nothing now.
     headers["connect-timeout-ms"] = undefined;
@@ -211,9 +216,10 @@ class Consuming implements Listening, LinkUser, DeliveryOwner {
     this.#serving.accept(method, headers, wireOf(msg.data, type === PROTO_TYPE), delivery);
   }
 
-  retryDelayMs(deliveries: number): number {
+  retryDelayMs(deliveries: number, afterMs = 0): number {
     const { retryDelayMs, maxRetryDelayMs } = this.#settings;
-    return Math.min(maxRetryDelayMs, retryDelayMs * 2 ** (deliveries - 1)) * (1 - this.#random.next() / 4);
+    const ownMs = Math.min(maxRetryDelayMs, retryDelayMs * 2 ** (deliveries - 1)) * (1 - this.#random.next() / 4);
+    return Math.max(ownMs, Math.min(maxRetryDelayMs, afterMs));
   }
 
   async bury(msg: Msg, place: Place, error: ServiceError): Promise<void> {
@@ -262,7 +268,7 @@ class Consuming implements Listening, LinkUser, DeliveryOwner {
     this.#preparing?.cancel();
     // First, so that nothing that is given back is handed here again.
     for (const puller of this.#pullers) puller.stop();
-    for (const delivery of this.#deliveries.keys()) delivery.leave();
+    for (const delivery of this.refused.leave()) delivery.giveBack();
     // Until the broker has heard of it, messages come still, and are given back.
     await this.link.flush(this.#root.clock);
     await new Promise<void>((resolve) => {
@@ -284,15 +290,4 @@ class Consuming implements Listening, LinkUser, DeliveryOwner {
     this.#working?.cancel();
     await this.link.close(this.#root.clock);
   }
-}
-
-/** @throws TypeError when one is asked for that is not served. */
-function handledOf(services: readonly Service[], wanted: readonly string[] | undefined): readonly Service[] {
-  // What comes with a middleware of the host answers questions, which nobody asks of a stream.
-  if (wanted === undefined) return services.filter(({ observed }) => observed !== false);
-  return wanted.map((name) => {
-    const found = services.find((service) => service.name === name);
-    if (found === undefined) throw new TypeError(`jetstream: services names ${name}, which the host does not serve`);
-    return found;
-  });
 }

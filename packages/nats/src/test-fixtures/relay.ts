@@ -4,6 +4,8 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 export class Relay {
   readonly #port: number;
   readonly #sockets = new Set<Socket>();
+  /** Those of who connects here. */
+  readonly #near = new Set<Socket>();
   #server: Server | undefined;
   #own = 0;
 
@@ -24,13 +26,17 @@ export class Relay {
 
   /** Takes connections, on the same port as before. */
   async start(): Promise<void> {
-    const server = createServer((near) => this.#join(near, connect(this.#port, "127.0.0.1")));
+    const server = createServer((near) => this.join(near));
     this.#server = server;
     await new Promise<void>((resolve) => server.listen(this.#own, "127.0.0.1", resolve));
     this.#own = (server.address() as { port: number }).port;
   }
 
-  #join(near: Socket, far: Socket): void {
+  /** Connects one end with the broker. */
+  join(near: Socket): void {
+    const far = connect(this.#port, "127.0.0.1");
+    this.#near.add(near);
+    near.on("close", () => this.#near.delete(near));
     near.pipe(far).pipe(near);
     for (const socket of [near, far]) {
       this.#sockets.add(socket);
@@ -41,6 +47,11 @@ export class Relay {
         far.destroy();
       });
     }
+  }
+
+  /** Says something to all who are connected now, in the broker's place. */
+  say(words: string): void {
+    for (const socket of this.#near) socket.write(words);
   }
 
   /** Ends what is connected now. */
