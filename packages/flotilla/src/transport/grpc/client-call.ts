@@ -125,7 +125,8 @@ export abstract class ClientCall {
     if (this.over) return;
     this.settle();
     const { gone, broken } = this.held;
-    this.failed(streamFailure(this.peer.address, this.stream, broken ?? this.error, gone));
+    // The deadline may have passed without its timer having run yet: then that is what the call has ended with.
+    this.failed(this.ctx.err ?? streamFailure(this.peer.address, this.stream, broken ?? this.error, gone));
   }
 
   /** The head of the answer is there. */
