@@ -16,6 +16,8 @@ export interface ForwardedRequest {
   readonly committed: boolean;
   /** How the attempts so far have failed, and over which connections; undefined before the first has. */
   tried: Map<object, ServiceError> | undefined;
+  /** What the request lasts for: it may outlast its deadline, which is that of the attempt's context. */
+  readonly lasting: Context;
   /** Ends the attempt that is under way, with this; undefined while there is none. */
   stop: ((error: ServiceError) => void) | undefined;
   /** Names and values in turn, ready to be sent. `ctx` is the attempt's: it holds the trace and the time left. */

@@ -2,11 +2,11 @@ import { isIP } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Dispatcher, Pool } from "undici";
 import type { Context } from "../../../context/context.ts";
-import { afterFunc } from "../../../context/with.ts";
 import { ServiceError } from "../../../errors/service-error.ts";
 import { ChunkQueue } from "../chunk-queue.ts";
 import { connectionError } from "../client-errors.ts";
 import { AnswerHead, type ForwardedRequest, type OpenAnswer, type OpenExchange } from "./exchange.ts";
+import { whenOver } from "./when-over.ts";
 
 /** Exchanges over HTTP/1.1. */
 export function http1Exchange(
@@ -58,7 +58,7 @@ class Http1Exchange implements Dispatcher.DispatchHandler, OpenAnswer {
   readonly #queue: Queue;
   readonly #resolve: (answer: OpenAnswer) => void;
   readonly #reject: (error: unknown) => void;
-  readonly #stop: () => boolean;
+  readonly #stop: () => void;
   #controller: Dispatcher.DispatchController | undefined;
   #trailers: readonly string[] = [];
   /** Why the request body could not go on: more telling than the broken connection it causes. */
@@ -83,7 +83,12 @@ class Http1Exchange implements Dispatcher.DispatchHandler, OpenAnswer {
       resume: () => this.#controller?.resume(),
       cancel: () => this.#abandon(new ServiceError("canceled", "the answer was not read to its end")),
     });
-    this.#stop = afterFunc(ctx, () => this.#abandon(ctx.err!));
+    this.#stop = whenOver(
+      ctx,
+      request.lasting,
+      () => this.head !== undefined,
+      (why) => this.#abandon(why),
+    );
     request.stop = (error) => this.#abandon(error);
   }
 
@@ -153,7 +158,7 @@ class Http1Exchange implements Dispatcher.DispatchHandler, OpenAnswer {
     if ((error as NodeJS.ErrnoException).code === "UND_ERR_INVALID_ARG") {
       return this.#fail(new ServiceError("invalid_argument", `the request cannot be sent on: ${error.message}`));
     }
-    this.#fail(connectionError(this.#address, error, this.#controller === undefined));
+    this.#fail(this.#ctx.err ?? connectionError(this.#address, error, this.#controller === undefined));
   }
 }
 

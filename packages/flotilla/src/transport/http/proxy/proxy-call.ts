@@ -1,6 +1,5 @@
 import { drained } from "../../../codec/drained.ts";
 import { UNWATCHED_MS, type Watchable } from "../../../context/watch-list.ts";
-import { afterFunc } from "../../../context/with.ts";
 import { reportError } from "../../../endpoint/report.ts";
 import { ServiceError } from "../../../errors/service-error.ts";
 import { readBody } from "../body-reader.ts";
@@ -13,6 +12,7 @@ import { IdleWatch } from "./idle-watch.ts";
 import { type Admitted, ProxiedRequest } from "./proxied-request.ts";
 import type { ProxyState } from "./state.ts";
 import { tunnel } from "./tunnel.ts";
+import { whenOver } from "./when-over.ts";
 
 /** Early hints go out at the upstream's pace, however slowly the client reads: further ones are left out. */
 const MAX_HINTS = 16;
@@ -22,7 +22,7 @@ export class ProxyCall extends ProxiedRequest implements Watchable, OnSocket {
   newer: Watchable | undefined = undefined;
   older: Watchable | undefined = undefined;
   generation: Watchable["generation"] = undefined;
-  #stopWatching: (() => boolean) | undefined;
+  #stopWatching: (() => void) | undefined;
   readonly #idle: IdleWatch;
   /** The client waits to be told before it sends the body. */
   #awaited: boolean;
@@ -69,16 +69,21 @@ export class ProxyCall extends ProxiedRequest implements Watchable, OnSocket {
 
   /** From here on time counts: that of the deadline, and that in which nothing moves. */
   watch(): void {
-    this.#stopWatching = afterFunc(this.scope, () => {
-      const { err } = this.scope;
-      if (err !== undefined) this.#fail(err);
-    });
+    this.#stopWatching = whenOver(
+      this.scope,
+      this.lasting,
+      () => this.#begun,
+      (why) => this.#giveUp(why),
+    );
     this.#idle.start();
   }
 
   #quiet(): void {
     const { idleTimeoutMs } = this.state.settings;
-    const error = new ServiceError("deadline_exceeded", `nothing has moved for ${idleTimeoutMs} ms`);
+    this.#giveUp(new ServiceError("deadline_exceeded", `nothing has moved for ${idleTimeoutMs} ms`));
+  }
+
+  #giveUp(error: ServiceError): void {
     // The attempt is told first, so that whoever counts failures of instances hears of it.
     this.stop?.(error);
     this.#fail(error);
@@ -97,7 +102,7 @@ export class ProxyCall extends ProxiedRequest implements Watchable, OnSocket {
       this.#awaited = false;
       this.res.writeContinue();
     }
-    yield* readBody(this.req, this.scope, (count) => this.#moved(count, 0));
+    yield* readBody(this.req, this.lasting, (count) => this.#moved(count, 0));
   }
 
   interim(status: number, raw: readonly string[]): void {
@@ -186,7 +191,8 @@ export class ProxyCall extends ProxiedRequest implements Watchable, OnSocket {
   cut(error: ServiceError): void {
     if (this.#over) return;
     const { socket, httpVersionMajor } = this.req;
-    if (httpVersionMajor > 1) cutResponse(this.req, this.res);
+    if (httpVersionMajor > 1)
+      cutResponse(this.req, this.res, error.code === "deadline_exceeded" ? "cancel" : "internal");
     else if ("encrypted" in socket) socket.destroy();
     // Where the end of the connection is the end of the answer, only a reset tells.
     else socket.resetAndDestroy();
@@ -198,7 +204,7 @@ export class ProxyCall extends ProxiedRequest implements Watchable, OnSocket {
     // A connection that has changed its protocol ends when either side will.
     if (this.#complete && this.upgrade !== undefined) return this.#end();
     const error = new ServiceError("canceled", "the client went away");
-    this.scope.cancel(error);
+    this.lasting.cancel(error);
     this.#end(error);
   }
 
