@@ -11,7 +11,7 @@ import { whenOver } from "./when-over.ts";
 
 /**
  * Exchanges over HTTP/2. One that the upstream did not take in, because it is about to close the connection, goes over another, unless its
- * body has been read from.
+ * body cannot be sent again.
  */
 export function http2Exchange(peer: Http2Peer): OpenExchange {
   const open: OpenExchange = (ctx, request) => {

@@ -34,7 +34,6 @@ export abstract class ProxiedRequest implements ServerCall, ForwardedRequest {
   readonly protocol = "proxy";
   tried: Map<object, ServiceError> | undefined = undefined;
   stop: ((error: ServiceError) => void) | undefined = undefined;
-  committed = false;
   readonly observation: Observation | undefined;
   protected readonly state: ProxyState;
   protected readonly admitted: Admitted;
@@ -64,6 +63,7 @@ export abstract class ProxiedRequest implements ServerCall, ForwardedRequest {
     state.inFlight++;
   }
 
+  abstract get committed(): boolean;
   abstract body(): AsyncIterable<Uint8Array>;
   abstract interim(status: number, raw: readonly string[]): void;
 

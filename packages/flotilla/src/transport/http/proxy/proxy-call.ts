@@ -9,6 +9,7 @@ import { type OnSocket, unwatchClose, watchClose } from "../socket-calls.ts";
 import { flush, sendError, sendInterim, statusOf, writeHead, writeSwitch, writeTrailers } from "./answer.ts";
 import { AnswerEnd, AnswerHead, type AnswerPart, HeldAnswer, Switched } from "./exchange.ts";
 import { IdleWatch } from "./idle-watch.ts";
+import { KeptBody } from "./kept-body.ts";
 import { type Admitted, ProxiedRequest } from "./proxied-request.ts";
 import type { ProxyState } from "./state.ts";
 import { tunnel } from "./tunnel.ts";
@@ -24,6 +25,8 @@ export class ProxyCall extends ProxiedRequest implements Watchable, OnSocket {
   generation: Watchable["generation"] = undefined;
   #stopWatching: (() => void) | undefined;
   readonly #idle: IdleWatch;
+  /** Undefined until an upstream is there to take it. */
+  #body: KeptBody | undefined;
   /** The client waits to be told before it sends the body. */
   #awaited: boolean;
   /** Early hints that were passed on. */
@@ -95,14 +98,21 @@ export class ProxyCall extends ProxiedRequest implements Watchable, OnSocket {
     this.#idle.moved();
   }
 
-  async *body(): AsyncGenerator<Uint8Array> {
-    this.committed = true;
+  get committed(): boolean {
+    return this.#body?.committed === true;
+  }
+
+  body(): AsyncIterable<Uint8Array> {
     // An upstream is there to take it.
     if (this.#awaited && !this.#over) {
       this.#awaited = false;
       this.res.writeContinue();
     }
-    yield* readBody(this.req, this.lasting, (count) => this.#moved(count, 0));
+    this.#body ??= new KeptBody(
+      readBody(this.req, this.lasting, (count) => this.#moved(count, 0)),
+      this.state.kept,
+    );
+    return this.#body.read();
   }
 
   interim(status: number, raw: readonly string[]): void {
@@ -128,6 +138,7 @@ export class ProxyCall extends ProxiedRequest implements Watchable, OnSocket {
   }
 
   #begin({ status, raw, last }: AnswerHead): void {
+    this.#body?.commit();
     if (status === 101) {
       this.#begun = true;
       return writeSwitch(this.req, this.res, raw);
@@ -215,6 +226,7 @@ export class ProxyCall extends ProxiedRequest implements Watchable, OnSocket {
     this.state.young.remove(this);
     this.#stopWatching?.();
     this.#idle.stop();
+    this.#body?.close();
     this.settle(this.#begun, error);
   }
 }
