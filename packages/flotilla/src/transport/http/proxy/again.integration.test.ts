@@ -1,6 +1,7 @@
 // Requests with a body that go again, and those that do not.
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from "node:http";
 import {
   type ClientHttp2Session,
   connect,
@@ -210,5 +211,46 @@ for (const [how, bad] of Object.entries({
     assert.deepEqual(seen, VERBS);
     assert.equal((await fetch(address, { method: "PUT", body: "x".repeat(3_000_000) })).status, failure);
     assert.equal(bodies.length, 2);
+  });
+}
+
+for (const http2 of [false, true]) {
+  test(`a body that is still coming when it goes again follows to the other instance: HTTP/${http2 ? "2" : "1.1"} upstream`, async (t) => {
+    let refused = false;
+    const seen: { body: string }[] = [];
+    // Both are the same, so that either may be the first.
+    const to: string[] = [];
+    for (let i = 0; i < 2; i++) {
+      const server = http2 ? createServer() : createHttpServer();
+      server.on("request", (req: IncomingMessage, res: ServerResponse) => {
+        if (!refused) {
+          refused = true;
+          req.resume();
+          res.statusCode = 503;
+          res.end("too early");
+          return;
+        }
+        const request = { body: "" };
+        seen.push(request);
+        req.on("data", (chunk: Buffer) => {
+          request.body += chunk.toString();
+        });
+        req.on("end", () => res.end("served"));
+      });
+      server.listen(0, "127.0.0.1");
+      await once(server, "listening");
+      t.after(() => server.close());
+      to.push(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    }
+    const { address } = await proxied(t, { to, client: { http2 }, channel: inOrder(to) });
+    const stream = session(t, address).request({ ":method": "PUT", ":path": "/" });
+    stream.write("one,");
+    await until("what there is was sent again", () => seen[0]?.body === "one,");
+    stream.end("two");
+    const [headers] = (await once(stream, "response")) as [{ ":status": number }];
+    assert.equal(headers[":status"], 200);
+    stream.resume();
+    await once(stream, "close");
+    assert.deepEqual(seen, [{ body: "one,two" }]);
   });
 }

@@ -9,6 +9,7 @@ export interface ForwardedRequest {
   readonly target: string;
   /** What the upstream is to take for its own name; undefined for the name it is reached under. */
   readonly authority: string | undefined;
+  readonly contentType: string | undefined;
   readonly hasBody: boolean;
   /** The protocol that the connection is to change to; undefined for a request that is one. */
   readonly upgrade: string | undefined;

@@ -22,6 +22,7 @@ export function http1Exchange(
   const queue: Queue = { waiting: 0 };
   return (ctx, request) =>
     new Promise((resolve, reject) => {
+      if (request.contentType !== undefined && GRPC.test(request.contentType)) throw needsHttp2("gRPC is carried");
       // undici holds a request until its turn has come, though nobody waits for it any more.
       if (queue.waiting >= maxWaiting) {
         const message = `${address} has ${maxWaiting} requests waiting for a connection`;
@@ -41,6 +42,13 @@ export function http1Exchange(
       queue.waiting++;
       pool.dispatch(options, exchange);
     });
+}
+
+/** Not gRPC-Web, which HTTP/1.1 can carry. */
+const GRPC = /^application\/grpc(?:$|[+;])/;
+
+function needsHttp2(what: string): ServiceError {
+  return new ServiceError("unimplemented", `${what} over HTTP/2 only: proxyClient({ http2: true }) speaks it upstream`);
 }
 
 /** Requests that were handed to undici and not begun. */
@@ -127,6 +135,8 @@ class Http1Exchange implements Dispatcher.DispatchHandler, OpenAnswer {
   onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
     const raw = texts(controller.rawHeaders);
     if (status < 200) return this.#request.interim(status, raw);
+    // It is not the client that chose the version (RFC 9110, section 15.6.6): a stream in both directions, as a rule.
+    if (status === 505) return this.#abandon(needsHttp2("the upstream takes this request"));
     const { verb } = this.#request;
     this.head = new AnswerHead(status, raw, verb === "HEAD" || status === 204 || status === 304);
     this.#resolve(this);

@@ -79,6 +79,10 @@ export abstract class ProxiedRequest implements ServerCall, ForwardedRequest {
     return this.admitted.authority;
   }
 
+  get contentType(): string | undefined {
+    return this.admitted.head.contentType;
+  }
+
   get hasBody(): boolean {
     return this.admitted.hasBody;
   }
