@@ -4,32 +4,17 @@ import { request } from "node:http";
 import { connect, constants, createServer, type IncomingHttpHeaders } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
-import type { Balancer, BalancerFactory, Candidate } from "../../../balance/balancer.ts";
+import type { BalancerFactory } from "../../../balance/balancer.ts";
 import { faultProxy } from "../../../testing/fault-proxy.ts";
 import { nothingEscapes } from "../test-fixtures/bed.ts";
 import { RawConnection } from "../test-fixtures/raw.ts";
-import { proxied, rawUpstream, type Upstream, upstream } from "./test-fixtures/proxied.ts";
+import { proxied, rather, rawUpstream, type Upstream, upstream } from "./test-fixtures/proxied.ts";
 
 nothingEscapes();
 
 /** Waits for something that comes about by itself. */
 async function until(holds: () => boolean): Promise<void> {
   while (!holds()) await new Promise((resolve) => setImmediate(resolve));
-}
-
-/** Picks one instance as long as it may. */
-function rather(address: string): BalancerFactory {
-  return <C extends Candidate>(): Balancer<C> => {
-    let all: readonly C[] = [];
-    return {
-      update: (candidates) => {
-        all = candidates.toSorted(
-          (a, b) => Number(b.instance.address === address) - Number(a.instance.address === address),
-        );
-      },
-      pick: (_ctx, avoided) => all.find((one) => avoided?.has(one) !== true) ?? all[0],
-    };
-  };
 }
 
 interface Problem {
