@@ -3,12 +3,12 @@ import { readStatus } from "../../codec/grpc-status.ts";
 import { breakOff, stopSending } from "../../codec/reset-stream.ts";
 import type { Context } from "../../context/context.ts";
 import { afterFunc } from "../../context/with.ts";
-import { codeFromHttp } from "../../errors/code.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { responseObserver } from "../../metadata/call.ts";
 import { Metadata, type MetadataRecord, newRecord } from "../../metadata/metadata.ts";
 import { streamFailure } from "./client-errors.ts";
 import type { ClientMethod } from "./client-method.ts";
+import { ForeignAnswer } from "./foreign-answer.ts";
 import { FrameReader } from "./frame-reader.ts";
 import type { GrpcPeer, Held } from "./peer.ts";
 
@@ -28,6 +28,8 @@ export abstract class ClientCall {
   protected responseHeaders: MetadataRecord | undefined = undefined;
   /** The outcome is known, or the caller has given up. */
   protected over = false;
+  /** An answer that is none of gRPC's, and has more to say. */
+  private foreign: ForeignAnswer | undefined = undefined;
   private held!: Held;
   private error: unknown = undefined;
   private stop: (() => boolean) | undefined = undefined;
@@ -93,17 +95,25 @@ export abstract class ClientCall {
     const record = headers as MetadataRecord;
     const type = headers["content-type"];
     if (record["grpc-status"] === undefined && (status !== 200 || !type?.startsWith("application/grpc"))) {
-      // No server of gRPC: a proxy's, or a server's that speaks something else.
-      const message = `${this.peer.address} answered HTTP ${status} with content-type ${JSON.stringify(type ?? "")}`;
-      return this.abandon(new ServiceError(status === 200 ? "unknown" : codeFromHttp(status), message));
+      const foreign = new ForeignAnswer(this.peer.address, status, headers);
+      if (foreign.complete || flags & constants.NGHTTP2_FLAG_END_STREAM) return this.abandon(foreign.error);
+      this.foreign = foreign;
+      return;
     }
     if (flags & constants.NGHTTP2_FLAG_END_STREAM) return this.told(newRecord(), record, status);
     this.responseHeaders = record;
     this.opened();
   }
 
+  data(chunk: Buffer): void {
+    const { foreign } = this;
+    if (foreign === undefined) return this.received(chunk);
+    foreign.push(chunk);
+    if (foreign.complete) this.abandon(foreign.error);
+  }
+
   trailers(trailers: MetadataRecord): void {
-    if (!this.over) this.told(this.responseHeaders ?? newRecord(), trailers, 200);
+    if (!this.over && this.foreign === undefined) this.told(this.responseHeaders ?? newRecord(), trailers, 200);
   }
 
   private told(headers: MetadataRecord, trailers: MetadataRecord, status: number): void {
@@ -120,18 +130,20 @@ export abstract class ClientCall {
     this.peer.give(this.held);
     if (this.over) return;
     // A connection that is lost takes nothing back that had come: it may only not have been handed over yet.
-    for (let chunk = read(this.stream); chunk !== null && !this.over; chunk = read(this.stream)) this.received(chunk);
+    for (let chunk = read(this.stream); chunk !== null && !this.over; chunk = read(this.stream)) this.data(chunk);
     this.conclude();
     if (this.over) return;
     this.settle();
+    if (this.foreign !== undefined) return this.failed(this.foreign.error);
     const { gone, broken } = this.held;
-    this.failed(streamFailure(this.peer.address, this.stream, broken ?? this.error, gone));
+    // The deadline may have passed without its timer having run yet: then that is what the call has ended with.
+    this.failed(this.ctx.err ?? streamFailure(this.peer.address, this.stream, broken ?? this.error, gone));
   }
 
   /** The head of the answer is there. */
   protected abstract opened(): void;
   /** Some of the answer has come. */
-  abstract received(chunk: Buffer): void;
+  protected abstract received(chunk: Buffer): void;
   /** The server's word on how the call ended; messages may still have to be read. */
   protected abstract ended(error: ServiceError | undefined): void;
   /** All that was to come has been received: ends the call as the server said, if it has said so. */
@@ -156,7 +168,7 @@ function onResponse(this: ClientHttp2Stream, headers: IncomingHttpHeaders, flags
 }
 
 function onData(this: ClientHttp2Stream, chunk: Buffer): void {
-  (this as Calling)[call].received(chunk);
+  (this as Calling)[call].data(chunk);
 }
 
 function onTrailers(this: ClientHttp2Stream, trailers: IncomingHttpHeaders): void {

@@ -96,7 +96,7 @@ export class StreamClientCall extends ClientCall {
     this.resolve();
   }
 
-  received(chunk: Buffer): void {
+  protected received(chunk: Buffer): void {
     if (!this.over) this.responses.push(chunk);
   }
 

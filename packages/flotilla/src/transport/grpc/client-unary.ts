@@ -52,7 +52,7 @@ export class UnaryClientCall extends ClientCall {
 
   protected opened(): void {}
 
-  received(chunk: Buffer): void {
+  protected received(chunk: Buffer): void {
     if (this.over) return;
     const { reader } = this;
     reader.push(chunk);

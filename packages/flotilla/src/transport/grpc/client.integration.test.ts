@@ -12,7 +12,7 @@ import { type AddressInfo, createServer as createTcpServer, type Socket } from "
 import { type TestContext, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { encodeEnvelope } from "../../codec/envelope.ts";
-import { background } from "../../context/with.ts";
+import { background, withTimeout } from "../../context/with.ts";
 import type { Registrar } from "../../discovery/discovery.ts";
 import { ServiceError } from "../../errors/service-error.ts";
 import { client } from "../../service/channel.ts";
@@ -77,6 +77,63 @@ function answering(body: Uint8Array, trailers: Record<string, string> = { "grpc-
 }
 
 const ok = answering(empty);
+
+/** An answer that is none of gRPC's. */
+function speaking(type: string, body: string, head = {}): Answer {
+  return (stream) => {
+    stream.respond({ ":status": 415, "content-type": type, "content-length": Buffer.byteLength(body), ...head });
+    for (const piece of body.match(/.{1,1000}/gs) ?? []) stream.write(piece);
+    stream.end();
+  };
+}
+
+test("answers that are none of gRPC are quoted where they are short text", async (t) => {
+  const long = "long ".repeat(200);
+  const cases: [Answer, RegExp][] = [
+    [
+      speaking("application/json", '{"code":"unimplemented",\n "message":"send something else"}'),
+      /answered HTTP 415 with content-type "application\/json": {"code":"unimplemented", "message":"send something else"}$/,
+    ],
+    [speaking("application/problem+json", "{}"), /problem\+json": {}$/],
+    [speaking("text/plain; charset=utf-8", long), /": (?:long ){60}…$/],
+    [speaking("text/html", "x".repeat(5000)), /html"$/],
+    [speaking("image/png", "png"), /png"$/],
+    [speaking("text/plain", "packed", { "content-encoding": "gzip" }), /plain"$/],
+    [
+      // Of no length that is known, there may be no end.
+      (stream) => {
+        stream.respond({ ":status": 415, "content-type": "text/plain" });
+        stream.write("for ever");
+      },
+      /plain"$/,
+    ],
+    [
+      (stream) => {
+        stream.respond({ ":status": 415, "content-type": "text/plain", "content-length": 100 });
+        stream.write("half of it", () => stream.close(constants.NGHTTP2_INTERNAL_ERROR));
+      },
+      /plain"(?:: half of it)?$/,
+    ],
+  ];
+  for (const [answer, message] of cases) {
+    const { calls } = await bed(t, answer);
+    const error = await failure(calls.unaryCall(ctx, {}));
+    assert.equal(error.code, "unknown");
+    assert.match(error.message, message);
+    const streamed = await failure(calls.streamingOutputCall(ctx, {})[Symbol.asyncIterator]().next());
+    assert.equal(streamed.code, "unknown");
+    assert.match(streamed.message, message);
+  }
+});
+
+test("a call whose foreign answer never ends still ends with its context", async (t) => {
+  const { calls } = await bed(t, (stream) => {
+    stream.respond({ ":status": 415, "content-type": "text/plain", "content-length": 100 });
+    stream.write("half of it");
+  });
+  const error = await failure(calls.unaryCall(withTimeout(ctx, 60), {}));
+  assert.equal(error.code, "deadline_exceeded");
+});
 
 test("answers that are none of gRPC are failures that say what came", async (t) => {
   const cases: [Answer, string, RegExp][] = [

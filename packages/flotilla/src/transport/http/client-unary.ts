@@ -200,6 +200,6 @@ class UndiciCall implements Dispatcher.DispatchHandler {
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
     this.#stop();
-    this.#reject(connectionError(this.#peer.address, error, this.#controller === undefined));
+    this.#reject(this.#ctx.err ?? connectionError(this.#peer.address, error, this.#controller === undefined));
   }
 }

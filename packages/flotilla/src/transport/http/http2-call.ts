@@ -29,10 +29,10 @@ function headOf(ctx: Context, stream: ClientHttp2Stream, peer: Http2Peer): Promi
     stream.on("response", (headers: IncomingHttpHeaders) => {
       resolve({ status: Number(headers[":status"]), headers: plainHeaders(headers), stop });
     });
-    stream.on("error", (error: Error) => reject(peer.failure(stream, error)));
+    stream.on("error", (error: Error) => reject(ctx.err ?? peer.failure(stream, error)));
     stream.on("close", () => {
       stop();
-      reject(peer.failure(stream, new Error("the stream was closed before it was answered")));
+      reject(ctx.err ?? peer.failure(stream, new Error("the stream was closed before it was answered")));
     });
   });
 }

@@ -274,7 +274,7 @@ export function peerOf({ socket: { remoteAddress, remotePort } }: Request): stri
 }
 
 /** Breaks off an answer, and with HTTP/1.1 the connection. */
-export function cutResponse(req: Request, res: Response): void {
+export function cutResponse(req: Request, res: Response, code: "cancel" | "internal" = "internal"): void {
   if (req.httpVersionMajor < 2) res.destroy();
-  else breakOff((res as unknown as Http2ServerResponse).stream, "internal");
+  else breakOff((res as unknown as Http2ServerResponse).stream, code);
 }

@@ -125,7 +125,9 @@ class UndiciStream implements Dispatcher.DispatchHandler, OpenAnswer {
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
-    this.#fail(this.#bodyError ?? connectionError(this.#peer.address, error, this.#controller === undefined));
+    // The deadline may have passed without its timer having run yet: then that is what the call has ended with.
+    const lost = this.#ctx.err ?? connectionError(this.#peer.address, error, this.#controller === undefined);
+    this.#fail(this.#bodyError ?? lost);
   }
 }
 

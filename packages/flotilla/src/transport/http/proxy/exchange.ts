@@ -9,18 +9,21 @@ export interface ForwardedRequest {
   readonly target: string;
   /** What the upstream is to take for its own name; undefined for the name it is reached under. */
   readonly authority: string | undefined;
+  readonly contentType: string | undefined;
   readonly hasBody: boolean;
   /** The protocol that the connection is to change to; undefined for a request that is one. */
   readonly upgrade: string | undefined;
-  /** Whether reading the body has begun: then no other attempt can be made. */
+  /** Whether so much of the body was read that it cannot be sent again: then no other attempt can be made. */
   readonly committed: boolean;
   /** How the attempts so far have failed, and over which connections; undefined before the first has. */
   tried: Map<object, ServiceError> | undefined;
+  /** What the request lasts for: it may outlast its deadline, which is that of the attempt's context. */
+  readonly lasting: Context;
   /** Ends the attempt that is under way, with this; undefined while there is none. */
   stop: ((error: ServiceError) => void) | undefined;
   /** Names and values in turn, ready to be sent. `ctx` is the attempt's: it holds the trace and the time left. */
   fields(ctx: Context): string[];
-  /** The body, at the pace at which it is asked for. Called once. */
+  /** The body from its beginning, at the pace at which it is asked for. Called by each attempt that can send it; those before it get no more. */
   body(): AsyncIterable<Uint8Array>;
   /** Hears of an interim answer. */
   interim(status: number, raw: readonly string[]): void;

@@ -2,11 +2,11 @@ import { isIP } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Dispatcher, Pool } from "undici";
 import type { Context } from "../../../context/context.ts";
-import { afterFunc } from "../../../context/with.ts";
 import { ServiceError } from "../../../errors/service-error.ts";
 import { ChunkQueue } from "../chunk-queue.ts";
 import { connectionError } from "../client-errors.ts";
 import { AnswerHead, type ForwardedRequest, type OpenAnswer, type OpenExchange } from "./exchange.ts";
+import { whenOver } from "./when-over.ts";
 
 /** Exchanges over HTTP/1.1. */
 export function http1Exchange(
@@ -22,6 +22,7 @@ export function http1Exchange(
   const queue: Queue = { waiting: 0 };
   return (ctx, request) =>
     new Promise((resolve, reject) => {
+      if (request.contentType !== undefined && GRPC.test(request.contentType)) throw needsHttp2("gRPC is carried");
       // undici holds a request until its turn has come, though nobody waits for it any more.
       if (queue.waiting >= maxWaiting) {
         const message = `${address} has ${maxWaiting} requests waiting for a connection`;
@@ -43,6 +44,13 @@ export function http1Exchange(
     });
 }
 
+/** Not gRPC-Web, which HTTP/1.1 can carry. */
+const GRPC = /^application\/grpc(?:$|[+;])/;
+
+function needsHttp2(what: string): ServiceError {
+  return new ServiceError("unimplemented", `${what} over HTTP/2 only: proxyClient({ http2: true }) speaks it upstream`);
+}
+
 /** Requests that were handed to undici and not begun. */
 interface Queue {
   waiting: number;
@@ -58,7 +66,7 @@ class Http1Exchange implements Dispatcher.DispatchHandler, OpenAnswer {
   readonly #queue: Queue;
   readonly #resolve: (answer: OpenAnswer) => void;
   readonly #reject: (error: unknown) => void;
-  readonly #stop: () => boolean;
+  readonly #stop: () => void;
   #controller: Dispatcher.DispatchController | undefined;
   #trailers: readonly string[] = [];
   /** Why the request body could not go on: more telling than the broken connection it causes. */
@@ -83,7 +91,12 @@ class Http1Exchange implements Dispatcher.DispatchHandler, OpenAnswer {
       resume: () => this.#controller?.resume(),
       cancel: () => this.#abandon(new ServiceError("canceled", "the answer was not read to its end")),
     });
-    this.#stop = afterFunc(ctx, () => this.#abandon(ctx.err!));
+    this.#stop = whenOver(
+      ctx,
+      request.lasting,
+      () => this.head !== undefined,
+      (why) => this.#abandon(why),
+    );
     request.stop = (error) => this.#abandon(error);
   }
 
@@ -122,6 +135,8 @@ class Http1Exchange implements Dispatcher.DispatchHandler, OpenAnswer {
   onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
     const raw = texts(controller.rawHeaders);
     if (status < 200) return this.#request.interim(status, raw);
+    // It is not the client that chose the version (RFC 9110, section 15.6.6): a stream in both directions, as a rule.
+    if (status === 505) return this.#abandon(needsHttp2("the upstream takes this request"));
     const { verb } = this.#request;
     this.head = new AnswerHead(status, raw, verb === "HEAD" || status === 204 || status === 304);
     this.#resolve(this);
@@ -153,7 +168,7 @@ class Http1Exchange implements Dispatcher.DispatchHandler, OpenAnswer {
     if ((error as NodeJS.ErrnoException).code === "UND_ERR_INVALID_ARG") {
       return this.#fail(new ServiceError("invalid_argument", `the request cannot be sent on: ${error.message}`));
     }
-    this.#fail(connectionError(this.#address, error, this.#controller === undefined));
+    this.#fail(this.#ctx.err ?? connectionError(this.#address, error, this.#controller === undefined));
   }
 }
 

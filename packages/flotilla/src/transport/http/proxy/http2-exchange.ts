@@ -2,16 +2,16 @@ import { type ClientHttp2Stream, constants, type IncomingHttpHeaders } from "nod
 import { breakOff, stopSending } from "../../../codec/reset-stream.ts";
 import { isWhole } from "../../../codec/whole.ts";
 import type { Context } from "../../../context/context.ts";
-import { afterFunc } from "../../../context/with.ts";
 import { ServiceError } from "../../../errors/service-error.ts";
 import { readBody } from "../body-reader.ts";
 import { isRefused, sendBody } from "../http2-call.ts";
 import type { Http2Peer } from "../http2-session.ts";
 import { AnswerHead, type ForwardedRequest, type OpenAnswer, type OpenExchange } from "./exchange.ts";
+import { whenOver } from "./when-over.ts";
 
 /**
  * Exchanges over HTTP/2. One that the upstream did not take in, because it is about to close the connection, goes over another, unless its
- * body has been read from.
+ * body cannot be sent again.
  */
 export function http2Exchange(peer: Http2Peer): OpenExchange {
   const open: OpenExchange = (ctx, request) => {
@@ -62,7 +62,12 @@ class Http2Exchange implements OpenAnswer {
     this.#stream = stream;
     this.#reject = reject;
     this.body = this.#read(ctx, peer);
-    const stop = afterFunc(ctx, () => this.#abandon(ctx.err!));
+    const stop = whenOver(
+      ctx,
+      request.lasting,
+      () => this.head !== undefined,
+      (why) => this.#abandon(why),
+    );
     request.stop = (error) => this.#abandon(error);
     stream.on("headers", (headers: IncomingHttpHeaders) => {
       request.interim(Number(headers[":status"]), flat(headers));
@@ -102,7 +107,7 @@ class Http2Exchange implements OpenAnswer {
     const stream = this.#stream;
     let finished = false;
     try {
-      yield* readBody(stream, ctx, () => {});
+      yield* readBody(stream, this.#request.lasting, () => {});
       if (!isWhole(stream)) throw new Error("the answer was broken off");
       finished = true;
     } catch (error) {

@@ -43,6 +43,7 @@ export class MountedProxy implements MountedProtocol {
       root,
       observers: observersOf([{ name: settings.service, methods }], root),
       young: new WatchList(root.clock),
+      kept: { bytes: 0 },
       inFlight: 0,
       onIdle: undefined,
     };

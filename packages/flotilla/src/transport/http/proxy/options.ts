@@ -34,7 +34,10 @@ export interface ProxyOptions {
   readonly use?: readonly Middleware[];
   /** How long nothing may move either way, milliseconds, the wait for an answer included. Long polls and quiet streams need more. Default 60000. */
   readonly idleTimeoutMs?: number;
-  /** What a request may take in all when the client sets no earlier deadline, milliseconds. Default Infinity. */
+  /**
+   * What a request may take in all when the client sets no earlier deadline, milliseconds. An answer that has begun by then may go on for a second, so that it ends
+   * as the upstream ends it. Default Infinity.
+   */
   readonly timeoutMs?: number;
   /** Requests in flight beyond which further ones are refused. Default 10000. */
   readonly maxConcurrentRequests?: number;

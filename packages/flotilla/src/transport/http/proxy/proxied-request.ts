@@ -1,5 +1,6 @@
 import type { CancelContext, Context } from "../../../context/context.ts";
 import { requestContext } from "../../../context/request-context.ts";
+import { withTimeout } from "../../../context/with.ts";
 import type { BoundMethod } from "../../../endpoint/service.ts";
 import type { ServiceError } from "../../../errors/service-error.ts";
 import { type ServerCall, serverCallKey } from "../../../metadata/call.ts";
@@ -33,13 +34,15 @@ export abstract class ProxiedRequest implements ServerCall, ForwardedRequest {
   readonly protocol = "proxy";
   tried: Map<object, ServiceError> | undefined = undefined;
   stop: ((error: ServiceError) => void) | undefined = undefined;
-  committed = false;
   readonly observation: Observation | undefined;
   protected readonly state: ProxyState;
   protected readonly admitted: Admitted;
   protected readonly req: Request;
   protected readonly res: Response;
-  protected readonly scope: CancelContext;
+  /** Ends when the request does. */
+  readonly lasting: CancelContext;
+  /** The same, with the deadline. */
+  protected readonly scope: Context;
   protected requestBytes = 0;
   protected responseBytes = 0;
   readonly #startedMs: number;
@@ -52,12 +55,15 @@ export abstract class ProxiedRequest implements ServerCall, ForwardedRequest {
     this.admitted = admitted;
     this.req = req;
     this.res = res;
-    this.scope = requestContext<ServerCall | undefined>(state.root, admitted.timeoutMs, serverCallKey, this);
+    const { timeoutMs } = admitted;
+    this.lasting = requestContext<ServerCall | undefined>(state.root, Infinity, serverCallKey, this);
+    this.scope = timeoutMs === Infinity ? this.lasting : withTimeout(this.lasting, timeoutMs);
     this.#startedMs = state.root.clock.now();
     this.observation = state.observers.get(admitted.method.info)?.begin(this, state.root, this.#startedMs);
     state.inFlight++;
   }
 
+  abstract get committed(): boolean;
   abstract body(): AsyncIterable<Uint8Array>;
   abstract interim(status: number, raw: readonly string[]): void;
 
@@ -71,6 +77,10 @@ export abstract class ProxiedRequest implements ServerCall, ForwardedRequest {
 
   get authority(): string | undefined {
     return this.admitted.authority;
+  }
+
+  get contentType(): string | undefined {
+    return this.admitted.head.contentType;
   }
 
   get hasBody(): boolean {
@@ -125,7 +135,7 @@ export abstract class ProxiedRequest implements ServerCall, ForwardedRequest {
   /** Lets go of the context, and tells how it ended. Called once. */
   protected settle(begun: boolean, error: ServiceError | undefined): void {
     const { state, res } = this;
-    this.scope.cancel();
+    this.lasting.cancel();
     state.inFlight--;
     const status = begun || res.headersSent ? res.statusCode : 0;
     this.observation?.end({

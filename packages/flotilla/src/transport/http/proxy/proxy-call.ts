@@ -1,8 +1,8 @@
 import type { Http2ServerResponse } from "node:http2";
 import { drained } from "../../../codec/drained.ts";
 import { UNWATCHED_MS, type Watchable } from "../../../context/watch-list.ts";
-import { afterFunc } from "../../../context/with.ts";
 import { reportError } from "../../../endpoint/report.ts";
+import type { Code } from "../../../errors/code.ts";
 import { ServiceError } from "../../../errors/service-error.ts";
 import { readBody } from "../body-reader.ts";
 import type { Request, Response } from "../http-message.ts";
@@ -11,9 +11,11 @@ import { type OnSocket, unwatchClose, watchClose } from "../socket-calls.ts";
 import { flush, sendError, sendInterim, statusOf, writeHead, writeSwitch, writeTrailers } from "./answer.ts";
 import { AnswerEnd, AnswerHead, type AnswerPart, HeldAnswer, Switched } from "./exchange.ts";
 import { IdleWatch } from "./idle-watch.ts";
+import { KeptBody } from "./kept-body.ts";
 import { type Admitted, ProxiedRequest } from "./proxied-request.ts";
 import type { ProxyState } from "./state.ts";
 import { tunnel } from "./tunnel.ts";
+import { whenOver } from "./when-over.ts";
 
 /** Early hints go out at the upstream's pace, however slowly the client reads: further ones are left out. */
 const MAX_HINTS = 16;
@@ -23,8 +25,10 @@ export class ProxyCall extends ProxiedRequest implements Watchable, OnSocket {
   newer: Watchable | undefined = undefined;
   older: Watchable | undefined = undefined;
   generation: Watchable["generation"] = undefined;
-  #stopWatching: (() => boolean) | undefined;
+  #stopWatching: (() => void) | undefined;
   readonly #idle: IdleWatch;
+  /** Undefined until an upstream is there to take it. */
+  #body: KeptBody | undefined;
   /** The client waits to be told before it sends the body. */
   #awaited: boolean;
   /** Early hints that were passed on. */
@@ -73,17 +77,22 @@ export class ProxyCall extends ProxiedRequest implements Watchable, OnSocket {
   /** From here on time counts: that of the deadline, and that in which nothing moves. */
   watch(): void {
     if (this.#over) return this.#idle.start();
-    this.#stopWatching = afterFunc(this.scope, () => {
-      const { err } = this.scope;
-      if (err !== undefined) this.#fail(err);
-    });
+    this.#stopWatching = whenOver(
+      this.scope,
+      this.lasting,
+      () => this.#begun,
+      (why) => this.#giveUp(why),
+    );
     this.#idle.start();
   }
 
   #quiet(): void {
-    if (this.#over) return this.#breakOff();
+    if (this.#over) return this.#breakOff("deadline_exceeded");
     const { idleTimeoutMs } = this.state.settings;
-    const error = new ServiceError("deadline_exceeded", `nothing has moved for ${idleTimeoutMs} ms`);
+    this.#giveUp(new ServiceError("deadline_exceeded", `nothing has moved for ${idleTimeoutMs} ms`));
+  }
+
+  #giveUp(error: ServiceError): void {
     // The attempt is told first, so that whoever counts failures of instances hears of it.
     this.stop?.(error);
     this.#fail(error);
@@ -95,14 +104,21 @@ export class ProxyCall extends ProxiedRequest implements Watchable, OnSocket {
     this.#idle.moved();
   }
 
-  async *body(): AsyncGenerator<Uint8Array> {
-    this.committed = true;
+  get committed(): boolean {
+    return this.#body?.committed === true;
+  }
+
+  body(): AsyncIterable<Uint8Array> {
     // An upstream is there to take it.
     if (this.#awaited && !this.#over) {
       this.#awaited = false;
       this.res.writeContinue();
     }
-    yield* readBody(this.req, this.scope, (count) => this.#moved(count, 0));
+    this.#body ??= new KeptBody(
+      readBody(this.req, this.lasting, (count) => this.#moved(count, 0)),
+      this.state.kept,
+    );
+    return this.#body.read();
   }
 
   interim(status: number, raw: readonly string[]): void {
@@ -130,6 +146,7 @@ export class ProxyCall extends ProxiedRequest implements Watchable, OnSocket {
   }
 
   #begin({ status, raw, last }: AnswerHead): void {
+    this.#body?.commit();
     if (status === 101) {
       this.#begun = true;
       return writeSwitch(this.req, this.res, raw);
@@ -192,13 +209,14 @@ export class ProxyCall extends ProxiedRequest implements Watchable, OnSocket {
   /** Breaks off: half an answer must not look like a whole one. */
   cut(error: ServiceError): void {
     if (this.#over) return;
-    this.#breakOff();
+    this.#breakOff(error.code);
     this.#end(error);
   }
 
-  #breakOff(): void {
+  #breakOff(code: Code): void {
     const { socket, httpVersionMajor } = this.req;
-    if (httpVersionMajor > 1) cutResponse(this.req, this.res);
+    if (httpVersionMajor > 1)
+      cutResponse(this.req, this.res, code === "deadline_exceeded" ? "cancel" : "internal");
     else if ("encrypted" in socket) socket.destroy();
     // Where the end of the connection is the end of the answer, only a reset tells.
     else socket.resetAndDestroy();
@@ -209,7 +227,7 @@ export class ProxyCall extends ProxiedRequest implements Watchable, OnSocket {
     // A connection that has changed its protocol ends when either side will.
     if (this.#switched) return this.#end();
     const error = new ServiceError("canceled", "the client went away");
-    this.scope.cancel(error);
+    this.lasting.cancel(error);
     this.#end(error);
   }
 
@@ -217,6 +235,7 @@ export class ProxyCall extends ProxiedRequest implements Watchable, OnSocket {
     if (this.#over) return;
     this.#over = true;
     this.#stopWatching?.();
+    this.#body?.close();
     // What the client has still to take must not stand still either.
     if (this.#complete && this.#isUnsent) this.res.once("finish", () => this.#letGo());
     else this.#letGo();

@@ -3,6 +3,7 @@ import type { WatchList } from "../../../context/watch-list.ts";
 import type { HttpListenerParts } from "../../../endpoint/http-protocol.ts";
 import type { MethodInfo } from "../../../endpoint/method-info.ts";
 import type { MethodObserver } from "../../../endpoint/observer.ts";
+import type { Kept } from "./kept-body.ts";
 import type { ProxySettings } from "./options.ts";
 
 /** What the requests of one mounted proxy share. */
@@ -15,6 +16,8 @@ export interface ProxyState {
   readonly observers: ReadonlyMap<MethodInfo | undefined, MethodObserver>;
   /** Calls too young to be watched. */
   readonly young: WatchList;
+  /** What is kept of the bodies of requests. */
+  readonly kept: Kept;
   inFlight: number;
   /** Called when the last call in flight has ended. */
   onIdle: (() => void) | undefined;

@@ -4,9 +4,13 @@ import { describe, type TestContext, test } from "node:test";
 import { createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { skipWithout } from "../../../../../../scripts/servers.ts";
 import { background, withTimeout } from "../../../context/with.ts";
+import type { Client } from "../../../contract/contract.ts";
+import type { Connector } from "../../../endpoint/transport.ts";
 import { channel } from "../../../service/channel.ts";
 import { implement } from "../../../service/implement.ts";
 import { stub } from "../../../service/stub.ts";
+import { failureOf, readAll, streamOf } from "../../../testing/transport-bed.ts";
+import { grpcClient } from "../../grpc/client.ts";
 import { grpc } from "../../grpc/server.ts";
 import { type CallFailed, type InteropClient, interopCases } from "../../grpc/test-fixtures/interop-cases.ts";
 import { connectClient } from "../../grpc/test-fixtures/interop-connect.ts";
@@ -20,7 +24,7 @@ import { curl } from "../test-fixtures/curl.ts";
 import { Freight, freight } from "../test-fixtures/freight.ts";
 import { proxy } from "./proxy.ts";
 import { proxyClient } from "./proxy-client.ts";
-import { type Proxied, proxied, upstream } from "./test-fixtures/proxied.ts";
+import { type Proxied, proxied, rawUpstream, upstream } from "./test-fixtures/proxied.ts";
 
 nothingEscapes();
 
@@ -109,9 +113,13 @@ test("who speaks gRPC, or gRPC-Web, is told of failures as those tell of them", 
       return [status, message];
     });
   };
-  const silent = await upstream(t, () => {});
+  const silent = await rawUpstream(t, () => {});
   const late = [4, "upstream has not answered in time"];
-  assert.deepEqual(await failures({ proxy: { timeoutMs: 50 } }, [silent.address]), [late, late, late]);
+  assert.deepEqual(await failures({ proxy: { timeoutMs: 50 }, client: { http2: true } }, [silent.address]), [
+    late,
+    late,
+    late,
+  ]);
   const away = [14, "upstream cannot take the request now"];
   assert.deepEqual(await failures({}, []), [away, away, away]);
 });
@@ -190,4 +198,29 @@ test("curl: HTTP/1.1 and HTTP/2, a body that waits, HEAD, a compressed answer", 
   }
   // An offer that a server may pass over.
   assert.equal((await curl("--http2", `${edge}/`)).body, "GET 0");
+});
+
+test("what cannot pass to an upstream over HTTP/1.1 is refused by the proxy, which says what is missing", async (t) => {
+  const inner = await serve(t, { protocols: [grpc()] }, implement(Freight, freight()));
+  const { address } = await proxied(t, { to: [inner.address] });
+  const calls = (connector: Connector): Client<typeof Freight> => {
+    const connection = connector.connect(address.replace("http", connector.protocol));
+    t.after(() => connection.close());
+    return stub(Freight, (method) => connection.endpoint(method));
+  };
+  const told = async (call: Promise<unknown>): Promise<unknown> => {
+    const { code, message } = await failureOf(call);
+    return [code, message];
+  };
+  const ctx = withTimeout(background(), 10_000);
+  const chat = (client: Client<typeof Freight>): Promise<unknown> =>
+    readAll(client.chat(ctx, streamOf([{ text: "hello" }])));
+  const needs = "over HTTP/2 only: proxyClient({ http2: true }) speaks it upstream";
+  const byGrpc = calls(grpcClient());
+  assert.deepEqual(await told(byGrpc.sum(ctx, { a: 1, b: 2 })), ["unimplemented", `gRPC is carried ${needs}`]);
+  assert.deepEqual(await told(chat(byGrpc)), ["unimplemented", `gRPC is carried ${needs}`]);
+  const byConnect = calls(httpClient({ http2: true }));
+  assert.deepEqual(await byConnect.sum(ctx, { a: 1, b: 2 }), { v: 3 });
+  assert.deepEqual(await told(chat(byConnect)), ["unimplemented", `the upstream takes this request ${needs}`]);
+  ctx.cancel();
 });

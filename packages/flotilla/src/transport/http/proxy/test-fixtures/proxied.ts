@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { type AddressInfo, createServer as createTcpServer, type Socket } from "node:net";
 import type { TestContext } from "node:test";
+import type { Balancer, BalancerFactory, Candidate } from "../../../../balance/balancer.ts";
 import { type ChannelOptions, channel } from "../../../../service/channel.ts";
 import type { HttpServerOptions } from "../../options.ts";
 import { type Served, serve } from "../../test-fixtures/bed.ts";
@@ -71,4 +72,19 @@ export async function proxied(t: TestContext, { to, ...rest }: Proxied): Promise
   const over = channel({ discover: to, transport: proxyClient(rest.client), ...rest.channel });
   t.after(() => over.close());
   return serve(t, { ...rest.http, protocols: [proxy({ over, ...rest.proxy })] });
+}
+
+/** Picks one instance as long as it may. */
+export function rather(address: string): BalancerFactory {
+  return <C extends Candidate>(): Balancer<C> => {
+    let all: readonly C[] = [];
+    return {
+      update: (candidates) => {
+        all = candidates.toSorted(
+          (a, b) => Number(b.instance.address === address) - Number(a.instance.address === address),
+        );
+      },
+      pick: (_ctx, avoided) => all.find((one) => avoided?.has(one) !== true) ?? all[0],
+    };
+  };
 }
