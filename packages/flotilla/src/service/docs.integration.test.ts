@@ -247,8 +247,10 @@ describe("handlers and callers", () => {
       drainTimeoutMs: 20,
     });
     const other = closing(t, depotAt(cut.address));
-    const waiting = failureOf(readAll(other.follow(ctx, { id: "P7" })));
-    await until(() => open > 0);
+    const stream = other.follow(ctx, { id: "P7" })[Symbol.asyncIterator]();
+    // One that has begun is not begun anew elsewhere.
+    assert.deepEqual((await stream.next()).value, { step: 1, place: "HAM" });
+    const waiting = failureOf(stream.next());
     await cut.running.stop();
     const { code, message } = await waiting;
     assert.deepEqual([code, message], ["unavailable", "depot is shutting down"]);
@@ -429,9 +431,7 @@ async function* told(inner: typeof ctx, { id }: { id: string }): AsyncGenerator<
   yield { step: 2, place: "SIN" };
 }
 
-let open = 0;
 async function* forever(signal: AbortSignal): AsyncGenerator<{ step: number; place: string }> {
-  open++;
-  await new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
   yield { step: 1, place: "HAM" };
+  await new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
 }

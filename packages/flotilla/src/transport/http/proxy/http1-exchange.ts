@@ -3,34 +3,37 @@ import type { Duplex } from "node:stream";
 import type { Dispatcher, Pool } from "undici";
 import type { Context } from "../../../context/context.ts";
 import { ServiceError } from "../../../errors/service-error.ts";
+import type { MetadataRecord } from "../../../metadata/metadata.ts";
 import { ChunkQueue } from "../chunk-queue.ts";
 import { connectionError } from "../client-errors.ts";
+import type { Http1Peer } from "../client-unary.ts";
+import { isGoing } from "../going.ts";
 import { AnswerHead, type ForwardedRequest, type OpenAnswer, type OpenExchange } from "./exchange.ts";
 import { whenOver } from "./when-over.ts";
 
 /** Exchanges over HTTP/1.1. */
 export function http1Exchange(
   pool: Pool,
-  address: string,
+  peer: Http1Upstream,
   maxWaiting: number,
   servername: string | undefined,
 ): OpenExchange {
+  const { address } = peer;
   const { protocol, hostname } = new URL(address);
   // Else each name that clients give would be another server to undici, and a connection of its own.
   const sni = protocol === "https:" ? (servername ?? (isIP(hostname) === 0 ? hostname : undefined)) : undefined;
   const own = protocol === "https:" && sni === undefined;
-  const queue: Queue = { waiting: 0 };
   return (ctx, request) =>
     new Promise((resolve, reject) => {
       if (request.contentType !== undefined && GRPC.test(request.contentType)) throw needsHttp2("gRPC is carried");
       // undici holds a request until its turn has come, though nobody waits for it any more.
-      if (queue.waiting >= maxWaiting) {
+      if (peer.waiting >= maxWaiting) {
         const message = `${address} has ${maxWaiting} requests waiting for a connection`;
         throw new ServiceError("unavailable", message, { retry: { unprocessed: true } });
       }
       const headers = request.fields(ctx);
       if (request.authority !== undefined && !own) headers.push("host", request.authority);
-      const exchange = new Http1Exchange(ctx, request, address, queue, resolve, reject);
+      const exchange = new Http1Exchange(ctx, request, peer, resolve, reject);
       const options = {
         method: request.verb,
         path: request.target,
@@ -39,7 +42,7 @@ export function http1Exchange(
         ...(request.upgrade !== undefined && { upgrade: request.upgrade }),
         ...(sni !== undefined && { servername: sni }),
       };
-      queue.waiting++;
+      peer.waiting++;
       pool.dispatch(options, exchange);
     });
 }
@@ -51,8 +54,9 @@ function needsHttp2(what: string): ServiceError {
   return new ServiceError("unimplemented", `${what} over HTTP/2 only: proxyClient({ http2: true }) speaks it upstream`);
 }
 
-/** Requests that were handed to undici and not begun. */
-interface Queue {
+/** The other side. */
+export interface Http1Upstream extends Http1Peer {
+  /** Requests that were handed to undici and not begun. */
   waiting: number;
 }
 
@@ -62,8 +66,7 @@ class Http1Exchange implements Dispatcher.DispatchHandler, OpenAnswer {
   socket: Duplex | undefined;
   readonly #ctx: Context;
   readonly #request: ForwardedRequest;
-  readonly #address: string;
-  readonly #queue: Queue;
+  readonly #peer: Http1Upstream;
   readonly #resolve: (answer: OpenAnswer) => void;
   readonly #reject: (error: unknown) => void;
   readonly #stop: () => void;
@@ -75,15 +78,13 @@ class Http1Exchange implements Dispatcher.DispatchHandler, OpenAnswer {
   constructor(
     ctx: Context,
     request: ForwardedRequest,
-    address: string,
-    queue: Queue,
+    peer: Http1Upstream,
     resolve: (answer: OpenAnswer) => void,
     reject: (error: unknown) => void,
   ) {
     this.#ctx = ctx;
     this.#request = request;
-    this.#address = address;
-    this.#queue = queue;
+    this.#peer = peer;
     this.#resolve = resolve;
     this.#reject = reject;
     this.body = new ChunkQueue({
@@ -127,12 +128,13 @@ class Http1Exchange implements Dispatcher.DispatchHandler, OpenAnswer {
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
-    if (this.#controller === undefined) this.#queue.waiting--;
+    if (this.#controller === undefined) this.#peer.waiting--;
     this.#controller = controller;
     if (this.#ctx.err !== undefined) controller.abort(this.#ctx.err);
   }
 
-  onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
+  onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: MetadataRecord): void {
+    this.#peer.going = isGoing(headers);
     const raw = texts(controller.rawHeaders);
     if (status < 200) return this.#request.interim(status, raw);
     // It is not the client that chose the version (RFC 9110, section 15.6.6): a stream in both directions, as a rule.
@@ -163,12 +165,12 @@ class Http1Exchange implements Dispatcher.DispatchHandler, OpenAnswer {
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
-    if (this.#controller === undefined) this.#queue.waiting--;
+    if (this.#controller === undefined) this.#peer.waiting--;
     if (this.#bodyError !== undefined) return this.#fail(this.#bodyError);
     if ((error as NodeJS.ErrnoException).code === "UND_ERR_INVALID_ARG") {
       return this.#fail(new ServiceError("invalid_argument", `the request cannot be sent on: ${error.message}`));
     }
-    this.#fail(this.#ctx.err ?? connectionError(this.#address, error, this.#controller === undefined));
+    this.#fail(this.#ctx.err ?? connectionError(this.#peer.address, error, this.#controller === undefined));
   }
 }
 

@@ -215,8 +215,7 @@ export class ProxyCall extends ProxiedRequest implements Watchable, OnSocket {
 
   #breakOff(code: Code): void {
     const { socket, httpVersionMajor } = this.req;
-    if (httpVersionMajor > 1)
-      cutResponse(this.req, this.res, code === "deadline_exceeded" ? "cancel" : "internal");
+    if (httpVersionMajor > 1) cutResponse(this.req, this.res, code === "deadline_exceeded" ? "cancel" : "internal");
     else if ("encrypted" in socket) socket.destroy();
     // Where the end of the connection is the end of the answer, only a reset tells.
     else socket.resetAndDestroy();

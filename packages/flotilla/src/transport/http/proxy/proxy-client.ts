@@ -6,6 +6,7 @@ import type { Endpoint } from "../../../endpoint/endpoint.ts";
 import type { Connection, Connector, PoolState } from "../../../endpoint/transport.ts";
 import { checkPositive } from "../../../errors/check-positive.ts";
 import { type HttpClientSettings, settleClient } from "../client-options.ts";
+import type { Http1Peer } from "../client-unary.ts";
 import { Http2Peer } from "../http2-session.ts";
 import { forwarding } from "./forwarding.ts";
 import { http1Exchange } from "./http1-exchange.ts";
@@ -75,6 +76,7 @@ function parseAddress(address: string, scheme: string): string {
 
 class Http1Upstream implements Connection {
   readonly #pool: Pool;
+  readonly #peer: Http1Peer;
   readonly #endpoint: Endpoint;
 
   constructor(address: string, settings: HttpClientSettings, maxHeaderSize: number, maxWaiting: number) {
@@ -90,11 +92,13 @@ class Http1Upstream implements Connection {
       headersTimeout: 0,
       bodyTimeout: 0,
     });
-    this.#endpoint = forwarding(
-      this,
-      address,
-      http1Exchange(this.#pool, address, maxWaiting, settings.tls?.servername),
-    );
+    const peer = { address, going: false, waiting: 0 };
+    this.#peer = peer;
+    this.#endpoint = forwarding(this, address, http1Exchange(this.#pool, peer, maxWaiting, settings.tls?.servername));
+  }
+
+  get going(): boolean {
+    return this.#peer.going;
   }
 
   endpoint(): Endpoint {
