@@ -12,6 +12,9 @@ import { Link, type LinkUser, watch, within } from "./link.ts";
 import { readBody, readHeaders, textProperty, typeOf } from "./message.ts";
 import { declare, type Topology } from "./topology.ts";
 
+/** How long a broker that has no more messages is given to write what it was told, milliseconds. */
+const WRITE_MS = 200;
+
 /** What a group consumes, at one process. */
 export class Consuming implements Listening, LinkUser, DeliveryOwner {
   readonly protocol = "amqp";
@@ -37,6 +40,9 @@ export class Consuming implements Listening, LinkUser, DeliveryOwner {
   #stopped = false;
   #closing = false;
   #onSettled: (() => void) | undefined;
+  #onFull: (() => void) | undefined;
+  /** When the broker was told last what became of a message. */
+  #toldMs = -Infinity;
 
   constructor(
     broker: BrokerSettings,
@@ -122,6 +128,7 @@ export class Consuming implements Listening, LinkUser, DeliveryOwner {
     this.#deliveries.clear();
     this.#held = [];
     this.#onSettled?.();
+    this.#onFull?.();
     if (this.isDraining) return;
     const message = `lost the broker at ${this.address}, trying again: ${error.message}`;
     reportError(this.#root, new ServiceError("unavailable", message));
@@ -134,6 +141,7 @@ export class Consuming implements Listening, LinkUser, DeliveryOwner {
   #take(message: ConsumeMessage, channel: ConfirmChannel): void {
     const delivery = new Delivery(message, channel, this);
     this.#deliveries.add(delivery);
+    if (this.#isFull) this.#onFull?.();
     if (this.leaving) return delivery.giveBack();
     this.handle(delivery, true);
   }
@@ -187,6 +195,7 @@ export class Consuming implements Listening, LinkUser, DeliveryOwner {
       this.#held.push(delivery);
     } else {
       delivery.tell(false);
+      this.#toldMs = this.clock.now();
       this.#batch?.sent();
     }
     if (this.#deliveries.size === 0) this.#onSettled?.();
@@ -205,6 +214,7 @@ export class Consuming implements Listening, LinkUser, DeliveryOwner {
   }
 
   async #drain(): Promise<void> {
+    await this.#allWritten();
     // What comes until the broker has stopped is handled as well.
     await this.#channel?.cancel(this.#tag).catch(() => {});
     this.#stopped = true;
@@ -219,8 +229,25 @@ export class Consuming implements Listening, LinkUser, DeliveryOwner {
   }
 
   /**
+   * Resolves when the broker has written all it was told: it fills each place anew only then. Where nothing more is waiting, a moment has to do.
+   */
+  async #allWritten(): Promise<void> {
+    const leftMs = this.#toldMs + WRITE_MS - this.clock.now();
+    if (this.#channel === undefined || this.#isFull || leftMs <= 0) return;
+    const full = new Promise<void>((resolve) => {
+      this.#onFull = resolve;
+    });
+    await within(this.clock, full, leftMs);
+    this.#onFull = undefined;
+  }
+
+  get #isFull(): boolean {
+    return this.#deliveries.size + this.#held.length >= this.#prefetch;
+  }
+
+  /**
    * In as few words as can be: of more than 32 that a quorum queue has not written yet, RabbitMQ keeps the rest back, and forgets them when the channel is
-   * closed. What was told before has been written when the broker has stopped delivering.
+   * closed.
    */
   #tellHeld(): void {
     const held = this.#held.sort((a, b) => a.tag - b.tag);

@@ -254,11 +254,16 @@ async function dispose(connection: ChannelModel, clock: Clock): Promise<void> {
   destroy(connection);
 }
 
-/** Resolves when the work is done, or has taken too long for what is to be closed. @throws what the work fails with, in that time. */
-export async function within(clock: Clock, work: Promise<void>): Promise<void> {
+/**
+ * Resolves when the work is done, or has taken too long.
+ *
+ * @param ms - milliseconds. Default: as long as closing something may take.
+ * @throws what the work fails with, in that time.
+ */
+export async function within(clock: Clock, work: Promise<void>, ms = CLOSE_TIMEOUT_MS): Promise<void> {
   let timer: Timer | undefined;
   const late = new Promise<void>((resolve) => {
-    timer = clock.schedule(CLOSE_TIMEOUT_MS, resolve);
+    timer = clock.schedule(ms, resolve);
   });
   await Promise.race([work, late]);
   timer?.cancel();
