@@ -140,7 +140,7 @@ export class Delivery implements Caller {
 
   #bury(error: ServiceError, deliveries: number): void {
     const { dead } = this.#owner.topology;
-    const why = `a message of ${this.procedure} went to ${dead} after ${deliveries} deliveries: ${error.message}`;
+    const why = `message ${this.#id} of ${this.procedure} went to ${dead} after ${deliveries === 1 ? "1 delivery" : `${deliveries} deliveries`}: ${error.message}`;
     // Without its cause, which reporters would show in its place.
     this.#owner.report(new ServiceError(error.code, why), this.method);
     this.#move(dead, {

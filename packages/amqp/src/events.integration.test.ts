@@ -168,7 +168,7 @@ describe("messages", { skip, timeout: 60_000 }, () => {
     assert.ok(times[2]! - times[1]! >= 199, "the second pause");
     assert.match(
       reported[0]!.message,
-      /^a message of cargo.v1.CargoEvents\/booked went to \S+\.dead after 3 deliveries: the hold is full$/,
+      /^message \S+ of cargo.v1.CargoEvents\/booked went to \S+\.dead after 3 deliveries: the hold is full$/,
     );
     const { channel } = await foreign(t, rabbit.url);
     await hasMessages(channel, `${group}.dead`, 1);

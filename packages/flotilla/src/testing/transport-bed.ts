@@ -19,6 +19,11 @@ export interface TransportUnderTest {
   connector(): Connector;
   /** Whether streams may go both ways at once. Default true; HTTP/1.1 cannot. */
   readonly bidi?: boolean;
+  /**
+   * Whether the server hears of its callers: that they have given up, or gone; and of its own end. Default true. A platform that invokes functions tells them
+   * of neither.
+   */
+  readonly hears?: boolean;
   /** Whether it carries streams at all. Default true; without them, calling a method that streams must fail as `unimplemented`. */
   readonly streams?: boolean;
   /** The largest message that either end takes, as serialised, bytes, 64 KiB or more: one that is larger must fail its call as `resource_exhausted`. Default 4 MiB. */
@@ -118,6 +123,11 @@ export function transportTest(
 /** As {@link transportTest}, of what only transports with streams can do; no tests for others. */
 export function streamTest(...[name, under, ...rest]: Parameters<typeof transportTest>): ContractTest[] {
   return under.streams === false ? [] : [transportTest(name, under, ...rest)];
+}
+
+/** As {@link transportTest}, of what only servers can do that hear of their callers and of their own end; no tests for others. */
+export function hearingTest(...[name, under, ...rest]: Parameters<typeof transportTest>): ContractTest[] {
+  return under.hears === false ? [] : [transportTest(name, under, ...rest)];
 }
 
 /** A value that one side sets and the other waits for. */

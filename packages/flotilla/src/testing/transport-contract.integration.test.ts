@@ -8,9 +8,11 @@ import { jsonRpc } from "../transport/http/json-rpc/server.ts";
 import { http } from "../transport/http/server.ts";
 import { certificate } from "../transport/http/test-fixtures/certificate.ts";
 import { memory } from "../transport/memory/memory.ts";
+import { functions } from "./test-fixtures/functions.ts";
 import { transportContract } from "./transport-contract.ts";
 
 const net = memory();
+const lambda = functions();
 const secret = await certificate();
 const trusting = { tls: { ca: secret.cert } };
 // With TLS, node:http2 does not hear that a client is gone while it has to wait to write to it: whether it is there is asked sooner than by default.
@@ -20,6 +22,7 @@ const transports = {
   "HTTP/1.1": { listener: () => http(), connector: () => httpClient(), bidi: false },
   "HTTP/2": { listener: () => http(), connector: () => httpClient({ http2: true }) },
   gRPC: { listener: () => grpc(), connector: () => grpcClient() },
+  "AWS Lambda, invoked": { ...lambda, streams: false, hears: false, tcp: false },
   "gRPC with TLS": { listener: () => grpc(asking), connector: () => grpcClient(trusting) },
   "gRPC on the port of HTTP": { listener: () => http({ protocols: [grpc()] }), connector: () => grpcClient() },
   "HTTP/2 on a port with gRPC": {

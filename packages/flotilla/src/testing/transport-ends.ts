@@ -108,6 +108,7 @@ export function endTests(under: TransportUnderTest): ContractTest[] {
         const handler = await begun.value;
         call.cancel(new Error("changed my mind"));
         assert.equal((await failure).code, "canceled");
+        if (under.hears === false) return;
         assert.equal((await ended(handler)).code, "canceled");
         await until("no call is in flight", () => listening.inFlight === 0);
       }),

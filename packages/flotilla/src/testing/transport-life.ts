@@ -3,7 +3,15 @@ import { afterFunc } from "../context/with.ts";
 import { ServiceError } from "../errors/service-error.ts";
 import type { ContractTest } from "./balancer-contract.ts";
 import { until } from "./discovery-recorder.ts";
-import { failureOf, Handover, readAll, streamTest, type TransportUnderTest, transportTest } from "./transport-bed.ts";
+import {
+  failureOf,
+  Handover,
+  hearingTest,
+  readAll,
+  streamTest,
+  type TransportUnderTest,
+  transportTest,
+} from "./transport-bed.ts";
 
 const nothing = { n: 0, text: "" };
 
@@ -40,7 +48,7 @@ export function lifeTests(under: TransportUnderTest): ContractTest[] {
   const slow = { n: 1, text: "" };
 
   return [
-    transportTest("calls in flight are counted", under, methods, async ({ client, ctx, listening }) => {
+    ...hearingTest("calls in flight are counted", under, methods, async ({ client, ctx, listening }) => {
       assert.equal(listening.inFlight, 0);
       const answer = client.one(ctx, slow);
       await begun.value;
@@ -56,7 +64,7 @@ export function lifeTests(under: TransportUnderTest): ContractTest[] {
       assert.deepEqual(await client.one(ctx, nothing), nothing);
       assert.deepEqual(await client.one(ctx, nothing), nothing);
     }),
-    transportTest(
+    ...hearingTest(
       "draining lets calls in flight finish, and accepts no more",
       under,
       methods,
@@ -97,7 +105,7 @@ export function lifeTests(under: TransportUnderTest): ContractTest[] {
       assert.equal((await reading).length, 2);
       await draining;
     }),
-    transportTest(
+    ...hearingTest(
       "closing cancels what still runs, with the cause given, and the client hears of it",
       under,
       methods,
@@ -137,6 +145,7 @@ export function lifeTests(under: TransportUnderTest): ContractTest[] {
         await begun.value;
         await connection.close();
         assert.equal((await failure).code, "unavailable");
+        if (under.hears === false) return go.set();
         await until("the handler's context is done", () => cause !== undefined);
         await until("no call is in flight", () => listening.inFlight === 0);
       },

@@ -21,7 +21,7 @@ import { headerLine, NO_RESPONDERS, single } from "../headers.ts";
 import { bytesOf, headOf } from "../incoming.ts";
 import { hostOf } from "../options.ts";
 import { subjectOf } from "../subjects.ts";
-import { checkOneWay } from "./one-way.ts";
+import { oneWayFault } from "./one-way.ts";
 import { type JetStreamClientOptions, settleEvents } from "./options.ts";
 import { readAnswer } from "./stream-answer.ts";
 
@@ -69,10 +69,12 @@ class Publisher implements Connection, Acceptor {
     this.#calling = new Calling(address, settings.wire, { acceptor: () => this });
   }
 
-  /** @throws TypeError when the method is none that can be published. */
   endpoint(method: MethodInfo): Endpoint {
-    checkOneWay("jetstreamClient", method);
-    return this.#calling.endpoint(method);
+    const fault = oneWayFault(method);
+    if (fault === undefined) return this.#calling.endpoint(method);
+    return async function cannotBePublished() {
+      throw new ServiceError("unimplemented", fault);
+    };
   }
 
   accept(method: MethodInfo, headers: MetadataRecord, request: Wire | Pipe<Wire>, caller: Caller): Accepted {

@@ -41,8 +41,8 @@ export interface DeliveryOwner {
   readonly closing: boolean;
   /** Hands the message to its handler. Never throws. */
   handle(delivery: Delivery): void;
-  /** Puts the message where dead letters go. Rejects when that cannot be. */
-  bury(msg: Msg, place: Place, error: ServiceError): Promise<void>;
+  /** Puts the message where dead letters go, and tells of it. Rejects when that cannot be. */
+  bury(delivery: Delivery, error: ServiceError): Promise<void>;
   /** The message is out of hand. */
   settled(delivery: Delivery): void;
 }
@@ -107,7 +107,7 @@ export class Delivery implements Caller {
 
   async #bury(error: ServiceError): Promise<void> {
     try {
-      await this.#owner.bury(this.msg, this.place, error);
+      await this.#owner.bury(this, error);
       this.#say(TERM);
     } catch {
       // It stays where it is until it can be put there.

@@ -6,7 +6,7 @@ import { headers, type NatsConnection } from "@nats-io/transport-node";
 import { systemClock } from "flotilla/clock";
 import { background, type Context, sleep, withTimeout, withValue } from "flotilla/context";
 import { contract, type Implementation, type Schema, serverStream, unary } from "flotilla/contract";
-import { errorReporterKey, type Middleware } from "flotilla/endpoint";
+import { errorReporterKey, type MethodInfo, type Middleware } from "flotilla/endpoint";
 import { errorInfo, FLOTILLA_DOMAIN, ServiceError } from "flotilla/errors";
 import { serverCall, withHeaders, withResponseObserver } from "flotilla/metadata";
 import { host, implement } from "flotilla/service";
@@ -600,6 +600,34 @@ describe("JetStream", { skip }, () => {
     );
   });
 
+  test("who hears of errors hears of each dead letter, by its number", async (t) => {
+    const { Orders, stream, publish, left } = await bed(t);
+    const reported: ServiceError[] = [];
+    const root = withValue(ctx, errorReporterKey, (error: ServiceError) => void reported.push(error));
+    const placed = (): never => {
+      throw new ServiceError("unavailable", "the hold is full");
+    };
+    const listener = jetstream({
+      servers: broker.address,
+      stream,
+      maxDeliveries: 2,
+      retryDelayMs: 20,
+      maxRetryDelayMs: 50,
+    });
+    const listening = await listener.listen([implement(Orders, { placed, paid: () => ({}) })], root);
+    t.after(() => listening.close());
+    await publish(ctx, { id: "o-1" });
+    await until("it is reported", () => reported.length > 0);
+    await settled(left);
+    const [{ code, message } = assert.fail("nothing is reported"), ...more] = reported;
+    const what = `message 1 of ${stream} (${Orders.name}/placed, group workers)`;
+    assert.deepEqual(
+      [code, message],
+      ["unavailable", `${what} went to the dead letters after 2 deliveries: the hold is full`],
+    );
+    assert.deepEqual(more, []);
+  });
+
   test("a dead letter is one only when a stream has said so, and who hears of errors hears of it", async (t) => {
     const { Orders, stream, publish, manager, plain, left } = await bed(t);
     const reported: ServiceError[] = [];
@@ -842,14 +870,16 @@ describe("JetStream", { skip }, () => {
     const { stream } = await bed(t);
     const Ticks = contract("shop.v1.Ticks", { ticks: serverStream({ input: anything(), output: anything() }) });
     const connection = jetstreamClient().connect(broker.address);
-    assert.throws(() => connection.endpoint(Ticks.methods[0]!), /shop\.v1\.Ticks\/ticks is server_stream/);
+    const refused = (method: MethodInfo, message: RegExp) =>
+      assert.rejects(async () => connection.endpoint(method)(ctx, {}), { code: "unimplemented", message });
+    await refused(Ticks.methods[0]!, /^shop\.v1\.Ticks\/ticks is server_stream/);
     const listener = jetstream({ servers: broker.address, stream });
     const ticks = implement(Ticks, { async *ticks() {} });
     await assert.rejects(listener.listen([ticks], ctx), /only unary methods/);
     const issues = [{ message: "expected a number" }];
     const never: Schema<number> = { "~standard": { version: 1, vendor: "test", validate: () => ({ issues }) } };
     const Ask = contract("shop.v1.Ask", { ask: unary({ input: anything(), output: never }) });
-    assert.throws(() => connection.endpoint(Ask.methods[0]!), /shop\.v1\.Ask\/ask promises an answer/);
+    await refused(Ask.methods[0]!, /^shop\.v1\.Ask\/ask promises an answer/);
     await assert.rejects(listener.listen([implement(Ask, { ask: () => 1 })], ctx), /promises an answer/);
     assert.throws(() => jetstream({ stream: "a.b" }), /jetstream: stream must be letters/);
     assert.throws(() => jetstream({ stream, group: "" }), /jetstream: group/);

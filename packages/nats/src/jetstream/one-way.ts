@@ -1,12 +1,11 @@
 import type { MethodInfo, Service } from "flotilla/endpoint";
 
-/** @throws TypeError when a method cannot be one-way: it streams, or its answer cannot be empty. */
-export function checkOneWay(who: string, { procedure, kind, output }: MethodInfo): void {
-  if (kind !== "unary") throw new TypeError(`${who}: ${procedure} is ${kind}: only unary methods can be one-way`);
+/** Why a method cannot be one-way, in words: it streams, or its answer cannot be empty. Undefined when it can. */
+export function oneWayFault({ procedure, kind, output }: MethodInfo): string | undefined {
+  if (kind !== "unary") return `${procedure} is ${kind}: only unary methods can be one-way`;
   const empty = output.validate(output.fromJsonValue({}));
-  if (!(empty instanceof Promise) && "violations" in empty) {
-    throw new TypeError(`${who}: ${procedure} promises an answer, and nobody will give one: its output must admit {}`);
-  }
+  if (empty instanceof Promise || !("violations" in empty)) return undefined;
+  return `${procedure} promises an answer, and nobody will give one: its output must admit {}`;
 }
 
 /** The services whose messages are handled: those that are asked for, else all. @throws TypeError when one is asked for that is not served. */

@@ -10,8 +10,8 @@ import { reportEnd, reportFailure, reportLoss } from "../loss.ts";
 import { checkServers, hostOf } from "../options.ts";
 import { subjectOf } from "../subjects.ts";
 import { bury } from "./dead-letters.ts";
-import { Delivery, type DeliveryOwner, neverEnded, type Place, placeOf } from "./delivery.ts";
-import { checkOneWay, handledOf } from "./one-way.ts";
+import { Delivery, type DeliveryOwner, neverEnded, placeOf } from "./delivery.ts";
+import { handledOf, oneWayFault } from "./one-way.ts";
 import { type JetStreamOptions, type JetStreamSettings, settleJetStream } from "./options.ts";
 import { Puller } from "./puller.ts";
 import { durableOf, prepare } from "./streams.ts";
@@ -86,7 +86,8 @@ class Consuming implements Listening, LinkUser, DeliveryOwner {
     const handled = handledOf(services, settings.services);
     this.#services = handled.map(({ name }) => name);
     for (const { info } of handled.flatMap(({ methods }) => methods)) {
-      checkOneWay("jetstream", info);
+      const fault = oneWayFault(info);
+      if (fault !== undefined) throw new TypeError(`jetstream: ${fault}`);
       this.#methods.set(subjectOf(settings.prefix, info.procedure), info.procedure);
     }
     const hosts = addresses.map((address) => hostOf("jetstream", address));
@@ -222,14 +223,15 @@ class Consuming implements Listening, LinkUser, DeliveryOwner {
     return Math.max(ownMs, Math.min(maxRetryDelayMs, afterMs));
   }
 
-  async bury(msg: Msg, place: Place, error: ServiceError): Promise<void> {
+  async bury({ msg, place, method }: Delivery, error: ServiceError): Promise<void> {
+    const { stream, group } = this.#settings;
     try {
       await bury(this.link, this.#settings, msg, place, error);
+      const what = `message ${place.sequence} of ${stream} (${method?.procedure ?? msg.subject}, group ${group})`;
+      const why = `${what} went to the dead letters after ${times(place.deliveries)}: ${error.message}`;
+      reportError(this.#root, new ServiceError(error.code, why), method);
     } catch (thrown) {
-      this.#report(
-        `message ${place.sequence} of ${this.#settings.stream} cannot be put among the dead letters`,
-        thrown,
-      );
+      this.#report(`message ${place.sequence} of ${stream} cannot be put among the dead letters`, thrown);
       throw thrown;
     }
   }
@@ -290,4 +292,8 @@ class Consuming implements Listening, LinkUser, DeliveryOwner {
     this.#working?.cancel();
     await this.link.close(this.#root.clock);
   }
+}
+
+function times(deliveries: number): string {
+  return deliveries === 1 ? "1 delivery" : `${deliveries} deliveries`;
 }
