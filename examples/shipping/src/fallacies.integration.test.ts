@@ -184,7 +184,10 @@ test("1: the network is reliable", async (t) => {
   await t.test("customers, who come at the gateway, do not notice that answers of routing break off", async () => {
     const all = await proxies();
     const broken = all[2]!.inject({ direction: "toClient", reset: true, afterBytes: 5000 });
-    assert.deepEqual(failuresOf(await system.customers(3, 2)), []);
+    // Which replica they come to is chance.
+    for (let round = 0; round < 10 && broken.hits === 0; round++) {
+      assert.deepEqual(failuresOf(await system.customers(3, 2)), []);
+    }
     assert.ok(broken.hits > 0, "the fault has struck");
     await broken.heal();
   });
@@ -371,7 +374,7 @@ test("4: the network is secure", async (t) => {
         body,
       });
     const bodies: [string, number][] = [
-      [`{"origin":"${"x".repeat(5 * 1024 * 1024)}"}`, 429],
+      [`{"origin":"${"x".repeat(5 * 1024 * 1024)}"}`, 413],
       ["[".repeat(100_000), 400],
       ['{"__proto__":{"origin":"NLRTM"},"constructor":1}', 400],
       ["\u0000", 400],
