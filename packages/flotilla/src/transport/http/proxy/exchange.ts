@@ -15,6 +15,8 @@ export interface ForwardedRequest {
   readonly upgrade: string | undefined;
   /** Whether so much of the body was read that it cannot be sent again: then no other attempt can be made. */
   readonly committed: boolean;
+  /** Whether some of the body was sent: another attempt is made only where the upstream has said that it did not take the request in. */
+  readonly sent: boolean;
   /** How the attempts so far have failed, and over which connections; undefined before the first has. */
   tried: Map<object, ServiceError> | undefined;
   /** What the request lasts for: it may outlast its deadline, which is that of the attempt's context. */

@@ -25,7 +25,8 @@ const OWN: ReadonlySet<Code> = new Set<Code>(["canceled", "deadline_exceeded", "
  */
 export function forwarding(connection: object, address: string, open: OpenExchange): Endpoint {
   const settle = (request: ForwardedRequest, error: ServiceError): ServiceError => {
-    const outcome = request.committed ? final(error) : error;
+    const mayBeDone = request.sent && error.retry?.unprocessed !== true;
+    const outcome = request.committed || mayBeDone ? final(error) : error;
     request.tried ??= new Map();
     request.tried.set(connection, outcome);
     return outcome;

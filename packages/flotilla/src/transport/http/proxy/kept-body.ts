@@ -28,6 +28,7 @@ export class KeptBody {
   /** A chunk behind what is kept, where no more is. */
   #beyond: Uint8Array | undefined;
   #committed = false;
+  #sent = false;
   #pending: Promise<void> | undefined;
   #ended = false;
   #failure: { readonly error: unknown } | undefined;
@@ -43,6 +44,11 @@ export class KeptBody {
     return this.#committed;
   }
 
+  /** Whether any of it was given to an attempt. */
+  get sent(): boolean {
+    return this.#sent;
+  }
+
   /** The body from its beginning, for an attempt; one that reads still fails. */
   async *read(): AsyncGenerator<Uint8Array> {
     if (this.#committed) throw new ServiceError("internal", "the body of the request cannot be sent again");
@@ -50,8 +56,10 @@ export class KeptBody {
     this.#at = 0;
     for (;;) {
       const chunk = this.#take();
-      if (chunk !== undefined) yield chunk;
-      else if (this.#failure !== undefined) throw this.#failure.error;
+      if (chunk !== undefined) {
+        this.#sent = true;
+        yield chunk;
+      } else if (this.#failure !== undefined) throw this.#failure.error;
       else if (this.#ended) return;
       else await (this.#pending ??= this.#more());
       if (attempt !== this.#attempts) throw new ServiceError("canceled", "the attempt was given up");

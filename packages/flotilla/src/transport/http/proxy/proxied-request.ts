@@ -64,6 +64,7 @@ export abstract class ProxiedRequest implements ServerCall, ForwardedRequest {
   }
 
   abstract get committed(): boolean;
+  abstract get sent(): boolean;
   abstract body(): AsyncIterable<Uint8Array>;
   abstract interim(status: number, raw: readonly string[]): void;
 

@@ -108,6 +108,10 @@ export class ProxyCall extends ProxiedRequest implements Watchable, OnSocket {
     return this.#body?.committed === true;
   }
 
+  get sent(): boolean {
+    return this.#body?.sent === true;
+  }
+
   body(): AsyncIterable<Uint8Array> {
     // An upstream is there to take it.
     if (this.#awaited && !this.#over) {

@@ -15,8 +15,8 @@ import { type ProxyOptions, settle } from "./options.ts";
  * ```
  *
  * Discovery, balancing, ejection, throttle, retries and breakers are the channel's. A request is tried again only where that cannot do anything
- * twice: when no upstream took it in, or when its verb is idempotent; not once more than 64 KiB of its body were read; and, unless HTTP/2 refused it, never at the
- * same instance.
+ * twice: when no upstream took it in, or, before any of its body is sent, when its verb is idempotent; not once more than 64 KiB of its body were read; and, unless
+ * HTTP/2 refused it, never at the same instance.
  *
  * Sources: RFC 9110 sections 7.6 and 10.1.1, RFC 9112 sections 3.2 and 6, RFC 7239.
  *
