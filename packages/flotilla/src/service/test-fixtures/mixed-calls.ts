@@ -1,17 +1,13 @@
 // Calls of the four kinds, of every fate there is, through all policies that a channel and a host may have, and what is left of them.
 import assert from "node:assert/strict";
-import { z } from "zod";
 import type { BalancerFactory, Candidate } from "../../balance/balancer.ts";
 import type { Clock } from "../../clock/clock.ts";
 import type { Random } from "../../clock/random.ts";
 import type { Context } from "../../context/context.ts";
 import { sleep } from "../../context/sleep.ts";
-import { afterFunc, background, withCancel, withTimeout } from "../../context/with.ts";
-import { contract } from "../../contract/contract.ts";
-import { bidiStream, clientStream, serverStream, unary } from "../../contract/method.ts";
+import { background, withCancel, withTimeout } from "../../context/with.ts";
 import type { Connector, Listener, Listening } from "../../endpoint/transport.ts";
 import { ServiceError } from "../../errors/service-error.ts";
-import { serverCall } from "../../metadata/call.ts";
 import { type CircuitBreaker, circuitBreaker } from "../../resilience/breaker/circuit-breaker.ts";
 import { consecutive } from "../../resilience/breaker/trip.ts";
 import { deadlineCheck } from "../../resilience/deadline-check.ts";
@@ -19,77 +15,21 @@ import { loadReporting } from "../../resilience/load-reporting.ts";
 import { type ConcurrencyLimit, concurrencyLimit } from "../../resilience/overload/concurrency-limit.ts";
 import { egressLimit } from "../../resilience/rate-limit/egress-limit.ts";
 import { rateLimit } from "../../resilience/rate-limit/rate-limit.ts";
-import { OVERLOADED, refusal } from "../../resilience/refusal.ts";
 import { until } from "../../testing/discovery-recorder.ts";
 import { TestRegistry } from "../../testing/test-registry.ts";
 import { channel, client } from "../channel.ts";
 import { host } from "../host.ts";
 import type { RunningHost } from "../host-options.ts";
-import { implement } from "../implement.ts";
+import { end, fates, handlers, last, type Message, Mixed, well } from "./mixed-service.ts";
 
-/** What a handler does after so many messages; the first three say nothing. */
-const fates = ["refused", "broken", "silent", "ok", "ok", "ok", "fails", "hangs", "endless", "cut"] as const;
 const readings = ["whole", "whole", "left", "unread", "unmade", "deadline", "canceled", "gone"] as const;
 const sendings = ["whole", "whole", "throws", "endless", "stuck"] as const;
-
-const message = z.object({ n: z.number(), fate: z.enum(fates) });
-type Message = z.infer<typeof message>;
-const Mixed = contract("mixed.v1.Mixed", {
-  one: unary({ input: message, output: message, idempotent: true }),
-  many: serverStream({ input: message, output: message, idempotent: true }),
-  collect: clientStream({ input: message, output: message }),
-  chat: bidiStream({ input: message, output: message }),
-});
 const allKinds = ["one", "many", "collect", "chat"] as const;
 const INSTANCES = 3;
-const well: Message = { n: 2, fate: "ok" };
-
-const end = (ctx: Context): Promise<never> => new Promise((_, reject) => void afterFunc(ctx, () => reject(ctx.err!)));
 
 function pick<T>(random: Random, of: readonly T[]): T {
   return of[Math.floor(random.next() * of.length)]!;
 }
-
-async function* answers(ctx: Context, { n, fate }: Message): AsyncGenerator<Message> {
-  if (fate === "refused") throw refusal("unavailable", OVERLOADED, "too much", {});
-  if (fate === "broken") throw new ServiceError("unavailable", "broken");
-  if (fate === "silent") await end(ctx);
-  for (let i = 0; i < n; i++) yield { n: i, fate };
-  if (fate === "fails") throw new ServiceError("internal", "in the middle");
-  if (fate === "hangs") await end(ctx);
-  if (fate === "endless") {
-    for (let i = n; ; i++) {
-      await sleep(ctx, 1);
-      yield { n: i, fate };
-    }
-  }
-  if (fate === "cut") {
-    serverCall(ctx)?.cut?.(new ServiceError("unavailable", "cut"));
-    await end(ctx);
-  }
-}
-
-async function last(stream: AsyncIterable<Message>): Promise<Message> {
-  let found = well;
-  for await (const each of stream) found = each;
-  return found;
-}
-
-/** Answers by what it is told first, whether it reads on or not. */
-async function* answersTo(ctx: Context, requests: AsyncIterable<Message>): AsyncGenerator<Message> {
-  for await (const request of requests) {
-    yield* answers(ctx, request);
-    if (request.n === 1) return;
-  }
-}
-
-const handlers = () =>
-  implement(Mixed, {
-    one: (ctx, request) => last(answers(ctx, request.fate === "endless" ? well : request)),
-    many: answers,
-    collect: (ctx, requests) => last(answersTo(ctx, requests)),
-    chat: answersTo,
-  });
 
 /** What the calls are made over. */
 export interface Bed {
