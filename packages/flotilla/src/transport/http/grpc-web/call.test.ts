@@ -8,6 +8,7 @@ import { type Code, isCode } from "../../../errors/code.ts";
 import { ServiceError } from "../../../errors/service-error.ts";
 import { withHeaders, withResponseObserver } from "../../../metadata/call.ts";
 import type { MetadataRecord } from "../../../metadata/metadata.ts";
+import { failureOf } from "../../../testing/transport-bed.ts";
 import { Freight } from "../test-fixtures/freight.ts";
 import { grpcWeb } from "./call.ts";
 import { settleGrpcWebClient } from "./options.ts";
@@ -23,15 +24,6 @@ const message = encodeTextEnvelope(0, '{"text":"y"}');
 function answered(body: Uint8Array | readonly Uint8Array[], headers: MetadataRecord = json, status = 200) {
   const bytes = Buffer.concat([body].flat());
   return grpcWeb.unary(methods["echo"]!, settings, async () => ({ status, headers, body: bytes }));
-}
-
-async function failureOf(work: Promise<unknown>): Promise<ServiceError> {
-  const error = await work.then(
-    (value) => assert.fail(`it did not fail: ${JSON.stringify(value)}`),
-    (thrown: unknown) => thrown,
-  );
-  assert.ok(error instanceof ServiceError, String(error));
-  return error;
 }
 
 test("what is sent: a frame, and headers in gRPC's words", async () => {

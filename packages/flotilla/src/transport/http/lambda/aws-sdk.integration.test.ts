@@ -6,8 +6,8 @@ import { after, before, test } from "node:test";
 import { InvokeCommand, LambdaClient } from "@aws-sdk/client-lambda";
 import { background, withTimeout } from "../../../context/with.ts";
 import type { Client } from "../../../contract/contract.ts";
-import { ServiceError } from "../../../errors/service-error.ts";
 import { client } from "../../../service/channel.ts";
+import { failureOf } from "../../../testing/transport-bed.ts";
 import { Freight } from "../test-fixtures/freight.ts";
 import { lambdaClient } from "./client.ts";
 import { RuntimeApi } from "./test-fixtures/runtime-api.ts";
@@ -62,15 +62,6 @@ after(async () => {
   server.close();
   await functions?.close();
 });
-
-async function failureOf(work: Promise<unknown>): Promise<ServiceError> {
-  const error = await work.then(
-    () => assert.fail("it did not fail"),
-    (thrown: unknown) => thrown,
-  );
-  assert.ok(error instanceof ServiceError, String(error));
-  return error;
-}
 
 test("a call, and an error with its details and metadata", async () => {
   assert.deepEqual(await freight.sum(background(), { a: 1, b: 2 }), { v: 3 });

@@ -4,11 +4,11 @@ import { VirtualClock } from "../../../clock/virtual-clock.ts";
 import { background, remainingMs, withCancel, withTimeout } from "../../../context/with.ts";
 import type { Implementation } from "../../../contract/contract.ts";
 import type { Code } from "../../../errors/code.ts";
-import { ServiceError } from "../../../errors/service-error.ts";
 import { serverCall, withHeaders, withResponseObserver } from "../../../metadata/call.ts";
 import { priorityOf, withPriority } from "../../../metadata/priority.ts";
 import { implement } from "../../../service/implement.ts";
 import { stub } from "../../../service/stub.ts";
+import { failureOf } from "../../../testing/transport-bed.ts";
 import { nothingEscapes } from "../test-fixtures/bed.ts";
 import { Freight, freight } from "../test-fixtures/freight.ts";
 import { lambdaClient } from "./client.ts";
@@ -29,15 +29,6 @@ function local(methods: Partial<Implementation<typeof Freight>> = {}, clock?: Vi
   const options = clock === undefined ? {} : { clock };
   const handler = lambda({ serve: [implement(Freight, { ...freight(), ...methods })], ...options });
   return localFunctions({ freight: handler }, options);
-}
-
-async function failureOf(work: Promise<unknown>): Promise<ServiceError> {
-  const error = await work.then(
-    () => assert.fail("it did not fail"),
-    (thrown: unknown) => thrown,
-  );
-  assert.ok(error instanceof ServiceError, String(error));
-  return error;
 }
 
 test("a call and its answer, with what stands beside them", async () => {
