@@ -83,13 +83,8 @@ export class Consuming implements Listening, LinkUser, DeliveryOwner {
   }
 
   /** @throws Error when the broker cannot be reached, or has such queues already that are other than ours. */
-  async open(): Promise<void> {
-    try {
-      await this.#link.open();
-    } catch (error) {
-      await this.#link.close();
-      throw new Error(`consumer: ${(error as Error).message}`, { cause: error });
-    }
+  open(): Promise<void> {
+    return this.#link.begin("consumer");
   }
 
   async opened(connection: ChannelModel): Promise<void> {

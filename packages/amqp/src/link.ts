@@ -65,6 +65,20 @@ export class Link {
     else if (this.#pause !== undefined) this.#wait(Math.max(0, this.#againMs - this.#settings.clock.now()));
   }
 
+  /**
+   * Opens the connection of who has no use without one.
+   *
+   * @throws Error when it cannot be had, naming who; it is not tried again.
+   */
+  async begin(who: string): Promise<void> {
+    try {
+      await this.open();
+    } catch (error) {
+      await this.close();
+      throw new Error(`${who}: ${(error as Error).message}`, { cause: error });
+    }
+  }
+
   /** Why there is no connection, if there is none and an attempt has failed. */
   get trouble(): string | undefined {
     return this.#connection === undefined && this.#why !== undefined ? this.#unreachable().message : undefined;

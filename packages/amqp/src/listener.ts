@@ -125,13 +125,8 @@ class RequestListening implements Listening, LinkUser, RequestOwner {
   }
 
   /** @throws Error when the broker cannot be reached, or has such queues already that are other than ours. */
-  async open(): Promise<void> {
-    try {
-      await this.#link.open();
-    } catch (error) {
-      await this.#link.close();
-      throw new Error(`amqp: ${(error as Error).message}`, { cause: error });
-    }
+  open(): Promise<void> {
+    return this.#link.begin("amqp");
   }
 
   async opened(connection: ChannelModel): Promise<void> {

@@ -8,13 +8,14 @@ import { endsConnection } from "./linger.ts";
  */
 export const GOING = ["connection", "close, drain"] as const;
 
-const CLOSE = ["connection", "close"] as const;
-const nothing: readonly string[] = [];
-
-/** What an answer has to say of its connection: that the server goes, or that the rest of the request may take longer than is waited for it. */
-export function lastWords({ discouraging }: { readonly discouraging: boolean }, req: Request): readonly string[] {
-  if (discouraging && req.httpVersionMajor === 1) return GOING;
-  return endsConnection(req) ? CLOSE : nothing;
+/** Adds what an answer has to say of its connection: that the server goes, or that the rest of the request may take longer than is waited for it. */
+export function addLastWords(
+  headers: string[],
+  { discouraging }: { readonly discouraging: boolean },
+  req: Request,
+): void {
+  if (discouraging && req.httpVersionMajor === 1) headers.push(...GOING);
+  else if (endsConnection(req)) headers.push("connection", "close");
 }
 
 /** Whether an answer says so. */

@@ -2,7 +2,7 @@ import { toConnectError } from "../../codec/connect-error.ts";
 import type { FinishedCall } from "../../endpoint/finished-call.ts";
 import { reportError } from "../../endpoint/report.ts";
 import { ServiceError } from "../../errors/service-error.ts";
-import { lastWords } from "./going.ts";
+import { addLastWords } from "./going.ts";
 import type { Request, Response } from "./http-message.ts";
 import { linger } from "./linger.ts";
 import type { RequestHead } from "./request-head.ts";
@@ -28,7 +28,7 @@ export function refuse(
   const responseBytes = Buffer.byteLength(body);
   const headers = ["content-type", connect ? "application/json" : "application/problem+json"];
   headers.push("content-length", String(responseBytes), ...extra);
-  if (!extra.includes("connection")) headers.push(...lastWords(state, req));
+  if (!extra.includes("connection")) addLastWords(headers, state, req);
   state.cors?.mark(headers, head.origin);
   res.writeHead(status, headers);
   res.end(body);

@@ -16,7 +16,7 @@ import { isOfBody } from "../../metadata/framing.ts";
 import { Metadata, type MetadataRecord, newRecord } from "../../metadata/metadata.ts";
 import type { Observation } from "../../metadata/observation.ts";
 import type { Cors } from "./cors.ts";
-import { lastWords } from "./going.ts";
+import { addLastWords } from "./going.ts";
 import type { Request, Response } from "./http-message.ts";
 import { linger } from "./linger.ts";
 import type { HttpServerSettings } from "./options.ts";
@@ -174,13 +174,13 @@ export abstract class HttpServerCall implements ServerCall, Watchable, OnSocket 
   protected addMetadata(headers: string[]): void {
     if (this.headersOut !== undefined) flatten(this.headersOut, "", headers);
     if (this.trailersOut !== undefined) flatten(this.trailersOut, "trailer-", headers);
-    headers.push(...lastWords(this.state, this.req));
+    addLastWords(headers, this.state, this.req);
   }
 
   /** What goes with the headers of a stream: all but the trailers, which are not known yet. */
   protected addHeaders(headers: string[]): void {
     if (this.headersOut !== undefined) flatten(this.headersOut, "", headers);
-    headers.push(...lastWords(this.state, this.req));
+    addLastWords(headers, this.state, this.req);
     this.state.cors?.mark(headers, this.head.origin);
   }
 
