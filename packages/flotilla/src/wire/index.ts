@@ -5,6 +5,6 @@ export { callHeaders, JSON_TYPE, ParsedMessage, PROTO_TYPE, type Wire } from "./
 export { isHopeless, isRefusal } from "./one-way.ts";
 export { settleWire, type WireOptions, type WireSettings } from "./options.ts";
 export { Pipe } from "./pipe.ts";
-export { RefusedMessages } from "./refused.ts";
+export { type RefusedMessage, RefusedMessages, type RefusedPauses } from "./refused.ts";
 export type { Accepted, Acceptor, Caller } from "./served-call.ts";
 export { Serving } from "./serving.ts";
